@@ -1,0 +1,586 @@
+/**
+ * What all executors have in common: `submit` and `shutdown` are theirs to
+ * supply, `map` and `await using` are written over these two.
+ *
+ * @module
+ */
+
+import { TimeoutError } from "./errors.ts";
+import type { Future } from "./future.ts";
+import { checkTimeout, show, startTimer } from "./internal/timer.ts";
+
+/** The options of {@linkcode Executor.map}. */
+export interface MapOptions {
+  /**
+   * How long the results may take, in milliseconds, counted from the call of
+   * `map`. @default {undefined} no limit
+   */
+  timeout?: number;
+  /**
+   * How many items may travel to a worker together. It changes the speed and
+   * nothing else; an executor is free to group otherwise.
+   * @default {"auto"}
+   */
+  chunksize?: number | "auto";
+  /**
+   * How many submitted results may wait for the reader. With it, inputs are
+   * read as results are taken, so an endless or async iterable works.
+   * @default {undefined} all inputs are read and submitted at the call
+   */
+  buffersize?: number;
+  /**
+   * Ends the iteration with the signal's reason, and cancels the calls that
+   * have not started. @default {undefined} none
+   */
+  signal?: AbortSignal;
+}
+
+/** The options of {@linkcode Executor.shutdown}. */
+export interface ShutdownOptions {
+  /** Resolve only when all is done and nothing is left. @default {true} */
+  wait?: boolean;
+  /** Cancel the calls that have not started. @default {false} */
+  cancelFutures?: boolean;
+}
+
+/**
+ * One iterable for each parameter of a function. An async one needs the
+ * `buffersize` option.
+ *
+ * @typeParam A The types of the parameters.
+ */
+export type IterablesOf<A extends unknown[]> = {
+  [K in keyof A]: Iterable<A[K]> | AsyncIterable<A[K]>;
+};
+
+/**
+ * Runs calls somewhere else, or later, and gives a {@linkcode Future} for each.
+ *
+ * The interface of `ThreadPoolExecutor` and its siblings. A subclass supplies
+ * `submit` and `shutdown`.
+ *
+ * @example An executor of one's own
+ * ```ts
+ * import { Executor, Future, type ShutdownOptions } from "@concurrent/futures";
+ * import assert from "node:assert/strict";
+ *
+ * class Immediate extends Executor {
+ *   submit<A extends unknown[], R>(
+ *     fn: (...args: A) => R,
+ *     ...args: A
+ *   ): Future<Awaited<R>> {
+ *     const future = new Future<Awaited<R>>();
+ *     future.setRunningOrNotifyCancel();
+ *     Promise.try(fn, ...args).then(
+ *       (value) => future.setResult(value as Awaited<R>),
+ *       (error) => future.setException(error),
+ *     );
+ *     return future;
+ *   }
+ *   shutdown(_options?: ShutdownOptions): Promise<void> {
+ *     return Promise.resolve();
+ *   }
+ * }
+ *
+ * await using executor = new Immediate();
+ * const results = await Array.fromAsync(executor.map((n) => n * 2, [1, 2, 3]));
+ * assert.deepEqual(results, [2, 4, 6]);
+ * ```
+ */
+export abstract class Executor implements AsyncDisposable {
+  /**
+   * Has `fn(...args)` run by the executor.
+   *
+   * @typeParam A The types of the arguments.
+   * @typeParam R What the function returns.
+   * @param fn The function, async or not.
+   * @param args Its arguments.
+   * @returns The future of the call.
+   * @throws {RuntimeError} when the executor was shut down.
+   * @throws {TypeError} when `fn` is no function.
+   *
+   * @example One call
+   * ```ts
+   * import { ThreadPoolExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new ThreadPoolExecutor({ maxWorkers: 1 });
+   * const future = executor.submit((a: number, b: number) => a + b, 1, 2);
+   * assert.equal(await future.result(), 3);
+   * ```
+   */
+  abstract submit<A extends unknown[], R>(
+    fn: (...args: A) => R,
+    ...args: A
+  ): Future<Awaited<R>>;
+
+  /**
+   * Calls `fn` with the first item of each iterable, with the second of each,
+   * and so on until the shortest ends, and gives the results in that order.
+   *
+   * The calls are submitted at once, not as the results are asked for, unless
+   * `buffersize` says otherwise. What a call threw is thrown when its result is
+   * reached, and ends the iteration. Leaving the loop early cancels what has
+   * not started.
+   *
+   * @typeParam A The types of the function's parameters.
+   * @typeParam R What the function returns.
+   * @param fn The function, async or not.
+   * @param rest An iterable for each parameter, then the options.
+   * @returns An iterator over the results. Its `next()` rejects with what a
+   * call threw; with {@linkcode TimeoutError} when a result is not there in
+   * time; with {@linkcode CancelledError} when a call was cancelled.
+   * @throws {RuntimeError} when the executor was shut down.
+   * @throws {RangeError} when `chunksize` or `buffersize` is less than 1, or
+   * `timeout` is `NaN`.
+   * @throws {TypeError} when `fn` is no function, an input no iterable,
+   * `chunksize` or `buffersize` no integer, or an async iterable comes without
+   * `buffersize`.
+   *
+   * @example Powers of two
+   * ```ts
+   * import { ThreadPoolExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new ThreadPoolExecutor({ maxWorkers: 2 });
+   * const powers: number[] = [];
+   * for await (const power of executor.map(Math.pow, [2, 2, 2], [1, 2, 3])) {
+   *   powers.push(power);
+   * }
+   * assert.deepEqual(powers, [2, 4, 8]);
+   * ```
+   *
+   * @example An endless input, read eight results ahead
+   * ```ts
+   * import { ThreadPoolExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * function* naturals() {
+   *   for (let n = 1;; n++) yield n;
+   * }
+   * await using executor = new ThreadPoolExecutor({ maxWorkers: 2 });
+   * let sum = 0;
+   * for await (const n of executor.map((n) => n * n, naturals(), { buffersize: 8 })) {
+   *   if (n > 100) break;
+   *   sum += n;
+   * }
+   * assert.equal(sum, 385);
+   * ```
+   */
+  map<A extends unknown[], R>(
+    fn: (...args: A) => R,
+    ...rest: [...IterablesOf<A>] | [...IterablesOf<A>, MapOptions | undefined]
+  ): AsyncIterableIterator<Awaited<R>> {
+    const { iterables, options } = splitMapArguments(fn, rest);
+    return new Results<A, Awaited<R>>(
+      (args) => this.submit<A, R>(fn, ...args),
+      iterables,
+      options,
+    );
+  }
+
+  /**
+   * Takes no more calls, and frees what the executor holds once the calls that
+   * it has are done. It may be called again.
+   *
+   * @param options Whether to wait, and whether to cancel what has not started.
+   * @returns A promise that resolves when all is done and nothing is left; with
+   * `wait: false`, at once, and the work still completes.
+   *
+   * @example Without waiting for calls that have not started
+   * ```ts
+   * import { ThreadPoolExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * const executor = new ThreadPoolExecutor({ maxWorkers: 1 });
+   * const futures = [4, 9, 16].map((n) => executor.submit(Math.sqrt, n));
+   * await executor.shutdown({ cancelFutures: true });
+   * assert.ok(futures.every((future) => future.done()));
+   * ```
+   */
+  abstract shutdown(options?: ShutdownOptions): Promise<void>;
+
+  /**
+   * Shuts the executor down and waits, at the end of an `await using` block.
+   *
+   * @returns What `shutdown()` returns.
+   *
+   * @example The block ends when its work is done
+   * ```ts
+   * import { type Future, ThreadPoolExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * let future: Future<number>;
+   * {
+   *   await using executor = new ThreadPoolExecutor({ maxWorkers: 1 });
+   *   future = executor.submit(Math.sqrt, 4);
+   * }
+   * assert.equal(future.done(), true);
+   * ```
+   */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+}
+
+type Input<T> = Iterable<T> | AsyncIterable<T>;
+
+interface CheckedOptions {
+  readonly limit: number | undefined;
+  readonly buffersize: number | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Checks what `map` was called with, and tells inputs from options. */
+function splitMapArguments(
+  fn: unknown,
+  rest: readonly unknown[],
+): { iterables: Input<unknown>[]; options: CheckedOptions } {
+  if (typeof fn !== "function") {
+    throw new TypeError(`map takes a function first: received ${show(fn)}`);
+  }
+  const inputs = [...rest];
+  const last = inputs.at(-1);
+  const hasOptions = inputs.length > 0 &&
+    (last === undefined ||
+      (typeof last === "object" && last !== null && !isIterable(last)));
+  const options = (hasOptions ? inputs.pop() ?? {} : {}) as MapOptions;
+  const { buffersize, signal } = options;
+  checkCount(
+    options.chunksize === "auto" ? undefined : options.chunksize,
+    "chunksize",
+  );
+  checkCount(buffersize, "buffersize");
+  const limit = checkTimeout(options.timeout);
+  if (inputs.length === 0) {
+    throw new TypeError(
+      "map takes an iterable for each parameter after the function: received none",
+    );
+  }
+  inputs.forEach((input, i) => {
+    if (!isIterable(input)) {
+      throw new TypeError(
+        `map takes an iterable for each parameter: received ${
+          show(input)
+        } as number ${i + 1}`,
+      );
+    }
+    if (buffersize === undefined && !isSync(input)) {
+      throw new TypeError(
+        `map can't read an async iterable at the call: set buffersize to have number ${
+          i + 1
+        } read as results are taken`,
+      );
+    }
+  });
+  return {
+    iterables: inputs as Input<unknown>[],
+    options: { limit, buffersize, signal },
+  };
+}
+
+function isSync(value: unknown): value is Iterable<unknown> {
+  return typeof (value as Iterable<unknown> | undefined)?.[Symbol.iterator] ===
+    "function";
+}
+
+function isIterable(value: unknown): boolean {
+  return isSync(value) ||
+    typeof (value as AsyncIterable<unknown> | undefined)
+        ?.[Symbol.asyncIterator] === "function";
+}
+
+function checkCount(count: number | undefined, name: string): void {
+  if (count === undefined) return;
+  if (!Number.isInteger(count)) {
+    throw new TypeError(`${name} must be an integer: received ${show(count)}`);
+  }
+  if (count < 1) {
+    throw new RangeError(`${name} must be at least 1: received ${count}`);
+  }
+}
+
+/** Several inputs read in step, until the shortest ends. */
+class Zip {
+  readonly #iterators: (Iterator<unknown> | AsyncIterator<unknown>)[] = [];
+  readonly sync: boolean;
+  #open = true;
+
+  constructor(inputs: readonly Input<unknown>[]) {
+    this.sync = inputs.every(isSync);
+    for (const input of inputs) {
+      this.#iterators.push(
+        isSync(input)
+          ? input[Symbol.iterator]()
+          : input[Symbol.asyncIterator](),
+      );
+    }
+  }
+
+  /** The next arguments; `undefined` at the end. Only if all inputs are `sync`. */
+  read(): unknown[] | undefined {
+    const items: unknown[] = [];
+    for (const iterator of this.#iterators as Iterator<unknown>[]) {
+      const result = this.#guard(iterator, () => iterator.next());
+      if (result.done) return this.#closeAllBut(iterator);
+      items.push(result.value);
+    }
+    return items;
+  }
+
+  /** The next arguments; `undefined` at the end. */
+  async readAsync(): Promise<unknown[] | undefined> {
+    if (this.sync) return this.read();
+    const items: unknown[] = [];
+    for (const iterator of this.#iterators) {
+      let result;
+      try {
+        result = await iterator.next();
+      } catch (error) {
+        this.#closeAllBut(iterator);
+        throw error;
+      }
+      if (result.done) return this.#closeAllBut(iterator);
+      items.push(result.value);
+    }
+    return items;
+  }
+
+  /** Tells the inputs that no more is read. */
+  close(): void {
+    this.#closeAllBut(undefined);
+  }
+
+  #guard<R>(iterator: Iterator<unknown>, read: () => R): R {
+    try {
+      return read();
+    } catch (error) {
+      this.#closeAllBut(iterator);
+      throw error;
+    }
+  }
+
+  #closeAllBut(ended: unknown): undefined {
+    if (!this.#open) return;
+    this.#open = false;
+    for (const iterator of this.#iterators) {
+      if (iterator === ended) continue;
+      // The iteration has ended one way or another; what an input does on its
+      // way out is told on the console, and stands in nobody's way.
+      try {
+        const closing = iterator.return?.();
+        if (closing instanceof Promise) closing.catch(logClosing);
+      } catch (error) {
+        logClosing(error);
+      }
+    }
+  }
+}
+
+function logClosing(error: unknown): void {
+  console.error("exception closing an input of map", error);
+}
+
+/** What `map` comes to once all that was submitted before is read. */
+type End =
+  | { readonly failed: false }
+  | { readonly failed: true; readonly error: unknown };
+
+const RAN_OUT: End = { failed: false };
+
+/**
+ * What `map` gives: submits, and reads the futures in order.
+ *
+ * A reader that finds nothing to give sleeps until `#wake()`, which whatever
+ * may have changed that calls: the first future, an async input, the deadline,
+ * an abort, a `return()`.
+ */
+class Results<A extends unknown[], T> implements AsyncIterableIterator<T> {
+  readonly #submit: (args: A) => Future<T>;
+  readonly #limit: number | undefined;
+  readonly #deadline: number;
+  readonly #buffersize: number;
+  #inputs: Zip | undefined;
+  #signal: AbortSignal | undefined;
+  /** What was submitted; places before `#head` were read and are empty. */
+  #futures: (Future<T> | undefined)[] = [];
+  #head = 0;
+  /** Once set, no more is submitted. */
+  #end: End | undefined;
+  #reading = false;
+  #wake: () => void = nothing;
+  /** The future that will wake the reader. */
+  #watched: Future<T> | undefined;
+  /** Settles with the last `next()`: the one after it waits its turn. */
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(
+    submit: (args: A) => Future<T>,
+    inputs: readonly Input<unknown>[],
+    { limit, buffersize, signal }: CheckedOptions,
+  ) {
+    this.#submit = submit;
+    this.#limit = limit;
+    this.#deadline = performance.now() + (limit ?? Infinity);
+    this.#buffersize = buffersize ?? Infinity;
+    if (signal?.aborted) {
+      this.#end = { failed: true, error: signal.reason };
+      return;
+    }
+    this.#inputs = new Zip(inputs);
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#onAbort);
+    try {
+      this.#fill();
+    } catch (error) {
+      this.#stop(RAN_OUT);
+      throw error;
+    }
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    const result = this.#turn.then(() => this.#next());
+    this.#turn = result.then(nothing, nothing);
+    return result;
+  }
+
+  return(): Promise<IteratorResult<T>> {
+    this.#stop(RAN_OUT);
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async #next(): Promise<IteratorResult<T>> {
+    while (true) {
+      const first = this.#futures[this.#head];
+      if (first?.done()) return { done: false, value: await this.#take(first) };
+      if (!first && this.#end) {
+        const end = this.#end;
+        this.#stop(RAN_OUT);
+        if (end.failed) throw end.error;
+        return { done: true, value: undefined };
+      }
+      if (performance.now() >= this.#deadline) {
+        this.#stop(RAN_OUT);
+        throw new TimeoutError(
+          `map has no result to give after ${this.#limit} ms: the calls that run go on, the others are cancelled`,
+        );
+      }
+      await this.#change(first);
+    }
+  }
+
+  async #take(future: Future<T>): Promise<T> {
+    this.#futures[this.#head++] = undefined;
+    this.#watched = undefined;
+    if (this.#head * 2 > this.#futures.length) {
+      this.#futures.splice(0, this.#head);
+      this.#head = 0;
+    }
+    try {
+      const value = await future.result();
+      this.#refill();
+      return value;
+    } catch (error) {
+      this.#stop(RAN_OUT);
+      throw error;
+    }
+  }
+
+  #change(first: Future<T> | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const stop = this.#limit === undefined
+        ? undefined
+        : startTimer(this.#deadline - performance.now(), () => this.#wake());
+      this.#wake = () => {
+        this.#wake = nothing;
+        stop?.();
+        resolve();
+      };
+      if (first && first !== this.#watched) {
+        this.#watched = first;
+        first.addDoneCallback(() => this.#wake());
+      }
+    });
+  }
+
+  /** Submits as much as there is room for. */
+  #fill(): void {
+    const inputs = this.#inputs;
+    if (!inputs) return;
+    if (!inputs.sync) {
+      this.#fillAsync(inputs);
+      return;
+    }
+    while (this.#hasRoom()) this.#submitNext(inputs.read());
+  }
+
+  /** Makes up for a result that was taken; what fails is told in its turn. */
+  #refill(): void {
+    try {
+      this.#fill();
+    } catch (error) {
+      this.#endReading({ failed: true, error });
+    }
+    if (this.#end && this.#head === this.#futures.length) this.#release();
+  }
+
+  async #fillAsync(inputs: Zip): Promise<void> {
+    if (this.#reading) return;
+    this.#reading = true;
+    try {
+      while (this.#hasRoom()) {
+        const args = await inputs.readAsync();
+        if (this.#end) break;
+        this.#submitNext(args);
+        this.#wake();
+      }
+    } catch (error) {
+      this.#endReading({ failed: true, error });
+    }
+    this.#reading = false;
+    this.#wake();
+  }
+
+  #hasRoom(): boolean {
+    return !this.#end && this.#futures.length - this.#head < this.#buffersize;
+  }
+
+  #submitNext(args: unknown[] | undefined): void {
+    if (args === undefined) this.#endReading(RAN_OUT);
+    else this.#futures.push(this.#submit(args as A));
+  }
+
+  #endReading(end: End): void {
+    this.#end ??= end;
+    this.#inputs?.close();
+    this.#inputs = undefined;
+  }
+
+  readonly #onAbort = () => {
+    this.#stop({ failed: true, error: this.#signal!.reason });
+  };
+
+  /** Cancels what has not started; `end` is all that is left to tell. */
+  #stop(end: End): void {
+    this.#endReading(end);
+    this.#end = end;
+    this.#release();
+    const left = this.#futures.slice(this.#head);
+    this.#futures = [];
+    this.#head = 0;
+    this.#watched = undefined;
+    for (const future of left) future!.cancel();
+    this.#wake();
+  }
+
+  #release(): void {
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#signal = undefined;
+  }
+}
+
+function nothing(): void {}

@@ -1,0 +1,64 @@
+/**
+ * Timeouts as the contract knows them: any number of milliseconds, where
+ * `setTimeout` turns what is over 2³¹ − 1 into 1.
+ */
+
+const LONGEST = 2 ** 31 - 1;
+
+/**
+ * Checks a timeout that a caller gave.
+ *
+ * @returns The milliseconds, or `undefined` where there is no limit.
+ * @throws {TypeError} when it is no number.
+ * @throws {RangeError} when it is `NaN`.
+ */
+export function checkTimeout(
+  timeout: number | undefined,
+  name = "timeout",
+): number | undefined {
+  if (timeout === undefined || timeout === Infinity) return undefined;
+  if (typeof timeout !== "number") {
+    throw new TypeError(
+      `${name} must be a number of milliseconds: received ${show(timeout)}`,
+    );
+  }
+  if (Number.isNaN(timeout)) {
+    throw new RangeError(
+      `${name} must be a number of milliseconds: received NaN`,
+    );
+  }
+  return timeout;
+}
+
+/** A value as an error message shows it. */
+export function show(value: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return JSON.stringify(value);
+    case "function":
+      return value.name ? `function "${value.name}"` : "a function";
+    case "object":
+      if (value === null) return "null";
+      return `an object (${value.constructor?.name || "no class"})`;
+    case "bigint":
+      return `${value}n`;
+    default:
+      return String(value);
+  }
+}
+
+/** Calls `fn` once `ms` milliseconds have passed, however many; returns what stops that. */
+export function startTimer(ms: number, fn: () => void): () => void {
+  const end = performance.now() + ms;
+  let timer: ReturnType<typeof setTimeout>;
+  const arm = (left: number) => {
+    timer = setTimeout(() => {
+      const still = end - performance.now();
+      // A timer may fire a little early; only a long one is worth a second.
+      if (left > LONGEST && still > 0) arm(still);
+      else fn();
+    }, Math.min(Math.max(left, 0), LONGEST));
+  };
+  arm(ms);
+  return () => clearTimeout(timer);
+}

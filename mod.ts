@@ -1,0 +1,9 @@
+/**
+ * Parallel work in Deno, as Python's `concurrent.futures` has it.
+ *
+ * @module
+ */
+export * from "./errors.ts";
+export * from "./future.ts";
+export * from "./wait.ts";
+export * from "./executor.ts";
