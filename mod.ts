@@ -7,3 +7,5 @@ export * from "./errors.ts";
 export * from "./future.ts";
 export * from "./wait.ts";
 export * from "./executor.ts";
+export * from "./thread_pool.ts";
+export { type TaskModule, taskModule } from "./internal/travel.ts";

@@ -63,14 +63,17 @@ export interface DoneAndNotDone<F> extends Iterable<Set<F>> {
   [Symbol.iterator](): ArrayIterator<Set<F>>;
 }
 
-// deno-lint-ignore no-explicit-any -- a future of whatever type
-type AnyFuture = Future<any>;
-
 /** Who waits for each future, asked once it is done. */
-const watchers = new WeakMap<AnyFuture, Set<(future: AnyFuture) => void>>();
+const watchers = new WeakMap<
+  Future<unknown>,
+  Set<(future: Future<unknown>) => void>
+>();
 
 /** Has `fn` called when the future, which is not done yet, is. */
-function watch(future: AnyFuture, fn: (future: AnyFuture) => void): void {
+function watch(
+  future: Future<unknown>,
+  fn: (future: Future<unknown>) => void,
+): void {
   let watching = watchers.get(future);
   if (watching === undefined) {
     const fresh = watching = new Set();
@@ -83,12 +86,15 @@ function watch(future: AnyFuture, fn: (future: AnyFuture) => void): void {
   watching.add(fn);
 }
 
-function unwatch(future: AnyFuture, fn: (future: AnyFuture) => void): void {
+function unwatch(
+  future: Future<unknown>,
+  fn: (future: Future<unknown>) => void,
+): void {
   watchers.get(future)?.delete(fn);
 }
 
 /** The futures once each, in order. */
-function unique<F extends AnyFuture>(
+function unique<F extends Future<unknown>>(
   futures: Iterable<F>,
   caller: string,
 ): Set<F> {
@@ -115,7 +121,7 @@ function unique<F extends AnyFuture>(
 }
 
 /** Whether the call of a future that is done threw, `undefined` included. */
-function threw(future: AnyFuture): Promise<boolean> {
+function threw(future: Future<unknown>): Promise<boolean> {
   if (future.cancelled()) return Promise.resolve(false);
   return future.result(0).then(() => false, () => true);
 }
@@ -151,7 +157,7 @@ function threw(future: AnyFuture): Promise<boolean> {
  * assert.deepEqual([...notDone], [slow]);
  * ```
  */
-export async function wait<F extends AnyFuture>(
+export async function wait<F extends Future<unknown>>(
   futures: Iterable<F>,
   options: WaitOptions = {},
 ): Promise<DoneAndNotDone<F>> {
@@ -180,12 +186,12 @@ export async function wait<F extends AnyFuture>(
 
   function untilEnough(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const onDone = (future: AnyFuture) => {
+      const onDone = (future: Future<unknown>) => {
         pending.delete(future as F);
         if (pending.size === 0 || returnWhen === FIRST_COMPLETED) end();
         else if (returnWhen === FIRST_EXCEPTION) endIfThrew(future);
       };
-      const endIfThrew = (future: AnyFuture) => {
+      const endIfThrew = (future: Future<unknown>) => {
         threw(future).then((threw) => threw && end());
       };
       const leave = () => {
@@ -215,7 +221,7 @@ export async function wait<F extends AnyFuture>(
   }
 }
 
-function partition<F extends AnyFuture>(all: Set<F>): DoneAndNotDone<F> {
+function partition<F extends Future<unknown>>(all: Set<F>): DoneAndNotDone<F> {
   const done = new Set<F>();
   const notDone = new Set<F>();
   for (const future of all) (future.done() ? done : notDone).add(future);
@@ -257,7 +263,7 @@ function partition<F extends AnyFuture>(all: Set<F>): DoneAndNotDone<F> {
  * assert.deepEqual(results.sort(), [1, 2, 3]);
  * ```
  */
-export function asCompleted<F extends AnyFuture>(
+export function asCompleted<F extends Future<unknown>>(
   futures: Iterable<F>,
   options: AsCompletedOptions = {},
 ): AsyncIterableIterator<F> {
@@ -278,7 +284,8 @@ interface Asker<F> {
   reject(error: unknown): void;
 }
 
-class AsCompleted<F extends AnyFuture> implements AsyncIterableIterator<F> {
+class AsCompleted<F extends Future<unknown>>
+  implements AsyncIterableIterator<F> {
   readonly #total: number;
   readonly #pending = new Set<F>();
   /** Done and not given yet; a slot is emptied as its future is given. */
@@ -317,7 +324,7 @@ class AsCompleted<F extends AnyFuture> implements AsyncIterableIterator<F> {
     }
   }
 
-  readonly #onDone = (future: AnyFuture) => {
+  readonly #onDone = (future: Future<unknown>) => {
     this.#pending.delete(future as F);
     const asker = this.#askers.shift();
     if (asker) asker.resolve({ done: false, value: future as F });

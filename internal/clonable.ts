@@ -1,0 +1,218 @@
+/**
+ * Finds what structured clone refuses, or turns into `{}` without a word, and
+ * says where it is: `args[0].headers`.
+ */
+
+/** Something in a value that can't travel, and the way to it. */
+export interface Untravelable {
+  readonly path: string;
+  /** What it is: `a function`, `a Headers`. */
+  readonly what: string;
+}
+
+/** Looks through a value for something that can't travel. */
+export interface CloneChecker {
+  /** What is known by its class: quick, and looks at everything once. */
+  find(value: unknown, path: string): Untravelable | undefined;
+  /** What structured clone itself refuses: slow, for when it has. */
+  locate(value: unknown, path: string): Untravelable;
+}
+
+/**
+ * Makes a checker.
+ *
+ * Self-contained: workers get it as its source.
+ */
+export function makeCloneChecker(): CloneChecker {
+  type Kind = "plain" | "array" | "map" | "set" | "leaf" | { platform: string };
+  interface Node {
+    readonly value: object;
+    readonly parent: Node | string;
+    readonly step: string;
+  }
+
+  const cloneable = new Set(
+    ("ArrayBuffer SharedArrayBuffer DataView Int8Array Uint8Array " +
+      "Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array " +
+      "BigInt64Array BigUint64Array Float16Array Float32Array Float64Array " +
+      "Boolean Number String BigInt Date RegExp Error DOMException Blob File " +
+      "Buffer").split(" "),
+  );
+  const containers: Record<string, Kind> = {
+    Object: "plain",
+    Array: "array",
+    Map: "map",
+    Set: "set",
+  };
+  const kinds = new WeakMap<object, Kind>();
+  const globals = globalThis as unknown as Record<string, unknown>;
+  const deno = globals.Deno as Record<string, unknown> | undefined;
+  // Asking for these opens a database.
+  const untouched = ["localStorage", "sessionStorage"];
+
+  /** The name of a class of the platform; `undefined` for a caller's own. */
+  function platformClass(proto: object): string | undefined {
+    const found = Object.getOwnPropertyDescriptor(proto, "constructor")?.value;
+    if (typeof found !== "function") return undefined;
+    const name = found.name as string;
+    if (untouched.includes(name)) return undefined;
+    if (Object.hasOwn(globals, name) && globals[name] === found) return name;
+    if (deno && Object.hasOwn(deno, name) && deno[name] === found) {
+      return `Deno.${name}`;
+    }
+    return undefined;
+  }
+
+  function kindOf(value: object): Kind {
+    const first: object | null = Object.getPrototypeOf(value);
+    if (first === null) return "plain";
+    const known = kinds.get(first);
+    if (known) return known;
+    let kind: Kind = "plain";
+    for (let proto = first as object | null; proto !== null;) {
+      const name = platformClass(proto);
+      if (name !== undefined) {
+        kind = cloneable.has(name)
+          ? "leaf"
+          : Object.hasOwn(containers, name)
+          ? containers[name]
+          : { platform: name };
+        break;
+      }
+      proto = Object.getPrototypeOf(proto);
+    }
+    kinds.set(first, kind);
+    return kind;
+  }
+
+  /** Calls `visit` with what a container holds and how one gets there. */
+  function eachIn(
+    value: object,
+    kind: Kind,
+    visit: (child: unknown, step: string) => boolean,
+  ): void {
+    if (kind === "map") {
+      let i = 0;
+      for (const [key, item] of value as Map<unknown, unknown>) {
+        const shown = typeof key === "string"
+          ? JSON.stringify(key)
+          : typeof key === "object"
+          ? `key ${i}`
+          : String(key);
+        i++;
+        if (visit(key, `.keys(${shown})`) || visit(item, `.get(${shown})`)) {
+          return;
+        }
+      }
+    } else if (kind === "set") {
+      let i = 0;
+      for (const item of value as Set<unknown>) {
+        if (visit(item, `.values(${i++})`)) return;
+      }
+    } else if (kind === "array" && (value as unknown[]).length < 1e7) {
+      const array = value as unknown[];
+      for (let i = 0; i < array.length; i++) {
+        const item = array[i];
+        const type = typeof item;
+        if (
+          (type === "object" ? item !== null : type === "function" ||
+            type === "symbol") && visit(item, `[${i}]`)
+        ) return;
+      }
+    } else {
+      for (const key of Object.keys(value)) {
+        const item = (value as Record<string, unknown>)[key];
+        const type = typeof item;
+        if (type !== "object" && type !== "function" && type !== "symbol") {
+          continue;
+        }
+        const step = /^[A-Za-z_$][\w$]*$/.test(key)
+          ? `.${key}`
+          : /^\d+$/.test(key)
+          ? `[${key}]`
+          : `[${JSON.stringify(key)}]`;
+        if (visit(item, step)) return;
+      }
+    }
+  }
+
+  function pathTo(parent: Node | string, step: string): string {
+    let path = step;
+    for (; typeof parent !== "string"; parent = parent.parent) {
+      path = parent.step + path;
+    }
+    return parent + path;
+  }
+
+  function find(root: unknown, rootPath: string): Untravelable | undefined {
+    let found: Untravelable | undefined;
+    let seen: Set<object> | undefined;
+    const todo: Node[] = [];
+    const look = (value: unknown, parent: Node | string, step: string) => {
+      if (typeof value === "function" || typeof value === "symbol") {
+        const what = typeof value === "symbol"
+          ? "a symbol"
+          : value.name
+          ? `the function "${value.name}"`
+          : "a function";
+        found = { path: pathTo(parent, step), what };
+        return true;
+      }
+      if (typeof value !== "object" || value === null) return false;
+      const kind = kindOf(value);
+      if (kind === "leaf") return false;
+      if (typeof kind === "object") {
+        const article = /^[AEIOU](?![A-Z])/.test(kind.platform) ? "an" : "a";
+        found = {
+          path: pathTo(parent, step),
+          what: `${article} ${kind.platform}`,
+        };
+        return true;
+      }
+      todo.push({ value, parent, step });
+      return false;
+    };
+    look(root, rootPath, "");
+    while (!found && todo.length > 0) {
+      const node = todo.pop()!;
+      seen ??= new Set();
+      if (seen.has(node.value)) continue;
+      seen.add(node.value);
+      eachIn(
+        node.value,
+        kindOf(node.value),
+        (child, step) => look(child, node, step),
+      );
+    }
+    return found;
+  }
+
+  function refused(value: unknown): boolean {
+    try {
+      structuredClone(value);
+      return false;
+    } catch {
+      return true;
+    }
+  }
+
+  function locate(root: unknown, rootPath: string): Untravelable {
+    let value = root;
+    let path = rootPath;
+    for (let deeper = true; deeper && typeof value === "object" && value;) {
+      deeper = false;
+      eachIn(value, kindOf(value), (child, step) => {
+        if (!refused(child)) return false;
+        value = child;
+        path += step;
+        return deeper = true;
+      });
+    }
+    const type = typeof value === "object" && value !== null
+      ? Object.prototype.toString.call(value).slice(8, -1)
+      : typeof value;
+    return { path, what: `${/^[AEIOUaeiou]/.test(type) ? "an" : "a"} ${type}` };
+  }
+
+  return { find, locate };
+}

@@ -1,0 +1,111 @@
+/**
+ * What pool and worker say to each other, as types alone. The same for both
+ * kinds of worker; how it is carried is each link's business.
+ */
+
+/** How a worker finds the function of a call. */
+export type FunctionRef =
+  /** By its source, or as the export of one of the worker's modules that has it. */
+  | { readonly by: "source"; readonly name: string; readonly source: string }
+  /** A built-in, by the way to it from `globalThis`; the source proves it is the same. */
+  | {
+    readonly by: "name";
+    readonly name: string;
+    readonly path: readonly string[];
+    readonly source: string;
+  }
+  /** An export of a module that the caller never loaded. */
+  | {
+    readonly by: "export";
+    readonly name: string;
+    readonly module: string;
+  };
+
+/** A call on its way to a worker. `slot` names it there until it is answered. */
+export interface CallMessage {
+  readonly slot: number;
+  readonly fn: FunctionRef;
+  readonly args: readonly unknown[];
+}
+
+/** The first message to a worker. */
+export interface StartMessage {
+  readonly type: "start";
+  /** Marks what the worker says as its own, and not a task's `postMessage`. */
+  readonly token: string;
+  /** One `Int32` for each slot. */
+  readonly flags: SharedArrayBuffer;
+  /** Modules whose exports are found by their source. */
+  readonly modules: readonly string[];
+  readonly initializer:
+    | { readonly fn: FunctionRef; readonly args: readonly unknown[] }
+    | undefined;
+  /** How many pools this worker is inside of. */
+  readonly depth: number;
+}
+
+/** What a link says to its worker. */
+export type ToWorker =
+  | StartMessage
+  | { readonly type: "calls"; readonly calls: readonly CallMessage[] };
+
+/** A value, or an exception of the record's list. */
+export type Slot = { readonly value: unknown } | { readonly error: number };
+
+/** One exception, plain. */
+export interface ErrorRecord {
+  /** The way to its class from `globalThis`, if it is a built-in one. */
+  readonly class: readonly string[];
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string | undefined;
+  /** Links that are no enumerable properties: `cause`, `errors`, `error`, `suppressed`. */
+  readonly links: Readonly<Record<string, Slot | readonly Slot[]>>;
+  /** Own enumerable properties. */
+  readonly props: Readonly<Record<string, Slot>>;
+}
+
+/** What a call threw. */
+export interface Thrown {
+  readonly thrown: Slot;
+  /** All exceptions that hang together, each once. */
+  readonly errors: readonly ErrorRecord[];
+}
+
+/** What came of a call. */
+export type Outcome =
+  | { readonly is: "returned"; readonly value: unknown }
+  | { readonly is: "threw"; readonly what: Thrown }
+  /** The module that it needs starts pools while it is imported. */
+  | { readonly is: "unguarded"; readonly message: string };
+
+/** What a worker says. */
+export type FromWorker =
+  /** Modules and initializer are done: calls run from here on. */
+  | { readonly type: "ready" }
+  | { readonly type: "initializer failed"; readonly outcome: Outcome }
+  | {
+    readonly type: "outcome";
+    readonly slot: number;
+    /** How long the call took, in milliseconds. */
+    readonly ms: number;
+    readonly outcome: Outcome;
+  }
+  /** Calls that were taken back: their slots are free again. */
+  | { readonly type: "skipped"; readonly slots: readonly number[] }
+  /** The worker's last words. */
+  | {
+    readonly type: "died";
+    readonly how: string;
+    readonly error: Thrown | undefined;
+  };
+
+/** What a worker's global scope holds for pools that are made inside of it. */
+export interface WorkerMarker {
+  /** How many pools this worker is inside of. */
+  depth: number;
+  /** The modules that are being imported; pools must not start meanwhile. */
+  readonly importing: string[];
+  /** What a pool threw that was stopped from starting meanwhile. */
+  unguarded: Error | undefined;
+}

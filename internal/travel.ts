@@ -1,0 +1,237 @@
+/**
+ * The caller's half of "how a function travels": says by what a worker will
+ * find it. The other half is in `worker_runtime.ts`, `revive`.
+ */
+
+import type { FunctionRef } from "./protocol.ts";
+import { show } from "./timer.ts";
+
+// deno-lint-ignore no-explicit-any -- a caller's function, of any type
+type Fn = (...args: any[]) => unknown;
+
+/** The references that `taskModule` gave out. */
+const taskReferences = new WeakMap<Fn, FunctionRef>();
+
+/** What was described before: a function is examined once. */
+const described = new WeakMap<Fn, FunctionRef>();
+
+/**
+ * References by source, so that a literal that is made anew for each call gives
+ * one: what is learned of a function's calls stays with its reference.
+ */
+const bySource = new Map<string, FunctionRef>();
+const MOST_SOURCES = 500;
+
+/** A function's name as a message shows it. */
+export function label(fn: FunctionRef): string {
+  return fn.name ? `"${fn.name}"` : "an anonymous function";
+}
+
+/**
+ * Says how a worker finds a function.
+ *
+ * @throws {TypeError} when it is no function.
+ */
+export function describe(fn: unknown, caller: string): FunctionRef {
+  if (typeof fn !== "function") {
+    throw new TypeError(
+      `${caller} takes a function first: received ${show(fn)}`,
+    );
+  }
+  const known = taskReferences.get(fn as Fn) ?? described.get(fn as Fn);
+  if (known) return known;
+  const ref = describeNew(fn as Fn);
+  described.set(fn as Fn, ref);
+  return ref;
+}
+
+function describeNew(fn: Fn): FunctionRef {
+  // A function may have any value as its name.
+  const name = typeof fn.name === "string" ? fn.name : "";
+  const source = Function.prototype.toString.call(fn);
+  const path = builtinPath(fn, name, source);
+  if (path) return { by: "name", name: path.join("."), path, source };
+  const key = `${name} ${source}`;
+  let ref = bySource.get(key);
+  if (!ref) {
+    if (bySource.size >= MOST_SOURCES) bySource.clear();
+    bySource.set(key, ref = { by: "source", name, source });
+  }
+  return ref;
+}
+
+// ---- Built-ins -------------------------------------------------------------
+
+/** Asking for these opens a database. */
+const UNTOUCHED = new Set(["localStorage", "sessionStorage"]);
+
+/**
+ * The way to a built-in from `globalThis`. Identity is looked at before source:
+ * that of `Deno.copyFile` is the runtime's own code, of no use elsewhere.
+ */
+function builtinPath(
+  fn: Fn,
+  name: string,
+  source: string,
+): string[] | undefined {
+  // Nearly every built-in has the name that it is found under.
+  for (const owner of builtinOwners()) {
+    if (name !== "" && valueOf(owner.object, name) === fn) {
+      return [...owner.path, name];
+    }
+  }
+  // The rest is native code, all but bound functions: worth a longer look.
+  return source.includes("[native code]") ? searchBuiltins(fn) : undefined;
+}
+
+interface Owner {
+  readonly object: object;
+  readonly path: readonly string[];
+}
+
+let owners: Owner[] | undefined;
+
+/** The global object, its namespaces and its classes. */
+function builtinOwners(): Owner[] {
+  if (owners) return owners;
+  owners = [{ object: globalThis, path: [] }];
+  for (const name of Object.getOwnPropertyNames(globalThis)) {
+    const value = Object.getOwnPropertyDescriptor(globalThis, name)!.value;
+    if (isObject(value) && value !== globalThis) {
+      owners.push({ object: value, path: [name] });
+    }
+  }
+  // Namespaces that are no plain property in every version of the runtime.
+  for (const name of ["crypto", "performance", "navigator"]) {
+    const value = (globalThis as Record<string, unknown>)[name];
+    if (isObject(value)) owners.push({ object: value, path: [name] });
+  }
+  const subtle = globalThis.crypto?.subtle;
+  if (subtle) owners.push({ object: subtle, path: ["crypto", "subtle"] });
+  return owners;
+}
+
+/** A property, inherited ones of an instance such as `crypto` included. */
+function valueOf(object: object, name: string): unknown {
+  if (UNTOUCHED.has(name)) return undefined;
+  const isClass = typeof object === "function";
+  for (let holder: object | null = object; holder !== null;) {
+    const found = Object.getOwnPropertyDescriptor(holder, name);
+    if (found) {
+      // Deno loads some of its functions when they are first asked for.
+      return "value" in found || holder === globalThis ||
+          holder === globalThis.Deno
+        ? (object as Record<string, unknown>)[name]
+        : undefined;
+    }
+    // A class inherits from Function.prototype: nothing of its own.
+    holder = isClass ? null : Object.getPrototypeOf(holder);
+  }
+  return undefined;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null ||
+    typeof value === "function";
+}
+
+/** Looks through all that can be reached without running a getter. */
+function searchBuiltins(fn: Fn): string[] | undefined {
+  const seen = new Set<object>();
+  const todo: { object: object; path: string[] }[] = [
+    { object: globalThis, path: [] },
+  ];
+  for (const { object, path } of todo) {
+    if (seen.has(object) || path.length > 4) continue;
+    seen.add(object);
+    for (const key of Object.getOwnPropertyNames(object)) {
+      const value = Object.getOwnPropertyDescriptor(object, key)!.value;
+      if (value === fn) return [...path, key];
+      if (isObject(value)) todo.push({ object: value, path: [...path, key] });
+    }
+  }
+  return undefined;
+}
+
+// ---- Modules ---------------------------------------------------------------
+
+/**
+ * The functions that a module exports, as references that an executor's
+ * `submit` and `map` take.
+ *
+ * @typeParam M The module's type, `typeof import("./tasks.ts")`.
+ */
+export type TaskModule<M> = {
+  readonly [
+    // deno-lint-ignore no-explicit-any -- a function of whatever type
+    K in keyof M as M[K] extends (...args: any[]) => unknown ? K : never
+  ]: M[K];
+};
+
+/**
+ * Refers to the functions of a module without loading it: a worker imports it
+ * when it runs the first call.
+ *
+ * What it gives can be submitted, not called. In a thread the import needs
+ * `--allow-read` for a local file, as any dynamic import does. A module that
+ * can't be imported, or that does not export the function, fails the call.
+ *
+ * @typeParam M The module's type, `typeof import("./tasks.ts")`.
+ * @param url The module's URL, from `import.meta.resolve("./tasks.ts")`.
+ * @returns An object with a reference for each function of the module.
+ * @throws {TypeError} when `url` is no absolute URL.
+ *
+ * @example A function of a module that only workers load
+ * ```ts
+ * import { taskModule, ThreadPoolExecutor } from "@concurrent/futures";
+ * import assert from "node:assert/strict";
+ *
+ * // import.meta.resolve("./tasks.ts") in a program of files
+ * const url = "data:text/javascript,export const half = (n) => n / 2";
+ * const tasks = taskModule<{ half(n: number): number }>(url);
+ *
+ * await using executor = new ThreadPoolExecutor({ maxWorkers: 1 });
+ * assert.equal(await executor.submit(tasks.half, 84).result(), 42);
+ * ```
+ */
+export function taskModule<M>(url: string | URL): TaskModule<M> {
+  const module = moduleUrl(url, "taskModule");
+  const references = new Map<string, Fn>();
+  return new Proxy(Object.create(null), {
+    get(_target, name) {
+      // `then` would make an `await` of this object call it, and wait for ever.
+      if (typeof name === "symbol" || name === "then") return undefined;
+      let reference = references.get(name);
+      if (!reference) {
+        reference = () => {
+          throw new TypeError(
+            `"${name}" of ${module} is a reference that can only be submitted to an executor: import the module to call it here`,
+          );
+        };
+        Object.defineProperty(reference, "name", { value: name });
+        taskReferences.set(reference, { by: "export", name, module });
+        references.set(name, reference);
+      }
+      return reference;
+    },
+  });
+}
+
+/**
+ * Checks the URL of a module.
+ *
+ * @throws {TypeError} when it is not absolute.
+ */
+export function moduleUrl(url: string | URL, caller: string): string {
+  const text = String(url);
+  if (
+    !(typeof url === "string" || url instanceof URL) || !URL.canParse(text)
+  ) {
+    throw new TypeError(
+      `${caller} takes the absolute URL of a module, as import.meta.url or import.meta.resolve("./tasks.ts"): received ${
+        show(url)
+      }`,
+    );
+  }
+  return text;
+}

@@ -1,0 +1,641 @@
+/**
+ * What a worker does with a call: find the function, run it, record what came
+ * of it. The same in both kinds of worker.
+ *
+ * A worker that may read nothing loads no file. So all of it is one
+ * self-contained function, which travels as this library lets a caller's
+ * function travel: by its source.
+ */
+
+import { type CloneChecker, makeCloneChecker } from "./clonable.ts";
+import type {
+  CallMessage,
+  ErrorRecord,
+  FromWorker,
+  FunctionRef,
+  Outcome,
+  Slot,
+  StartMessage,
+  Thrown,
+  ToWorker,
+  WorkerMarker,
+} from "./protocol.ts";
+
+/** The part of a worker's global scope that the runtime uses. */
+interface WorkerScope {
+  addEventListener(type: string, listener: (event: Event) => void): void;
+  postMessage(message: unknown): void;
+  close(): void;
+}
+
+/** The program of a worker: a module that needs no permission. */
+export function workerProgram(): string {
+  return `(${serve})(self, (${makeCloneChecker})());`;
+}
+
+/**
+ * Serves calls until the worker ends.
+ *
+ * Self-contained: it knows nothing but its parameters and the global scope.
+ */
+function serve(scope: WorkerScope, checker: CloneChecker): void {
+  // deno-lint-ignore no-explicit-any -- a caller's function, of any type
+  type Fn = (...args: any[]) => unknown;
+  type Failure = { readonly error: unknown };
+
+  /** A module whose import started a pool: each worker would start its own. */
+  class Unguarded {
+    readonly message: string;
+    constructor(message: string) {
+      this.message = message;
+    }
+  }
+
+  const STARTED = 1;
+  const globals = globalThis as unknown as Record<string | symbol, unknown>;
+  const deno = globals.Deno as typeof Deno | undefined;
+  const { structuredClone, performance } = globalThis;
+  const post = scope.postMessage.bind(scope);
+  const close = scope.close.bind(scope);
+  const inbox: CallMessage[] = [];
+  const revived = new Map<string, Fn>();
+  const failedImports = new Map<string, Failure>();
+  const marker: WorkerMarker = {
+    depth: 0,
+    importing: [],
+    unguarded: undefined,
+  };
+  const exported = new Map<string, { fn: Fn; where: string }[]>();
+  let token = "";
+  let flags: Int32Array = new Int32Array(0);
+  let busy = true;
+
+  function say(message: FromWorker): void {
+    post({ ...message, token });
+  }
+
+  // ---- The end of a worker -------------------------------------------------
+  // No event tells the pool that a worker ended itself: the worker says so first.
+
+  function die(how: string, error: Failure | undefined): void {
+    say({ type: "died", how, error: error && recordThrown(error.error) });
+    close();
+  }
+
+  if (deno) {
+    const exit = deno.exit;
+    deno.exit = (code?: number) => {
+      say({ type: "died", how: `Deno.exit(${code ?? ""})`, error: undefined });
+      return exit(code);
+    };
+  }
+  scope.close = () => {
+    say({ type: "died", how: "self.close()", error: undefined });
+    close();
+  };
+
+  /** An error that nobody caught ends the worker, unless a listener of a task's forgives it. */
+  function onUncaught(event: Event, how: string, error: unknown): void {
+    // Without this the runtime would print the error, and end the worker unsaid.
+    event.preventDefault();
+    let forgiven = false;
+    Object.defineProperty(event, "preventDefault", {
+      value: () => {
+        forgiven = true;
+      },
+    });
+    // Listeners that were added after this one run before the microtask does.
+    queueMicrotask(() => {
+      if (!forgiven && error !== marker.unguarded) die(how, { error });
+    });
+  }
+  scope.addEventListener("error", (event) => {
+    const { error, message } = event as ErrorEvent;
+    onUncaught(event, "an uncaught error", error ?? new Error(message));
+  });
+  scope.addEventListener("unhandledrejection", (event) => {
+    const { reason } = event as PromiseRejectionEvent;
+    onUncaught(event, "an unhandled rejection", reason);
+  });
+
+  // ---- Finding the function ------------------------------------------------
+
+  function dataCloneError(message: string): DOMException {
+    return new DOMException(message, "DataCloneError");
+  }
+
+  function sourceOf(fn: unknown): string {
+    return Function.prototype.toString.call(fn);
+  }
+
+  /** A function's name as a message shows it. */
+  function label(ref: FunctionRef): string {
+    return ref.name ? `"${ref.name}"` : "an anonymous function";
+  }
+
+  /** Imports a module while pools inside of it are kept from starting. */
+  async function importModule(url: string): Promise<Record<string, unknown>> {
+    const before = marker.unguarded;
+    marker.importing.push(url);
+    try {
+      const module = await import(url);
+      // What the module made of its failure to start a pool does not matter.
+      if (marker.unguarded === before) return module;
+    } catch (error) {
+      if (marker.unguarded === before) throw error;
+    } finally {
+      marker.importing.splice(marker.importing.indexOf(url), 1);
+    }
+    throw new Unguarded(marker.unguarded!.message);
+  }
+
+  async function importModules(urls: readonly string[]): Promise<void> {
+    for (const url of urls) {
+      try {
+        const module = await importModule(url);
+        for (const name of Object.keys(module)) {
+          const fn = module[name];
+          if (typeof fn !== "function") continue;
+          const key = `${fn.name} ${sourceOf(fn)}`;
+          const same = exported.get(key);
+          const entry = { fn: fn as Fn, where: `"${name}" of ${url}` };
+          if (!same) exported.set(key, [entry]);
+          else if (same.every((other) => other.fn !== fn)) same.push(entry);
+        }
+      } catch (error) {
+        failedImports.set(url, { error });
+      }
+    }
+  }
+
+  function importError(ref: FunctionRef, url: string, cause: unknown): unknown {
+    if (cause instanceof Unguarded) return cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return new Error(
+      `Cannot import ${url}, which ${label(ref)} needs: ${why}`,
+      { cause },
+    );
+  }
+
+  /** The function that a source is of, whatever its shape; throws `SyntaxError`. */
+  function evaluate(source: string, name: string): unknown {
+    const shown = name.replace(/[^\w$.]+/g, "_") || "anonymous";
+    const strict = (code: string) =>
+      (0, eval)(`"use strict";${code}\n//# sourceURL=${shown}`);
+    let first: unknown;
+    // As an expression: functions and arrows. An arrow that calls itself does
+    // so by the name of its variable, which is outside of its source.
+    try {
+      const fn = strict(`(${source}\n)`);
+      return callsItself(source, name)
+        ? strict(`(() => { const ${name} = (${source}\n); return ${name}; })()`)
+        : fn;
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      first = error;
+    }
+    // As a member of an object: methods, accessors. A computed name can't be
+    // worked out here, so a plain one takes its place: the first "]" that
+    // leaves a method behind ends it.
+    const members = [source, source.replace("#", "")];
+    const computed = /^(?:async\s*|get\s+|set\s+)?\*?\s*\[/.exec(source);
+    if (computed) {
+      const head = computed[0].slice(0, -1);
+      for (
+        let i = source.indexOf("]");
+        i >= 0;
+        i = source.indexOf("]", i + 1)
+      ) {
+        members.push(`${head} computed${source.slice(i + 1)}`);
+      }
+    }
+    for (const member of computed ? members.slice(2) : members) {
+      let object: object;
+      try {
+        object = strict(`({${member}\n})`) as object;
+      } catch (error) {
+        if (error instanceof SyntaxError) continue;
+        throw error;
+      }
+      for (const key of Reflect.ownKeys(object)) {
+        const found = Object.getOwnPropertyDescriptor(object, key)!;
+        return found.value ?? found.get ?? found.set;
+      }
+    }
+    // As sloppy code: what `new Function` or CommonJS made.
+    try {
+      return (0, eval)(`(${source}\n)\n//# sourceURL=${shown}`);
+    } catch {
+      throw first;
+    }
+  }
+
+  /** Whether a source names its own function, and does nothing but call it. */
+  function callsItself(source: string, name: string): boolean {
+    if (!/^[A-Za-z_]\w*$/.test(name) || name in globalThis) return false;
+    if (/^(?:async\s+)?function\b\s*\*?\s*[\w$]/.test(source)) return false;
+    const uses = source.match(
+      new RegExp(`(?<![\\w$.])${name}(?![\\w$])\\s*\\(?`, "g"),
+    );
+    return uses !== null && uses.every((use) => use.endsWith("("));
+  }
+
+  function reviveSource(ref: FunctionRef & { source: string }): Fn {
+    const cannot = (why: string, cause?: unknown) => {
+      const error = dataCloneError(
+        `Cannot send ${
+          label(ref)
+        } to a worker: ${why}; export it from a module, and name that with the module option or taskModule()`,
+      );
+      if (cause !== undefined) error.cause = cause;
+      return error;
+    };
+    if (/\{\s*\[native code\]\s*\}\s*$/.test(ref.source)) {
+      throw cannot("a bound or native function has no source");
+    }
+    if (/^class(?![\w$])\s*[^(\s]/.test(ref.source)) {
+      throw cannot("a class does not travel by its source");
+    }
+    let fn: unknown;
+    try {
+      fn = evaluate(ref.source, ref.name);
+    } catch (error) {
+      throw cannot(
+        `its source does not stand alone (${(error as Error).message})`,
+        error,
+      );
+    }
+    if (typeof fn !== "function") throw cannot("its source is of no function");
+    return fn as Fn;
+  }
+
+  /** A built-in by its way from `globalThis`, called on what it was found on. */
+  function findBuiltin(ref: FunctionRef & { by: "name" }): Fn | undefined {
+    let owner: unknown;
+    let found: unknown = globalThis;
+    for (const step of ref.path) {
+      owner = found;
+      found = (owner as Record<string, unknown> | undefined)?.[step];
+    }
+    if (typeof found !== "function") return undefined;
+    if (
+      sourceOf(found) !== ref.source && !ref.source.includes("[native code]")
+    ) return undefined;
+    const fn = found as Fn;
+    const detached = ref.path.includes("prototype");
+    return function concurrentFuturesRun(...args) {
+      return Reflect.apply(fn, detached ? undefined : owner, args);
+    };
+  }
+
+  function reviveExported(
+    ref: FunctionRef & { source: string },
+  ): Fn | undefined {
+    const same = exported.get(`${ref.name} ${ref.source}`);
+    if (same && same.length > 1) {
+      throw dataCloneError(
+        `Cannot tell which function ${label(ref)} is: ${
+          same.map(({ where }) => where).join(" and ")
+        } have the same name and source; name the one meant with taskModule()`,
+      );
+    }
+    return same?.[0].fn;
+  }
+
+  /** The function of a call; a promise where a module is still to be imported. */
+  function revive(ref: FunctionRef): Fn | Promise<Fn> {
+    if (ref.by === "export") return reviveExport(ref);
+    const key = `${ref.by} ${ref.name} ${ref.source}`;
+    const known = revived.get(key);
+    if (known) return known;
+    let fn = ref.by === "name" ? findBuiltin(ref) : reviveExported(ref);
+    if (!fn) {
+      // A function with a name may be an export of a module that failed.
+      const maybeExport = ref.by === "source" &&
+        /^[\w$]+$/.test(ref.name) && ref.name !== "anonymous";
+      if (maybeExport) {
+        for (const [url, { error }] of failedImports) {
+          throw importError(ref, url, error);
+        }
+      }
+      fn = reviveSource(ref);
+    }
+    if (revived.size >= 1000) revived.clear();
+    revived.set(key, fn);
+    return fn;
+  }
+
+  async function reviveExport(
+    ref: FunctionRef & { by: "export" },
+  ): Promise<Fn> {
+    let module: Record<string, unknown>;
+    try {
+      module = await importModule(ref.module);
+    } catch (error) {
+      throw importError(ref, ref.module, error);
+    }
+    const fn = module[ref.name];
+    if (typeof fn === "function") return fn as Fn;
+    throw dataCloneError(
+      `Cannot call "${ref.name}" of ${ref.module}: ${
+        fn === undefined ? "the module does not export it" : "it is no function"
+      }`,
+    );
+  }
+
+  // ---- Recording what came of it -------------------------------------------
+
+  /** An exception, and all that hang on it, as plain data. */
+  function recordThrown(thrown: unknown): Thrown {
+    const found: Error[] = [];
+    const ids = new Map<unknown, number>();
+    const records: ErrorRecord[] = [];
+
+    const slot = (value: unknown): Slot | undefined => {
+      if (isError(value)) {
+        let id = ids.get(value);
+        if (id === undefined) {
+          id = found.push(value) - 1;
+          ids.set(value, id);
+        }
+        return { error: id };
+      }
+      // What can't be copied is left out: the exception still arrives.
+      try {
+        if (checker.find(value, "")) return undefined;
+        return { value: structuredClone(value) };
+      } catch {
+        return undefined;
+      }
+    };
+
+    let top = slot(thrown);
+    if (top === undefined) {
+      top = slot(
+        dataCloneError(
+          `Cannot send what the call threw: ${
+            describeUntravelable(thrown, "thrown")
+          }`,
+        ),
+      )!;
+    }
+    // The list grows while it is walked: a cycle ends, and no depth is too much.
+    for (let i = 0; i < found.length; i++) {
+      records.push(recordError(found[i], slot));
+    }
+    return { thrown: top, errors: records };
+  }
+
+  function isError(value: unknown): value is Error {
+    return value instanceof Error ||
+      (typeof value === "object" && value !== null &&
+        Object.prototype.toString.call(value) === "[object Error]");
+  }
+
+  function recordError(
+    error: Error,
+    slot: (value: unknown) => Slot | undefined,
+  ): ErrorRecord {
+    const text = (key: string, otherwise: string): string => {
+      try {
+        const value = (error as unknown as Record<string, unknown>)[key];
+        return value === undefined ? otherwise : String(value);
+      } catch {
+        return otherwise;
+      }
+    };
+    const read = (key: string): { value: unknown } | undefined => {
+      try {
+        return { value: (error as unknown as Record<string, unknown>)[key] };
+      } catch {
+        return undefined;
+      }
+    };
+    const links: Record<string, Slot | Slot[]> = {};
+    const props: Record<string, Slot> = {};
+    for (const key of ["cause", "errors", "error", "suppressed"]) {
+      if (
+        !Object.hasOwn(error, key) ||
+        Object.prototype.propertyIsEnumerable.call(error, key)
+      ) continue;
+      const value = read(key)?.value;
+      const link = key === "errors" && Array.isArray(value)
+        ? value.map((item) => slot(item) ?? { value: undefined })
+        : slot(value);
+      if (link) links[key] = link;
+    }
+    for (const key of Object.keys(error)) {
+      const value = read(key);
+      const prop = value && slot(value.value);
+      if (prop) props[key] = prop;
+    }
+    const stack = text("stack", "");
+    return {
+      class: classPath(error),
+      name: text("name", "Error"),
+      message: text("message", ""),
+      stack: stack ? trimStack(stack) : undefined,
+      links,
+      props,
+    };
+  }
+
+  /** The way to an exception's class from `globalThis`, if it is a built-in one. */
+  function classPath(error: Error): string[] {
+    const proto = Object.getPrototypeOf(error);
+    const name = proto &&
+      Object.getOwnPropertyDescriptor(proto, "constructor")?.value?.name;
+    if (typeof name !== "string" || name === "") return ["Error"];
+    for (const owner of [[], ["Deno", "errors"], ["WebAssembly"]]) {
+      let found: unknown = globalThis;
+      for (const step of [...owner, name]) {
+        found = (found as Record<string, unknown> | undefined)?.[step];
+      }
+      if (typeof found === "function" && found.prototype === proto) {
+        return [...owner, name];
+      }
+    }
+    return ["Error"];
+  }
+
+  /** Leaves the frames of this file, and what is below them, out. */
+  function trimStack(stack: string): string {
+    const lines = stack.split("\n");
+    const own = lines.findIndex((line) =>
+      /^\s+at (?:async )?concurrentFuturesRun /.test(line)
+    );
+    return own > 0 ? lines.slice(0, own).join("\n") : stack;
+  }
+
+  /** Says which name did not travel, and how to bring it. */
+  function explainReference(error: unknown, ref: FunctionRef): unknown {
+    if (ref.by !== "source" || !(error instanceof ReferenceError)) return error;
+    const missing = /^(\S+) is not defined$/.exec(error.message)?.[1];
+    if (missing === undefined || missing in globalThis) return error;
+    const explained = new ReferenceError(
+      `${missing} is not defined in the worker, where ${
+        label(ref)
+      } went as source alone: ` +
+        `pass ${missing} as an argument, or export ${
+          label(ref)
+        } from a module and name that ` +
+        `with the module option (module: import.meta.url) or taskModule()`,
+      { cause: error },
+    );
+    const frames = error.stack?.split("\n").filter((line) =>
+      /^\s+at /.test(line)
+    );
+    explained.stack = [`${explained}`, ...frames ?? []].join("\n");
+    return explained;
+  }
+
+  function describeUntravelable(value: unknown, path: string): string {
+    const found = checker.find(value, path) ?? checker.locate(value, path);
+    return `${found.path} is ${found.what}, which can't be copied`;
+  }
+
+  // ---- Running calls -------------------------------------------------------
+
+  // The name marks the frames from which on a stack is of no interest.
+  function concurrentFuturesRun(
+    fn: Fn,
+    args: readonly unknown[],
+  ): unknown {
+    return fn(...args);
+  }
+
+  /** Runs a call; a promise where the call, or an import, takes its time. */
+  function run(
+    ref: FunctionRef,
+    args: readonly unknown[],
+  ): Outcome | Promise<Outcome> {
+    try {
+      const fn = revive(ref);
+      const value = typeof fn === "function"
+        ? concurrentFuturesRun(fn, args)
+        : fn.then((fn) => concurrentFuturesRun(fn, args));
+      if (
+        value !== null &&
+        (typeof value === "object" || typeof value === "function") &&
+        typeof (value as PromiseLike<unknown>).then === "function"
+      ) return finishAsync(ref, value as PromiseLike<unknown>);
+      return { is: "returned", value };
+    } catch (error) {
+      return failure(ref, error);
+    }
+  }
+
+  async function finishAsync(
+    ref: FunctionRef,
+    value: PromiseLike<unknown>,
+  ): Promise<Outcome> {
+    try {
+      return { is: "returned", value: await value };
+    } catch (error) {
+      return failure(ref, error);
+    }
+  }
+
+  function failure(ref: FunctionRef, error: unknown): Outcome {
+    if (error instanceof Unguarded) {
+      return { is: "unguarded", message: error.message };
+    }
+    return { is: "threw", what: recordThrown(explainReference(error, ref)) };
+  }
+
+  function answer(call: CallMessage, ms: number, outcome: Outcome): void {
+    const { slot, fn } = call;
+    if (outcome.is === "returned") {
+      try {
+        const { value } = outcome;
+        if (
+          value !== null && typeof value === "object" ||
+          typeof value === "function"
+        ) {
+          const found = checker.find(value, "result");
+          if (found) {
+            throw dataCloneError(
+              `${found.path} is ${found.what}, which can't be copied`,
+            );
+          }
+        }
+        say({ type: "outcome", slot, ms, outcome });
+        return;
+      } catch (error) {
+        outcome = {
+          is: "threw",
+          what: recordThrown(resultError(fn, outcome.value, error)),
+        };
+      }
+    }
+    say({ type: "outcome", slot, ms, outcome });
+  }
+
+  /** A result that can't travel; a getter that throws while it is read gives its own error. */
+  function resultError(
+    fn: FunctionRef,
+    value: unknown,
+    error: unknown,
+  ): unknown {
+    if (!(error instanceof DOMException) || error.name !== "DataCloneError") {
+      return error;
+    }
+    const why = error.message.startsWith("result")
+      ? error.message
+      : describeUntravelable(value, "result");
+    return dataCloneError(
+      `Cannot send back what ${label(fn)} returned: ${why}`,
+    );
+  }
+
+  async function serveInbox(): Promise<void> {
+    busy = true;
+    const skipped: number[] = [];
+    for (let call; (call = inbox.shift());) {
+      if (Atomics.compareExchange(flags, call.slot, 0, STARTED) !== 0) {
+        skipped.push(call.slot);
+        continue;
+      }
+      const begin = performance.now();
+      const pending = run(call.fn, call.args);
+      const outcome = "is" in pending ? pending : await pending;
+      answer(call, performance.now() - begin, outcome);
+    }
+    if (skipped.length > 0) say({ type: "skipped", slots: skipped });
+    busy = false;
+  }
+
+  async function start(message: StartMessage): Promise<void> {
+    token = message.token;
+    flags = new Int32Array(message.flags);
+    marker.depth = message.depth;
+    Object.defineProperty(
+      globalThis,
+      Symbol.for("@concurrent/futures worker"),
+      {
+        value: marker,
+      },
+    );
+    if (message.modules.length > 0) await importModules(message.modules);
+    const { initializer } = message;
+    if (initializer) {
+      const outcome = await run(initializer.fn, initializer.args);
+      if (outcome.is !== "returned") {
+        say({ type: "initializer failed", outcome });
+        return;
+      }
+    }
+    say({ type: "ready" });
+    serveInbox();
+  }
+
+  scope.addEventListener("message", (event) => {
+    const message = (event as MessageEvent<ToWorker>).data;
+    event.stopImmediatePropagation();
+    if (message.type === "start") start(message);
+    else {
+      for (const call of message.calls) inbox.push(call);
+      if (!busy) serveInbox();
+    }
+  });
+}

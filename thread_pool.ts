@@ -1,0 +1,450 @@
+/**
+ * Calls on Web Workers: a {@linkcode WorkerLink} over one, and the options.
+ *
+ * @module
+ */
+
+import { BrokenThreadPool } from "./errors.ts";
+import { Executor, type ShutdownOptions } from "./executor.ts";
+import type { Future } from "./future.ts";
+import { makeCloneChecker } from "./internal/clonable.ts";
+import { reviveThrown } from "./internal/exception.ts";
+import {
+  type LinkEvents,
+  Pool,
+  type PoolKind,
+  type WorkerLink,
+} from "./internal/pool.ts";
+import type {
+  CallMessage,
+  FromWorker,
+  FunctionRef,
+  StartMessage,
+} from "./internal/protocol.ts";
+import { describe, label, moduleUrl } from "./internal/travel.ts";
+import { checkTimeout, show } from "./internal/timer.ts";
+import { workerProgram } from "./internal/worker_runtime.ts";
+
+/**
+ * The options of {@linkcode ThreadPoolExecutor}.
+ *
+ * @typeParam I The types of the initializer's arguments.
+ */
+export interface ThreadPoolExecutorOptions<I extends unknown[] = unknown[]> {
+  /**
+   * How many workers may live at once. They start on demand.
+   * @default {min(32, navigator.hardwareConcurrency + 4)}
+   */
+  maxWorkers?: number;
+  /**
+   * What the workers' names (`self.name`) start with: worker `n` is
+   * `${threadNamePrefix}_${n}`.
+   * @default {"ThreadPoolExecutor-" and the number of the pool}
+   */
+  threadNamePrefix?: string;
+  /**
+   * A function that each worker runs before its first call. If it throws, the
+   * pool is broken. It travels as the function of a call does.
+   * @default {undefined} none
+   */
+  initializer?: (...args: I) => unknown;
+  /** The arguments of the initializer, copied at once. @default {[]} */
+  initargs?: NoInfer<I>;
+  /**
+   * Modules whose exported functions are imported by the workers, with all that
+   * stands around them, instead of being sent as source. In a worker the import
+   * of a local file needs `--allow-read`.
+   * @default {undefined} none
+   */
+  module?: string | URL | readonly (string | URL)[];
+  /**
+   * How long the workers stay when there is nothing to do, in milliseconds. An
+   * idle worker keeps the program alive, so this is also how long a program
+   * that never calls `shutdown` lives on after its last call.
+   * @default {200}
+   */
+  idleTimeout?: number;
+}
+
+/** How many calls a worker can hold at once. */
+const SLOTS = 256;
+const TAKEN_BACK = 2;
+
+let pools = 0;
+let programUrl: string | undefined;
+const checker = makeCloneChecker();
+
+/**
+ * Runs calls on Web Workers: threads with a heap of their own, between which
+ * values are copied by structured clone. It is what Python 3.14 calls
+ * `InterpreterPoolExecutor`, with the interface of its `ThreadPoolExecutor`.
+ *
+ * Needs no permission for a self-contained function.
+ *
+ * ### How a function travels
+ *
+ * 1. By value: a function that uses nothing from around it travels as its
+ *    source, and runs in the worker's global scope.
+ * 2. By name: a built-in such as `Math.pow` or `Deno.copyFile`.
+ * 3. By reference: a function that is exported by a module named in the
+ *    `module` option is imported by the worker.
+ * 4. By reference, unloaded: with {@linkcode taskModule}.
+ *
+ * ### What a thread cannot do
+ *
+ * A synchronous loop that never ends can't be stopped: its thread spins until
+ * the program ends, and keeps it from ending by itself. Running out of memory
+ * in a worker takes the whole program. A process can be stopped, and survived.
+ *
+ * ### What keeps the program alive
+ *
+ * Calls that are not done do; the workers do for `idleTimeout` milliseconds
+ * more. After `shutdown()` nothing does.
+ *
+ * @example Prime numbers in parallel
+ * ```ts
+ * import { ThreadPoolExecutor } from "@concurrent/futures";
+ * import assert from "node:assert/strict";
+ *
+ * function isPrime(n: number): boolean {
+ *   if (n < 2) return false;
+ *   if (n % 2 === 0) return n === 2;
+ *   for (let i = 3; i * i <= n; i += 2) if (n % i === 0) return false;
+ *   return true;
+ * }
+ *
+ * const numbers = [1_000_003, 1_000_005, 1_000_007];
+ * await using executor = new ThreadPoolExecutor();
+ * const primes = await Array.fromAsync(executor.map(isPrime, numbers));
+ * assert.deepEqual(primes, [true, false, false]);
+ * ```
+ *
+ * @example What stands around a function stays behind
+ * ```ts
+ * import { ThreadPoolExecutor } from "@concurrent/futures";
+ * import assert from "node:assert/strict";
+ *
+ * await using executor = new ThreadPoolExecutor({ maxWorkers: 1 });
+ * const limit = 10;
+ *
+ * // `limit` is no part of this function's source ...
+ * const failed = executor.submit((n: number) => n < limit, 5);
+ * await assert.rejects(failed.result(), ReferenceError);
+ *
+ * // ... so it is passed.
+ * const passed = executor.submit((n: number, limit: number) => n < limit, 5, limit);
+ * assert.equal(await passed.result(), true);
+ * ```
+ */
+export class ThreadPoolExecutor<I extends unknown[] = unknown[]>
+  extends Executor {
+  readonly #pool: Pool;
+
+  /**
+   * Makes a pool; no worker starts before the first call.
+   *
+   * @param options How many workers, and how they start.
+   * @throws {RangeError} when `maxWorkers` is not greater than 0, or
+   * `idleTimeout` is negative.
+   * @throws {TypeError} when an option is of the wrong type, or `module` no
+   * absolute URL.
+   * @throws {DOMException} `DataCloneError` when `initargs` can't be copied.
+   *
+   * @example An initializer
+   * ```ts
+   * import { ThreadPoolExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new ThreadPoolExecutor({
+   *   maxWorkers: 1,
+   *   threadNamePrefix: "greeter",
+   *   initializer: (greeting: string) => {
+   *     Object.assign(globalThis, { greeting });
+   *   },
+   *   initargs: ["Hello"],
+   * });
+   * const future = executor.submit(() => Reflect.get(globalThis, "greeting"));
+   * assert.equal(await future.result(), "Hello");
+   * assert.equal(await executor.submit(() => self.name).result(), "greeter_0");
+   * ```
+   */
+  constructor(options: ThreadPoolExecutorOptions<I> = {}) {
+    super();
+    this.#pool = new Pool(threadKind(options));
+  }
+
+  /**
+   * Has `fn(...args)` run on a worker. Arguments and result are copied; the
+   * arguments as they are now, whatever the caller does to them later.
+   *
+   * @typeParam A The types of the arguments.
+   * @typeParam R What the function returns.
+   * @param fn The function, async or not.
+   * @param args Its arguments.
+   * @returns The future of the call. It fails with a `DataCloneError` when the
+   * function, an argument or the result can't travel, and with
+   * {@linkcode BrokenThreadPool} when a worker dies before the call is done.
+   * @throws {RuntimeError} when the pool was shut down, or when a module that
+   * a worker imports submits without being asked to.
+   * @throws {BrokenThreadPool} when a worker has died.
+   * @throws {TypeError} when `fn` is no function.
+   *
+   * @example A built-in, and a function with its arguments
+   * ```ts
+   * import { ThreadPoolExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new ThreadPoolExecutor({ maxWorkers: 1 });
+   * assert.equal(await executor.submit(Math.pow, 323, 2).result(), 104329);
+   *
+   * const text = executor.submit(
+   *   (counts: Map<string, number>) => [...counts.keys()].join(),
+   *   new Map([["a", 1], ["b", 2]]),
+   * );
+   * assert.equal(await text.result(), "a,b");
+   * ```
+   */
+  override submit<A extends unknown[], R>(
+    fn: (...args: A) => R,
+    ...args: A
+  ): Future<Awaited<R>> {
+    return this.#pool.submit(fn, args) as Future<Awaited<R>>;
+  }
+
+  /**
+   * Takes no more calls, and ends the workers once the calls that there are
+   * are done. It may be called again.
+   *
+   * @param options Whether to wait, and whether to cancel what has not started.
+   * @returns A promise that resolves when all is done and no worker is left;
+   * with `wait: false`, at once, and the work still completes.
+   *
+   * @example Leaving the work to end by itself
+   * ```ts
+   * import { ThreadPoolExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * const executor = new ThreadPoolExecutor({ maxWorkers: 1 });
+   * const future = executor.submit(Math.sqrt, 9);
+   * await executor.shutdown({ wait: false });
+   * assert.equal(await future.result(), 3);
+   * ```
+   */
+  override shutdown(options?: ShutdownOptions): Promise<void> {
+    return this.#pool.shutdown(options);
+  }
+}
+
+/** Checks the options. */
+function threadKind<I extends unknown[]>(
+  options: ThreadPoolExecutorOptions<I>,
+): PoolKind {
+  const {
+    maxWorkers = Math.min(32, navigator.hardwareConcurrency + 4),
+    threadNamePrefix = `ThreadPoolExecutor-${pools}`,
+    idleTimeout = 200,
+    initializer,
+    initargs = [],
+  } = options;
+  checkMaxWorkers(maxWorkers);
+  const timeout = checkTimeout(idleTimeout, "idleTimeout") ?? 2 ** 31 - 1;
+  if (timeout < 0) {
+    throw new RangeError(
+      `idleTimeout must not be negative: received ${timeout}`,
+    );
+  }
+  pools++;
+  const start: Omit<StartMessage, "depth" | "flags" | "token"> = {
+    type: "start",
+    modules: [options.module ?? []].flat().map((url) =>
+      moduleUrl(url, "the module option")
+    ),
+    initializer: initializer === undefined
+      ? undefined
+      : packInitializer(initializer, initargs),
+  };
+  return {
+    name: "ThreadPoolExecutor",
+    maxWorkers,
+    idleTimeout: timeout,
+    broken: BrokenThreadPool,
+    slots: SLOTS,
+    pack,
+    open: (index, depth, events) =>
+      new ThreadLink(
+        `${threadNamePrefix}_${index}`,
+        { ...start, depth },
+        events,
+      ),
+  };
+}
+
+function checkMaxWorkers(maxWorkers: number): void {
+  if (!Number.isInteger(maxWorkers)) {
+    throw new TypeError(
+      `maxWorkers must be an integer: received ${show(maxWorkers)}`,
+    );
+  }
+  if (maxWorkers <= 0) {
+    throw new RangeError(
+      `maxWorkers must be greater than 0: received ${maxWorkers}`,
+    );
+  }
+}
+
+function packInitializer(
+  initializer: unknown,
+  initargs: unknown,
+): StartMessage["initializer"] {
+  if (typeof initializer !== "function") {
+    throw new TypeError(
+      `initializer must be a function: received ${show(initializer)}`,
+    );
+  }
+  if (!Array.isArray(initargs)) {
+    throw new TypeError(
+      `initargs must be an array: received ${show(initargs)}`,
+    );
+  }
+  const fn = describe(initializer, "initializer");
+  return { fn, args: pack(fn, initargs, false, "initargs") };
+}
+
+/** Refuses arguments that can't be copied; copies them unless they are sent at once. */
+function pack(
+  fn: FunctionRef,
+  args: readonly unknown[],
+  now: boolean,
+  root = "args",
+): readonly unknown[] {
+  if (args.every(isPrimitive)) return args;
+  const found = checker.find(args, root);
+  if (found) throw cannotSend(fn, found.path, found.what);
+  if (now) return args;
+  return explained(fn, args, root, () => structuredClone(args));
+}
+
+function isPrimitive(value: unknown): boolean {
+  const type = typeof value;
+  return value === null ||
+    (type !== "object" && type !== "function" && type !== "symbol");
+}
+
+/** Runs what copies arguments; an error of it then says where it stumbled. */
+function explained<R>(
+  fn: FunctionRef,
+  args: readonly unknown[],
+  root: string,
+  copy: () => R,
+): R {
+  try {
+    return copy();
+  } catch (error) {
+    if (!(error instanceof DOMException && error.name === "DataCloneError")) {
+      throw error;
+    }
+    const found = checker.locate(args, root);
+    throw cannotSend(fn, found.path, found.what, error);
+  }
+}
+
+function cannotSend(
+  fn: FunctionRef,
+  path: string,
+  what: string,
+  cause?: unknown,
+): DOMException {
+  const error = new DOMException(
+    `Cannot send the arguments of ${
+      label(fn)
+    } to a worker: ${path} is ${what}, which can't be copied; pass the plain data that it is made from`,
+    "DataCloneError",
+  );
+  if (cause !== undefined) error.cause = cause;
+  return error;
+}
+
+/** One Web Worker. */
+class ThreadLink implements WorkerLink {
+  readonly label: string;
+  readonly #worker: Worker;
+  readonly #events: LinkEvents;
+  /** Whether each slot's call waits, has started, or was taken back. */
+  readonly #flags: Int32Array<SharedArrayBuffer>;
+  readonly #token: string = crypto.randomUUID();
+
+  constructor(
+    name: string,
+    start: Omit<StartMessage, "flags" | "token">,
+    events: LinkEvents,
+  ) {
+    this.label = `worker "${name}"`;
+    this.#events = events;
+    this.#flags = new Int32Array(new SharedArrayBuffer(SLOTS * 4));
+    // A data: URL needs no permission, where a file would.
+    programUrl ??= `data:text/javascript,${
+      encodeURIComponent(workerProgram())
+    }`;
+    this.#worker = new Worker(programUrl, { type: "module", name });
+    this.#worker.addEventListener("message", this.#onMessage);
+    this.#worker.addEventListener("error", (event) => {
+      // Without this the error would end the program.
+      event.preventDefault();
+      const error = event.error ?? new Error(event.message);
+      events.onDeath("an error of the worker itself", { error });
+    });
+    this.#worker.addEventListener("messageerror", () => {
+      events.onDeath("a message that could not be read");
+    });
+    const message: StartMessage = {
+      ...start,
+      flags: this.#flags.buffer,
+      token: this.#token,
+    };
+    this.#worker.postMessage(message);
+  }
+
+  send(calls: readonly CallMessage[]): void {
+    for (const { slot } of calls) Atomics.store(this.#flags, slot, 0);
+    const [{ fn, args }] = calls;
+    explained(fn, args, "args", () => {
+      this.#worker.postMessage({ type: "calls", calls });
+    });
+  }
+
+  hasStarted(slot: number): boolean {
+    return Atomics.load(this.#flags, slot) === 1;
+  }
+
+  takeBack(slot: number): boolean {
+    return Atomics.compareExchange(this.#flags, slot, 0, TAKEN_BACK) === 0;
+  }
+
+  end(): Promise<void> {
+    this.#worker.terminate();
+    return Promise.resolve();
+  }
+
+  readonly #onMessage = (
+    { data }: MessageEvent<FromWorker & { token?: string }>,
+  ) => {
+    // A task may post messages of its own.
+    if (data?.token !== this.#token) return;
+    const events = this.#events;
+    switch (data.type) {
+      case "ready":
+        return events.onReady();
+      case "outcome":
+        return events.onOutcome(data.slot, data.ms, data.outcome);
+      case "skipped":
+        return events.onSkipped(data.slots);
+      case "initializer failed":
+        return events.onInitializerFailed(data.outcome);
+      case "died":
+        return events.onDeath(
+          data.how,
+          data.error && { error: reviveThrown(data.error) },
+        );
+    }
+  };
+}
