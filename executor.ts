@@ -44,14 +44,19 @@ export interface ShutdownOptions {
 }
 
 /**
- * One iterable for each parameter of a function. An async one needs the
- * `buffersize` option.
+ * What {@linkcode Executor.map} reads a parameter's values from. An async
+ * iterable needs the `buffersize` option.
+ *
+ * @typeParam T The type of the parameter.
+ */
+export type Input<T> = Iterable<T> | AsyncIterable<T>;
+
+/**
+ * An {@linkcode Input} for each parameter of a function.
  *
  * @typeParam A The types of the parameters.
  */
-export type IterablesOf<A extends unknown[]> = {
-  [K in keyof A]: Iterable<A[K]> | AsyncIterable<A[K]>;
-};
+export type Inputs<A extends unknown[]> = { [K in keyof A]: Input<A[K]> };
 
 /**
  * Runs calls somewhere else, or later, and gives a {@linkcode Future} for each.
@@ -167,14 +172,39 @@ export abstract class Executor implements AsyncDisposable {
    * assert.equal(sum, 385);
    * ```
    */
+  map<A, R>(
+    fn: (a: A) => R,
+    a: Input<A>,
+    options?: MapOptions,
+  ): AsyncIterableIterator<Awaited<R>>;
+  /** Over two iterables. */
+  map<A, B, R>(
+    fn: (a: A, b: B) => R,
+    a: Input<A>,
+    b: Input<B>,
+    options?: MapOptions,
+  ): AsyncIterableIterator<Awaited<R>>;
+  /** Over three iterables. */
+  map<A, B, C, R>(
+    fn: (a: A, b: B, c: C) => R,
+    a: Input<A>,
+    b: Input<B>,
+    c: Input<C>,
+    options?: MapOptions,
+  ): AsyncIterableIterator<Awaited<R>>;
+  /** Over as many iterables as the function has parameters. */
   map<A extends unknown[], R>(
     fn: (...args: A) => R,
-    ...rest: [...IterablesOf<A>] | [...IterablesOf<A>, MapOptions | undefined]
-  ): AsyncIterableIterator<Awaited<R>> {
-    const { iterables, options } = splitMapArguments(fn, rest);
-    return new Results<A, Awaited<R>>(
-      (args) => this.submit<A, R>(fn, ...args),
-      iterables,
+    ...rest: [...Inputs<A>] | [...Inputs<A>, MapOptions | undefined]
+  ): AsyncIterableIterator<Awaited<R>>;
+  map(
+    fn: (...args: unknown[]) => unknown,
+    ...rest: unknown[]
+  ): AsyncIterableIterator<unknown> {
+    const { inputs, options } = splitMapArguments(fn, rest);
+    return new Results(
+      (args) => this.submit(fn, ...args),
+      inputs,
       options,
     );
   }
@@ -223,8 +253,6 @@ export abstract class Executor implements AsyncDisposable {
   }
 }
 
-type Input<T> = Iterable<T> | AsyncIterable<T>;
-
 interface CheckedOptions {
   readonly limit: number | undefined;
   readonly buffersize: number | undefined;
@@ -235,7 +263,7 @@ interface CheckedOptions {
 function splitMapArguments(
   fn: unknown,
   rest: readonly unknown[],
-): { iterables: Input<unknown>[]; options: CheckedOptions } {
+): { inputs: Input<unknown>[]; options: CheckedOptions } {
   if (typeof fn !== "function") {
     throw new TypeError(`map takes a function first: received ${show(fn)}`);
   }
@@ -274,7 +302,7 @@ function splitMapArguments(
     }
   });
   return {
-    iterables: inputs as Input<unknown>[],
+    inputs: inputs as Input<unknown>[],
     options: { limit, buffersize, signal },
   };
 }
@@ -395,8 +423,8 @@ const RAN_OUT: End = { failed: false };
  * may have changed that calls: the first future, an async input, the deadline,
  * an abort, a `return()`.
  */
-class Results<A extends unknown[], T> implements AsyncIterableIterator<T> {
-  readonly #submit: (args: A) => Future<T>;
+class Results<T> implements AsyncIterableIterator<T> {
+  readonly #submit: (args: unknown[]) => Future<T>;
   readonly #limit: number | undefined;
   readonly #deadline: number;
   readonly #buffersize: number;
@@ -415,7 +443,7 @@ class Results<A extends unknown[], T> implements AsyncIterableIterator<T> {
   #turn: Promise<void> = Promise.resolve();
 
   constructor(
-    submit: (args: A) => Future<T>,
+    submit: (args: unknown[]) => Future<T>,
     inputs: readonly Input<unknown>[],
     { limit, buffersize, signal }: CheckedOptions,
   ) {
@@ -551,7 +579,7 @@ class Results<A extends unknown[], T> implements AsyncIterableIterator<T> {
 
   #submitNext(args: unknown[] | undefined): void {
     if (args === undefined) this.#endReading(RAN_OUT);
-    else this.#futures.push(this.#submit(args as A));
+    else this.#futures.push(this.#submit(args));
   }
 
   #endReading(end: End): void {
