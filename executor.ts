@@ -177,37 +177,36 @@ export abstract class Executor implements AsyncDisposable {
     a: Input<A>,
     options?: MapOptions,
   ): AsyncIterableIterator<Awaited<R>>;
-  /** Over two iterables. */
-  map<A, B, R>(
-    fn: (a: A, b: B) => R,
-    a: Input<A>,
-    b: Input<B>,
-    options?: MapOptions,
-  ): AsyncIterableIterator<Awaited<R>>;
-  /** Over three iterables. */
-  map<A, B, C, R>(
-    fn: (a: A, b: B, c: C) => R,
-    a: Input<A>,
-    b: Input<B>,
-    c: Input<C>,
-    options?: MapOptions,
-  ): AsyncIterableIterator<Awaited<R>>;
-  /** Over as many iterables as the function has parameters. */
+  /** Over an iterable for each parameter. */
   map<A extends unknown[], R>(
     fn: (...args: A) => R,
-    ...rest: [...Inputs<A>] | [...Inputs<A>, MapOptions | undefined]
+    ...inputs: [...Inputs<A>]
+  ): AsyncIterableIterator<Awaited<R>>;
+  /** Over an iterable for each parameter, with options. */
+  map<A extends unknown[], R>(
+    fn: (...args: A) => R,
+    ...rest: [...Inputs<A>, MapOptions | undefined]
   ): AsyncIterableIterator<Awaited<R>>;
   map(
     fn: (...args: unknown[]) => unknown,
     ...rest: unknown[]
   ): AsyncIterableIterator<unknown> {
     const { inputs, options } = splitMapArguments(fn, rest);
+    this.checkAccepts(fn);
     return new Results(
       (args) => this.submit(fn, ...args),
       inputs,
       options,
     );
   }
+
+  /**
+   * Throws what `submit` would throw, whatever the arguments. `map` asks before
+   * it reads its inputs, which may be none. For subclasses; by default, nothing.
+   *
+   * @param _fn The function that is to be submitted.
+   */
+  protected checkAccepts(_fn: unknown): void {}
 
   /**
    * Takes no more calls, and frees what the executor holds once the calls that
@@ -336,12 +335,17 @@ class Zip {
 
   constructor(inputs: readonly Input<unknown>[]) {
     this.sync = inputs.every(isSync);
-    for (const input of inputs) {
-      this.#iterators.push(
-        isSync(input)
-          ? input[Symbol.iterator]()
-          : input[Symbol.asyncIterator](),
-      );
+    try {
+      for (const input of inputs) {
+        this.#iterators.push(
+          isSync(input)
+            ? input[Symbol.iterator]()
+            : input[Symbol.asyncIterator](),
+        );
+      }
+    } catch (error) {
+      this.close();
+      throw error;
     }
   }
 
@@ -368,6 +372,8 @@ class Zip {
         this.#closeAllBut(iterator);
         throw error;
       }
+      // Closed while it was waited for: the others are not to be asked any more.
+      if (!this.#open) return undefined;
       if (result.done) return this.#closeAllBut(iterator);
       items.push(result.value);
     }
@@ -464,6 +470,7 @@ class Results<T> implements AsyncIterableIterator<T> {
       this.#stop(RAN_OUT);
       throw error;
     }
+    this.#releaseIfRead();
   }
 
   next(): Promise<IteratorResult<T>> {
@@ -553,6 +560,10 @@ class Results<T> implements AsyncIterableIterator<T> {
     } catch (error) {
       this.#endReading({ failed: true, error });
     }
+    this.#releaseIfRead();
+  }
+
+  #releaseIfRead(): void {
     if (this.#end && this.#head === this.#futures.length) this.#release();
   }
 
@@ -562,7 +573,6 @@ class Results<T> implements AsyncIterableIterator<T> {
     try {
       while (this.#hasRoom()) {
         const args = await inputs.readAsync();
-        if (this.#end) break;
         this.#submitNext(args);
         this.#wake();
       }
@@ -578,8 +588,12 @@ class Results<T> implements AsyncIterableIterator<T> {
   }
 
   #submitNext(args: unknown[] | undefined): void {
-    if (args === undefined) this.#endReading(RAN_OUT);
-    else this.#futures.push(this.#submit(args));
+    // Reading and submitting run code of others, which may end the iteration.
+    if (this.#end) return;
+    if (args === undefined) return this.#endReading(RAN_OUT);
+    const future = this.#submit(args);
+    if (this.#end) future.cancel();
+    else this.#futures.push(future);
   }
 
   #endReading(end: End): void {

@@ -363,11 +363,12 @@ export class Future<T> {
     // An executor's future learns here, as in running(), that its call started.
     const is = this.running() ? "running" : this.#state.is;
     const state = this.#state;
-    if (state.is !== "finished") return `<Future state=${is}>`;
+    const head = `<${this.constructor.name} state=${is}`;
+    if (state.is !== "finished") return `${head}>`;
     const { outcome } = state;
     return outcome.threw
-      ? `<Future state=finished raised ${typeName(outcome.error)}>`
-      : `<Future state=finished returned ${typeName(outcome.value)}>`;
+      ? `${head} raised ${typeName(outcome.error)}>`
+      : `${head} returned ${typeName(outcome.value)}>`;
   }
 
   #finish(outcome: Outcome<T>): void {
@@ -394,8 +395,8 @@ export class Future<T> {
   #call(fn: Callback<T>): void {
     try {
       const returned = fn(this);
-      if (returned instanceof Promise) {
-        returned.catch((error) => this.#logCallback(error));
+      if (typeof (returned as PromiseLike<unknown>)?.then === "function") {
+        Promise.resolve(returned).catch((error) => this.#logCallback(error));
       }
     } catch (error) {
       this.#logCallback(error);
@@ -403,7 +404,12 @@ export class Future<T> {
   }
 
   #logCallback(error: unknown): void {
-    console.error("exception calling callback for", this, error);
+    try {
+      console.error("exception calling callback for", this, error);
+    } catch {
+      // What was thrown can't be printed; that it was must still be told.
+      console.error("exception calling callback, which can't be printed");
+    }
   }
 
   async #outcome(timeout: number | undefined): Promise<Outcome<T>> {
@@ -441,6 +447,13 @@ function typeName(value: unknown): string {
   if (value === null) return "null";
   if (typeof value === "function") return "Function";
   if (typeof value !== "object") return typeof value;
-  if (value instanceof Error) return value.name;
-  return Object.getPrototypeOf(value)?.constructor?.name || "Object";
+  try {
+    const className = value.constructor?.name || "Object";
+    if (!(value instanceof Error)) return className;
+    // A class that sets no name has its parent's; one that travelled has no class.
+    return value.name === "Error" ? className : String(value.name);
+  } catch {
+    // A proxy or a getter that throws: it is an object, whatever else it is.
+    return "Object";
+  }
 }

@@ -21,8 +21,15 @@ import type {
   FunctionRef,
   StartMessage,
 } from "./internal/protocol.ts";
-import { describe, label, moduleUrl } from "./internal/travel.ts";
-import { checkTimeout, show } from "./internal/timer.ts";
+import {
+  checkArguments,
+  checkCount,
+  checkIdleTimeout,
+  explained,
+  isPrimitive,
+  packInitializer,
+} from "./internal/packing.ts";
+import { moduleUrl } from "./internal/travel.ts";
 import { workerProgram } from "./internal/worker_runtime.ts";
 
 /**
@@ -211,6 +218,11 @@ export class ThreadPoolExecutor<I extends unknown[] = unknown[]>
     return this.#pool.submit(fn, args) as Future<Awaited<R>>;
   }
 
+  /** Throws what `submit` would throw. */
+  protected override checkAccepts(fn: unknown): void {
+    this.#pool.check(fn, "map");
+  }
+
   /**
    * Takes no more calls, and ends the workers once the calls that there are
    * are done. It may be called again.
@@ -246,29 +258,25 @@ function threadKind<I extends unknown[]>(
     initializer,
     initargs = [],
   } = options;
-  checkMaxWorkers(maxWorkers);
-  const timeout = checkTimeout(idleTimeout, "idleTimeout") ?? 2 ** 31 - 1;
-  if (timeout < 0) {
-    throw new RangeError(
-      `idleTimeout must not be negative: received ${timeout}`,
-    );
-  }
-  pools++;
+  checkCount(maxWorkers, "maxWorkers");
   const start: Omit<StartMessage, "depth" | "flags" | "token"> = {
     type: "start",
     modules: [options.module ?? []].flat().map((url) =>
       moduleUrl(url, "the module option")
     ),
-    initializer: initializer === undefined
-      ? undefined
-      : packInitializer(initializer, initargs),
+    initializer: packInitializer(
+      initializer,
+      initargs,
+      (fn, args, root) => pack(fn, args, false, root),
+    ),
   };
-  return {
+  const kind: PoolKind = {
     name: "ThreadPoolExecutor",
     maxWorkers,
-    idleTimeout: timeout,
+    idleTimeout: checkIdleTimeout(idleTimeout),
     broken: BrokenThreadPool,
     slots: SLOTS,
+    maxTasks: Infinity,
     pack,
     open: (index, depth, events) =>
       new ThreadLink(
@@ -277,37 +285,8 @@ function threadKind<I extends unknown[]>(
         events,
       ),
   };
-}
-
-function checkMaxWorkers(maxWorkers: number): void {
-  if (!Number.isInteger(maxWorkers)) {
-    throw new TypeError(
-      `maxWorkers must be an integer: received ${show(maxWorkers)}`,
-    );
-  }
-  if (maxWorkers <= 0) {
-    throw new RangeError(
-      `maxWorkers must be greater than 0: received ${maxWorkers}`,
-    );
-  }
-}
-
-function packInitializer(
-  initializer: unknown,
-  initargs: unknown,
-): StartMessage["initializer"] {
-  if (typeof initializer !== "function") {
-    throw new TypeError(
-      `initializer must be a function: received ${show(initializer)}`,
-    );
-  }
-  if (!Array.isArray(initargs)) {
-    throw new TypeError(
-      `initargs must be an array: received ${show(initargs)}`,
-    );
-  }
-  const fn = describe(initializer, "initializer");
-  return { fn, args: pack(fn, initargs, false, "initargs") };
+  pools++;
+  return kind;
 }
 
 /** Refuses arguments that can't be copied; copies them unless they are sent at once. */
@@ -318,50 +297,9 @@ function pack(
   root = "args",
 ): readonly unknown[] {
   if (args.every(isPrimitive)) return args;
-  const found = checker.find(args, root);
-  if (found) throw cannotSend(fn, found.path, found.what);
+  checkArguments(checker, fn, args, root);
   if (now) return args;
-  return explained(fn, args, root, () => structuredClone(args));
-}
-
-function isPrimitive(value: unknown): boolean {
-  const type = typeof value;
-  return value === null ||
-    (type !== "object" && type !== "function" && type !== "symbol");
-}
-
-/** Runs what copies arguments; an error of it then says where it stumbled. */
-function explained<R>(
-  fn: FunctionRef,
-  args: readonly unknown[],
-  root: string,
-  copy: () => R,
-): R {
-  try {
-    return copy();
-  } catch (error) {
-    if (!(error instanceof DOMException && error.name === "DataCloneError")) {
-      throw error;
-    }
-    const found = checker.locate(args, root);
-    throw cannotSend(fn, found.path, found.what, error);
-  }
-}
-
-function cannotSend(
-  fn: FunctionRef,
-  path: string,
-  what: string,
-  cause?: unknown,
-): DOMException {
-  const error = new DOMException(
-    `Cannot send the arguments of ${
-      label(fn)
-    } to a worker: ${path} is ${what}, which can't be copied; pass the plain data that it is made from`,
-    "DataCloneError",
-  );
-  if (cause !== undefined) error.cause = cause;
-  return error;
+  return explained(checker, fn, args, root, () => structuredClone(args));
 }
 
 /** One Web Worker. */
@@ -391,10 +329,10 @@ class ThreadLink implements WorkerLink {
       // Without this the error would end the program.
       event.preventDefault();
       const error = event.error ?? new Error(event.message);
-      events.onDeath("an error of the worker itself", { error });
+      events.onDeath("ended by an error of its own", { error });
     });
     this.#worker.addEventListener("messageerror", () => {
-      events.onDeath("a message that could not be read");
+      events.onDeath("sent a message that could not be read");
     });
     const message: StartMessage = {
       ...start,
@@ -407,7 +345,7 @@ class ThreadLink implements WorkerLink {
   send(calls: readonly CallMessage[]): void {
     for (const { slot } of calls) Atomics.store(this.#flags, slot, 0);
     const [{ fn, args }] = calls;
-    explained(fn, args, "args", () => {
+    explained(checker, fn, args as readonly unknown[], "args", () => {
       this.#worker.postMessage({ type: "calls", calls });
     });
   }
@@ -421,6 +359,10 @@ class ThreadLink implements WorkerLink {
   }
 
   end(): Promise<void> {
+    return this.kill();
+  }
+
+  kill(): Promise<void> {
     this.#worker.terminate();
     return Promise.resolve();
   }
@@ -442,7 +384,7 @@ class ThreadLink implements WorkerLink {
         return events.onInitializerFailed(data.outcome);
       case "died":
         return events.onDeath(
-          data.how,
+          `ended by ${data.how}`,
           data.error && { error: reviveThrown(data.error) },
         );
     }

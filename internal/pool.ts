@@ -87,8 +87,17 @@ export interface WorkerLink {
   hasStarted(slot: number): boolean;
   /** Takes a call back that has not started; from then on it never will. */
   takeBack(slot: number): boolean;
-  /** Ends the worker, whatever it does; resolves when nothing of it is left. */
+  /**
+   * Asks for calls back that may not have started: for links that can't
+   * `takeBack` at once. Answered by `onReturned`.
+   */
+  recall?(slots: readonly number[]): void;
+  /** Whether the worker can be given a call of this function. */
+  accepts?(fn: FunctionRef): boolean;
+  /** Ends the worker, which has no call; resolves when nothing of it is left. */
   end(): Promise<void>;
+  /** Ends the worker, whatever it does; resolves when nothing of it is left. */
+  kill(signal: Deno.Signal): Promise<void>;
 }
 
 /** What a link tells its pool. */
@@ -97,12 +106,21 @@ export interface LinkEvents {
   onOutcome(slot: number, ms: number, outcome: Outcome): void;
   /** Calls that were taken back are forgotten: their slots can be used again. */
   onSkipped(slots: readonly number[]): void;
+  /** The answer to `recall`: those of the slots whose calls will not start. */
+  onReturned(slots: readonly number[]): void;
   /** Modules are imported and the initializer has run. */
   onReady(): void;
   /** The initializer failed. */
   onInitializerFailed(outcome: Outcome): void;
-  /** The worker ended by itself; `how` completes "Worker 1 was …". */
-  onDeath(how: string, cause?: { readonly error: unknown }): void;
+  /**
+   * The worker ended by itself. `how` follows its label: "was killed by
+   * SIGKILL". `note` is what else may help.
+   */
+  onDeath(
+    how: string,
+    cause?: { readonly error: unknown },
+    note?: string,
+  ): void;
 }
 
 /** What makes a pool one of threads or of processes. */
@@ -115,25 +133,25 @@ export interface PoolKind {
   readonly broken: new (message: string, options?: ErrorOptions) => Error;
   /** How many calls a worker can hold at once. */
   readonly slots: number;
+  /** How many calls a worker runs before another takes its place. */
+  readonly maxTasks: number;
   /** Starts a worker; `index` is free among those that live. */
   open(index: number, depth: number, events: LinkEvents): WorkerLink;
   /**
-   * Checks arguments, and copies them unless they are sent `now`.
+   * Checks arguments, and copies them unless they are sent `now`. What it gives
+   * is for the kind's links alone to understand.
    *
    * @throws what keeps them from travelling.
    */
-  pack(
-    fn: FunctionRef,
-    args: readonly unknown[],
-    now: boolean,
-  ): readonly unknown[];
+  pack(fn: FunctionRef, args: readonly unknown[], now: boolean): unknown;
 }
 
 /** A call in the pool. */
 interface Call {
   readonly future: PooledFuture<unknown>;
   readonly fn: FunctionRef;
-  args: readonly unknown[];
+  /** As packed. */
+  args: unknown;
   worker: Worker | undefined;
   slot: number;
   /** What its time was taken for when it was handed over, in milliseconds. */
@@ -153,6 +171,10 @@ interface Worker {
   progress: number;
   /** Whether it is past its start: until then nothing is handed to it ahead. */
   ready: boolean;
+  /** How many calls it may still be given. */
+  tasksLeft: number;
+  /** Whether a `recall` is unanswered. */
+  recalling: boolean;
 }
 
 /** The slot of a call in the queue. */
@@ -227,6 +249,9 @@ class PooledFuture<T> extends Future<T> {
   }
 }
 
+// Which class it is, is the pool's business: it shows as what it stands for.
+Object.defineProperty(PooledFuture, "name", { value: "Future" });
+
 /** The engine of an executor that has workers. */
 export class Pool {
   readonly #kind: PoolKind;
@@ -254,8 +279,7 @@ export class Pool {
 
   /** Takes a call; see "To submit a call" above. */
   submit(fn: unknown, args: readonly unknown[]): Future<unknown> {
-    const ref = describe(fn, "submit");
-    this.#checkOpen(ref);
+    const ref = this.check(fn, "submit");
     this.#depth = this.#checkDepth();
     const future = new PooledFuture<unknown>();
     const now = this.#queue.size === this.#dropped &&
@@ -318,9 +342,11 @@ export class Pool {
     this.#settleState();
   }
 
-  #checkOpen(fn: FunctionRef): void {
+  /** Describes a function that is to be submitted, if the pool takes calls. */
+  check(value: unknown, caller: string): FunctionRef {
+    const fn = describe(value, caller);
     const state = this.#state;
-    if (state.is === "open") return;
+    if (state.is === "open") return fn;
     if (state.is === "broken") {
       throw new this.#kind.broken(
         `Cannot submit ${label(fn)} to ${this.#kind.name}: ${state.message}`,
@@ -370,12 +396,16 @@ export class Pool {
   #dispatch(): void {
     if (this.#state.is === "broken" || this.#state.is === "closed") return;
     this.#takeBackFromLong();
-    while (this.#queue.size > this.#dropped) {
-      const worker = this.#idle.pop() ?? this.#startWorker();
-      if (!worker) break;
-      const call = this.#nextCall();
-      if (call) this.#handOver(worker, [call]);
-      else this.#idle.push(worker);
+    for (let call; (call = this.#nextCall());) {
+      const worker = this.#takeIdle(call.fn) ?? this.#startWorker();
+      if (worker) {
+        this.#handOver(worker, [call]);
+        continue;
+      }
+      // Where the pool broke over it, the call was not in the queue.
+      if (this.#isBroken()) this.#failCalls([call]);
+      else this.#queue.unshift(call);
+      break;
     }
     if (this.#queue.size > 0) this.#handAhead();
     else this.#share();
@@ -388,6 +418,15 @@ export class Pool {
       // Cancelled, and counted out then; or settled by somebody else's hand.
       if (call.slot === RELEASED) this.#dropped--;
       else this.#release(call);
+    }
+    return undefined;
+  }
+
+  /** An idle worker for a call of `fn`; those that can't run it make room. */
+  #takeIdle(fn: FunctionRef): Worker | undefined {
+    for (let worker; (worker = this.#idle.pop());) {
+      if (worker.link.accepts?.(fn) ?? true) return worker;
+      this.#endWorkers([worker]);
     }
     return undefined;
   }
@@ -410,11 +449,14 @@ export class Pool {
       onSkipped: (slots) => {
         if (live()) this.#onSkipped(worker, slots);
       },
+      onReturned: (slots) => {
+        if (live()) this.#onReturned(worker, slots);
+      },
       onInitializerFailed: (outcome) => {
         if (live()) this.#onInitializerFailed(worker, outcome);
       },
-      onDeath: (how, cause) => {
-        if (live()) this.#onDeath(worker, how, cause);
+      onDeath: (how, cause, note) => {
+        if (live()) this.#onDeath(worker, how, cause, note);
       },
     };
     let link: WorkerLink;
@@ -435,6 +477,8 @@ export class Pool {
       load: 0,
       progress: 0,
       ready: false,
+      tasksLeft: this.#kind.maxTasks,
+      recalling: false,
     };
     this.#workers.add(worker);
     return worker;
@@ -448,6 +492,7 @@ export class Pool {
       call.worker = worker;
       worker.calls.set(slot, call);
       worker.load += call.cost = expected(call.fn);
+      worker.tasksLeft--;
       messages.push({ slot, fn: call.fn, args: call.args });
     }
     try {
@@ -459,12 +504,15 @@ export class Pool {
 
   /** Sends one by one what could not be sent together; fails what can't be sent at all. */
   #unsent(worker: Worker, calls: readonly Call[], error: unknown): void {
-    for (const call of calls) this.#freeSlot(worker, call.slot, call);
+    for (const call of calls) {
+      this.#freeSlot(worker, call.slot, call);
+      worker.tasksLeft++;
+    }
     if (calls.length > 1) {
       for (const call of calls) this.#handOver(worker, [call]);
       return;
     }
-    if (worker.calls.size === 0) this.#idle.push(worker);
+    this.#idleIfDone(worker);
     const [{ future }] = calls;
     this.#release(calls[0]);
     if (!future.done()) future.setException(error);
@@ -487,12 +535,13 @@ export class Pool {
     for (const worker of hungry) {
       const calls: Call[] = [];
       let load = worker.load;
-      while (calls.length < most && calls.length < worker.freeSlots.length) {
+      const room = Math.min(most, worker.freeSlots.length, worker.tasksLeft);
+      while (calls.length < room) {
         const call = this.#nextCall();
         if (!call) break;
         load += expected(call.fn);
         // Whatever may be long waits for a worker of its own.
-        if (load > AHEAD) {
+        if (load > AHEAD || !(worker.link.accepts?.(call.fn) ?? true)) {
           this.#queue.unshift(call);
           break;
         }
@@ -521,32 +570,51 @@ export class Pool {
         if (worker.calls.size > (richest?.calls.size ?? 1)) richest = worker;
       }
       if (!richest) return;
-      if (
-        !this.#takeBackLast(richest, Math.ceil((richest.calls.size - 1) / 2))
-      ) return;
-      const calls: Call[] = [];
-      for (let call; (call = this.#nextCall());) calls.push(call);
-      if (calls.length > 0) this.#handOver(this.#idle.pop()!, calls);
+      const half = Math.ceil((richest.calls.size - 1) / 2);
+      if (!this.#takeBackLast(richest, half)) return;
+      for (let call; (call = this.#nextCall());) {
+        const worker = this.#takeIdle(call.fn);
+        if (worker) {
+          this.#handOver(worker, [call]);
+          continue;
+        }
+        this.#queue.unshift(call);
+        return;
+      }
     }
   }
 
   /** Takes up to `most` of a worker's last calls back to the front of the queue. */
   #takeBackLast(worker: Worker, most: number): boolean {
-    const calls = [...worker.calls.values()].reverse();
+    // The first runs, or is about to.
+    const calls = [...worker.calls.values()].slice(1).reverse();
+    if (worker.link.recall) {
+      const slots = calls.flatMap((call) => call ? [call.slot] : []);
+      if (slots.length === 0 || worker.recalling) return false;
+      worker.recalling = true;
+      worker.link.recall(slots.slice(0, most));
+      return false;
+    }
     let taken = 0;
     for (const call of calls) {
       if (taken === most) break;
       if (!call || call.future.done()) continue;
-      const { slot } = call;
-      if (!worker.link.takeBack(slot)) break;
-      worker.calls.set(slot, undefined);
-      worker.load -= call.cost;
-      call.worker = undefined;
-      call.slot = WAITING;
-      this.#queue.unshift(call);
+      if (!worker.link.takeBack(call.slot)) break;
+      this.#requeue(worker, call);
       taken++;
     }
     return taken > 0;
+  }
+
+  /** Puts a call that a worker gave back where it was: first in the queue. */
+  #requeue(worker: Worker, call: Call): void {
+    // The slot stays taken until the worker has passed the call over.
+    worker.calls.set(call.slot, undefined);
+    worker.load -= call.cost;
+    worker.tasksLeft++;
+    call.worker = undefined;
+    call.slot = WAITING;
+    this.#queue.unshift(call);
   }
 
   // ---- What workers tell ---------------------------------------------------
@@ -578,6 +646,15 @@ export class Pool {
     this.#settleState();
   }
 
+  #onReturned(worker: Worker, slots: readonly number[]): void {
+    worker.recalling = false;
+    const back = new Set(slots);
+    for (const call of [...worker.calls.values()].reverse()) {
+      if (call && back.has(call.slot)) this.#requeue(worker, call);
+    }
+    this.#dispatch();
+  }
+
   #freeSlot(worker: Worker, slot: number, call: Call | undefined): void {
     worker.calls.delete(slot);
     worker.freeSlots.push(slot);
@@ -587,7 +664,9 @@ export class Pool {
   }
 
   #idleIfDone(worker: Worker): void {
-    if (worker.calls.size === 0) this.#idle.push(worker);
+    if (worker.calls.size > 0) return;
+    if (worker.tasksLeft > 0) this.#idle.push(worker);
+    else this.#endWorkers([worker]);
   }
 
   #onInitializerFailed(worker: Worker, outcome: Outcome): void {
@@ -603,23 +682,24 @@ export class Pool {
     worker: Worker,
     how: string,
     cause: { readonly error: unknown } | undefined,
+    note: string | undefined,
   ): void {
-    let ran: Call | undefined;
-    for (const [slot, call] of worker.calls) {
-      if (call && worker.link.hasStarted(slot)) ran = call;
-    }
-    const what = ran
-      ? `while it ran ${label(ran.fn)}`
-      : worker.calls.size > 0
-      ? "before it ran a call"
-      : "while it was idle";
-    const why = cause && cause.error instanceof Error
-      ? ` (${cause.error})`
-      : "";
     this.#breakPool(
-      `${worker.link.label} ended by ${how}${why} ${what}: create a new pool`,
+      `${worker.link.label} ${how} ${this.#doing(worker)}: create a new pool${
+        note ? `; ${note}` : ""
+      }`,
       cause && { cause: cause.error },
     );
+  }
+
+  /** What a worker does, as far as the pool knows. */
+  #doing(worker: Worker): string {
+    for (const [slot, call] of worker.calls) {
+      if (call && worker.link.hasStarted(slot)) {
+        return `while it ran ${label(call.fn)}`;
+      }
+    }
+    return worker.calls.size > 0 ? "before it ran a call" : "while it was idle";
   }
 
   // ---- The end -------------------------------------------------------------
@@ -628,12 +708,45 @@ export class Pool {
   #breakPool(message: string, cause: ErrorOptions | undefined): void {
     const calls = this.#removeAllCalls();
     this.#advance({ is: "broken", message, cause });
-    this.#endWorkers([...this.#workers]);
+    this.#endWorkers([...this.#workers], "SIGKILL");
+    this.#failCalls(calls);
+  }
+
+  /** Each call that broke with the pool gets an error of its own. */
+  #failCalls(calls: readonly Call[]): void {
+    const state = this.#state;
+    if (state.is !== "broken") return;
+    for (const call of calls) this.#release(call);
     for (const { future } of calls) {
-      if (!future.done()) {
-        future.setException(new this.#kind.broken(capitalize(message), cause));
-      }
+      if (future.done()) continue;
+      future.setException(
+        new this.#kind.broken(capitalize(state.message), state.cause),
+      );
     }
+    this.#settleState();
+  }
+
+  /** Ends all workers now, in the middle of whatever they run. */
+  killWorkers(signal: Deno.Signal, caller: string): void {
+    if (this.#isOver() || this.#state.is === "broken") return;
+    const failed = new Map<Call, string>();
+    for (const worker of this.#workers) {
+      const message = `${worker.link.label} was ended by ${caller} ${
+        this.#doing(worker)
+      }`;
+      for (const call of worker.calls.values()) {
+        if (call) failed.set(call, capitalize(message));
+      }
+      worker.calls.clear();
+    }
+    const waiting = [...this.#queue];
+    this.#advance({ is: "draining" });
+    this.#endWorkers([...this.#workers], signal);
+    for (const call of failed.keys()) this.#release(call);
+    for (const [{ future }, message] of failed) {
+      if (!future.done()) future.setException(new this.#kind.broken(message));
+    }
+    for (const { future } of waiting) future.cancel();
     this.#settleState();
   }
 
@@ -645,7 +758,6 @@ export class Pool {
       worker.calls.clear();
     }
     for (let call; (call = this.#nextCall());) calls.push(call);
-    for (const call of calls) this.#release(call);
     return calls;
   }
 
@@ -661,7 +773,7 @@ export class Pool {
   /** A call leaves the pool: it holds nothing of it any more. */
   #release(call: Call): void {
     this.#pending--;
-    call.args = [];
+    call.args = undefined;
     call.worker = undefined;
     call.slot = RELEASED;
     call.future.attach();
@@ -671,6 +783,10 @@ export class Pool {
     this.#state = to;
     clearTimeout(this.#idleTimer);
     this.#idleTimer = undefined;
+  }
+
+  #isBroken(): boolean {
+    return this.#state.is === "broken";
   }
 
   #isOver(): boolean {
@@ -714,12 +830,13 @@ export class Pool {
     }, ms);
   }
 
-  #endWorkers(workers: readonly Worker[]): void {
+  #endWorkers(workers: readonly Worker[], signal?: Deno.Signal): void {
     for (const worker of workers) {
       this.#workers.delete(worker);
       const at = this.#idle.indexOf(worker);
       if (at >= 0) this.#idle.splice(at, 1);
-      const end = worker.link.end().then(() => {
+      const ended = signal ? worker.link.kill(signal) : worker.link.end();
+      const end = ended.then(() => {
         this.#ending.delete(end);
         this.#settleState();
       });

@@ -25,7 +25,8 @@ export type FunctionRef =
 export interface CallMessage {
   readonly slot: number;
   readonly fn: FunctionRef;
-  readonly args: readonly unknown[];
+  /** As packed by the kind of pool; plain arguments once it is in the worker. */
+  readonly args: unknown;
 }
 
 /** The first message to a worker. */

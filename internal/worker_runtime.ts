@@ -462,7 +462,7 @@ function serve(scope: WorkerScope, checker: CloneChecker): void {
   function trimStack(stack: string): string {
     const lines = stack.split("\n");
     const own = lines.findIndex((line) =>
-      /^\s+at (?:async )?concurrentFuturesRun /.test(line)
+      /^\s+at (?:async )?concurrentFutures\w+ /.test(line)
     );
     return own > 0 ? lines.slice(0, own).join("\n") : stack;
   }
@@ -477,9 +477,9 @@ function serve(scope: WorkerScope, checker: CloneChecker): void {
         label(ref)
       } went as source alone: ` +
         `pass ${missing} as an argument, or export ${
-          label(ref)
-        } from a module and name that ` +
-        `with the module option (module: import.meta.url) or taskModule()`,
+          ref.name ? label(ref) : "the function, with a name,"
+        } ` +
+        `from a module and name that with the module option (module: import.meta.url) or taskModule()`,
       { cause: error },
     );
     const frames = error.stack?.split("\n").filter((line) =>
@@ -518,14 +518,14 @@ function serve(scope: WorkerScope, checker: CloneChecker): void {
         value !== null &&
         (typeof value === "object" || typeof value === "function") &&
         typeof (value as PromiseLike<unknown>).then === "function"
-      ) return finishAsync(ref, value as PromiseLike<unknown>);
+      ) return concurrentFuturesFinish(ref, value as PromiseLike<unknown>);
       return { is: "returned", value };
     } catch (error) {
       return failure(ref, error);
     }
   }
 
-  async function finishAsync(
+  async function concurrentFuturesFinish(
     ref: FunctionRef,
     value: PromiseLike<unknown>,
   ): Promise<Outcome> {
@@ -588,7 +588,7 @@ function serve(scope: WorkerScope, checker: CloneChecker): void {
     );
   }
 
-  async function serveInbox(): Promise<void> {
+  async function concurrentFuturesServe(): Promise<void> {
     busy = true;
     const skipped: number[] = [];
     for (let call; (call = inbox.shift());) {
@@ -597,7 +597,7 @@ function serve(scope: WorkerScope, checker: CloneChecker): void {
         continue;
       }
       const begin = performance.now();
-      const pending = run(call.fn, call.args);
+      const pending = run(call.fn, call.args as unknown[]);
       const outcome = "is" in pending ? pending : await pending;
       answer(call, performance.now() - begin, outcome);
     }
@@ -626,7 +626,7 @@ function serve(scope: WorkerScope, checker: CloneChecker): void {
       }
     }
     say({ type: "ready" });
-    serveInbox();
+    concurrentFuturesServe();
   }
 
   scope.addEventListener("message", (event) => {
@@ -635,7 +635,7 @@ function serve(scope: WorkerScope, checker: CloneChecker): void {
     if (message.type === "start") start(message);
     else {
       for (const call of message.calls) inbox.push(call);
-      if (!busy) serveInbox();
+      if (!busy) concurrentFuturesServe();
     }
   });
 }

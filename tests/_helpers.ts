@@ -1,7 +1,6 @@
 /** What the test files share. Nothing here is published. */
 
 import { FakeTime } from "@std/testing/time";
-import { Executor } from "../executor.ts";
 import { Future } from "../future.ts";
 
 /** The longest that anything may take before a test calls it a hang: a bound, never a wait. */
@@ -82,6 +81,15 @@ export async function isCollected(ref: WeakRef<object>): Promise<boolean> {
     if (ref.deref() === undefined) return true;
   }
   return false;
+}
+
+/** How many bytes are in use once all that can be freed is. */
+export async function heapUsed(): Promise<number> {
+  for (let i = 0; i < 3; i++) {
+    await turn();
+    collectGarbage!();
+  }
+  return Deno.memoryUsage().heapUsed;
 }
 
 /** An `AbortController` that tells how many listen to its signal. */

@@ -27,7 +27,7 @@ import {
 // deno-lint-ignore no-explicit-any -- calls of whatever type
 type Any = any;
 
-const END = { done: true, value: undefined };
+const END: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 /** An executor whose calls the test settles, in any order. */
 class ByHand extends Executor {
@@ -133,6 +133,9 @@ class Pushed<T> implements AsyncIterable<T> {
   #asker: (() => void) | undefined;
   asked = 0;
   returned = 0;
+  /** How many next() wait for an item now, and did at most. */
+  asking = 0;
+  mostAsking = 0;
 
   #put(item: IteratorResult<T> | { error: unknown }): void {
     this.#items.push(item);
@@ -152,9 +155,11 @@ class Pushed<T> implements AsyncIterable<T> {
     return {
       next: async () => {
         this.asked++;
+        this.mostAsking = Math.max(this.mostAsking, ++this.asking);
         while (this.#items.length === 0) {
           await new Promise<void>((resolve) => this.#asker = resolve);
         }
+        this.asking--;
         const item = this.#items.shift()!;
         if ("error" in item) throw item.error;
         return item;
@@ -742,6 +747,7 @@ Deno.test("map: gives the results that are there while its async input stalls", 
   assertEquals(await iterator.next(), { done: false, value: 1 });
   const next = iterator.next();
   assertEquals(await stateOf(next), "pending");
+  assertEquals([input.asked, input.mostAsking], [3, 1]);
   input.push(2);
   await turn();
   executor.finish(2);
@@ -837,11 +843,11 @@ Deno.test("map: an input that throws at the call makes map throw, cancels and cl
   for (const buffersize of [undefined, 5]) {
     const executor = new ByHand();
     const other = new Watched(naturals());
-    function* input() {
+    const input = function* () {
       yield 1;
       yield 2;
       throw new Error("bad input");
-    }
+    };
     assertThrows(
       () => executor.map(Math.pow, other, input(), { buffersize }),
       Error,
@@ -1133,12 +1139,12 @@ Deno.test("map: an abort by an input that is read at the call submits no more, a
   for (const buffersize of [undefined, 5]) {
     const executor = new ByHand();
     const controller = new AbortController();
-    function* input() {
+    const input = function* () {
       yield 1;
       controller.abort("enough");
       yield 2;
       yield 3;
-    }
+    };
     using _log = stub(console, "error"); // a generator that runs can't be closed
     const iterator = executor.map(same, input(), {
       buffersize,
@@ -1217,13 +1223,13 @@ Deno.test("map: keeps no argument of a call alive that is done", {
   for (const buffersize of [undefined, 4]) {
     const executor = new AtOnce();
     const refs: WeakRef<object>[] = [];
-    function* inputs() {
+    const inputs = function* () {
       for (let n = 0; n < 3; n++) {
         const input = { n };
         refs.push(new WeakRef(input));
         yield input;
       }
-    }
+    };
     const iterator = executor.map(({ n }) => n, inputs(), { buffersize });
     for (const ref of refs) assert(await isCollected(ref));
     assertEquals(await Array.fromAsync(iterator), [0, 1, 2]);
@@ -1293,7 +1299,7 @@ Deno.test("Executor: await using calls shutdown when the block throws", async ()
 Deno.test("Executor: needs no more of a subclass than submit and shutdown", () => {
   assertEquals(
     Object.getOwnPropertyNames(Executor.prototype).sort(),
-    ["constructor", "map"],
+    ["checkAccepts", "constructor", "map"],
   );
   assert(new AtOnce() instanceof Executor);
 });

@@ -1,0 +1,137 @@
+/**
+ * The arguments of a call before they travel: refused with a reason where they
+ * can't.
+ */
+
+import type { CloneChecker } from "./clonable.ts";
+import type { FunctionRef, StartMessage } from "./protocol.ts";
+import { show } from "./timer.ts";
+import { describe, label } from "./travel.ts";
+
+/** What is known of classes that many a caller tries to send. */
+const ADVICE: Record<string, string> = {
+  "a URL": "pass its href",
+  "a Headers": "pass [...headers]",
+  "an AbortSignal": "what can be aborted stays with the caller",
+};
+
+/** Whether a value is copied by being sent, with nothing to look into. */
+export function isPrimitive(value: unknown): boolean {
+  const type = typeof value;
+  return value === null ||
+    (type !== "object" && type !== "function" && type !== "symbol");
+}
+
+/**
+ * Refuses arguments that hold something known not to travel.
+ *
+ * @throws {DOMException} `DataCloneError`, which says what and where.
+ */
+export function checkArguments(
+  checker: CloneChecker,
+  fn: FunctionRef,
+  args: readonly unknown[],
+  root: string,
+): void {
+  const found = checker.find(args, root);
+  if (found) throw cannotSend(fn, found.path, found.what);
+}
+
+/** Runs what copies arguments; a `DataCloneError` of it then says where it stumbled. */
+export function explained<R>(
+  checker: CloneChecker,
+  fn: FunctionRef,
+  args: readonly unknown[],
+  root: string,
+  copy: () => R,
+): R {
+  try {
+    return copy();
+  } catch (error) {
+    if (!(error instanceof DOMException && error.name === "DataCloneError")) {
+      throw error;
+    }
+    const found = checker.locate(args, root);
+    throw cannotSend(fn, found.path, found.what, error);
+  }
+}
+
+function cannotSend(
+  fn: FunctionRef,
+  path: string,
+  what: string,
+  cause?: unknown,
+): DOMException {
+  const advice = ADVICE[what] ?? "pass the plain data that it is made from";
+  const error = new DOMException(
+    `Cannot send the arguments of ${
+      label(fn)
+    } to a worker: ${path} is ${what}, which can't be copied; ${advice}`,
+    "DataCloneError",
+  );
+  if (cause !== undefined) error.cause = cause;
+  return error;
+}
+
+/**
+ * Checks an initializer and its arguments, and packs them.
+ *
+ * @throws {TypeError} when it is no function, or the arguments no array.
+ */
+export function packInitializer(
+  initializer: unknown,
+  initargs: unknown,
+  pack: (
+    fn: FunctionRef,
+    args: readonly unknown[],
+    root: string,
+  ) => readonly unknown[],
+): StartMessage["initializer"] {
+  if (initializer === undefined) return undefined;
+  if (typeof initializer !== "function") {
+    throw new TypeError(
+      `initializer must be a function: received ${show(initializer)}`,
+    );
+  }
+  if (!Array.isArray(initargs)) {
+    throw new TypeError(
+      `initargs must be an array: received ${show(initargs)}`,
+    );
+  }
+  const fn = describe(initializer, "initializer");
+  return { fn, args: pack(fn, initargs, "initargs") };
+}
+
+/**
+ * Checks an option that counts something.
+ *
+ * @throws {TypeError} when it is no integer.
+ * @throws {RangeError} when it is less than 1.
+ */
+export function checkCount(count: unknown, name: string): void {
+  if (!Number.isInteger(count)) {
+    throw new TypeError(`${name} must be an integer: received ${show(count)}`);
+  }
+  if ((count as number) <= 0) {
+    throw new RangeError(`${name} must be greater than 0: received ${count}`);
+  }
+}
+
+/**
+ * Checks how long idle workers stay.
+ *
+ * @throws {TypeError} when it is no number.
+ * @throws {RangeError} when it is negative or `NaN`.
+ */
+export function checkIdleTimeout(ms: number): number {
+  if (typeof ms !== "number") {
+    throw new TypeError(
+      `idleTimeout must be a number of milliseconds: received ${show(ms)}`,
+    );
+  }
+  if (!(ms >= 0)) {
+    throw new RangeError(`idleTimeout must not be negative: received ${ms}`);
+  }
+  // What setTimeout can express; it is some 25 days.
+  return Math.min(ms, 2 ** 31 - 1);
+}
