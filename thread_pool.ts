@@ -13,6 +13,7 @@ import {
   type LinkEvents,
   Pool,
   type PoolKind,
+  tell,
   type WorkerLink,
 } from "./internal/pool.ts";
 import type {
@@ -372,21 +373,10 @@ class ThreadLink implements WorkerLink {
   ) => {
     // A task may post messages of its own.
     if (data?.token !== this.#token) return;
-    const events = this.#events;
-    switch (data.type) {
-      case "ready":
-        return events.onReady();
-      case "outcome":
-        return events.onOutcome(data.slot, data.ms, data.outcome);
-      case "skipped":
-        return events.onSkipped(data.slots);
-      case "initializer failed":
-        return events.onInitializerFailed(data.outcome);
-      case "died":
-        return events.onDeath(
-          `ended by ${data.how}`,
-          data.error && { error: reviveThrown(data.error) },
-        );
-    }
+    if (data.type !== "died") return tell(this.#events, data);
+    this.#events.onDeath(
+      `ended by ${data.how}`,
+      data.error && { error: reviveThrown(data.error) },
+    );
   };
 }

@@ -22,8 +22,12 @@ export interface CloneChecker {
  * Makes a checker.
  *
  * Self-contained: workers get it as its source.
+ *
+ * @param refused Classes that structured clone carries, and this link does not.
  */
-export function makeCloneChecker(): CloneChecker {
+export function makeCloneChecker(
+  refused: readonly string[] = [],
+): CloneChecker {
   type Kind = "plain" | "array" | "map" | "set" | "leaf" | { platform: string };
   interface Node {
     readonly value: object;
@@ -36,8 +40,9 @@ export function makeCloneChecker(): CloneChecker {
       "Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array " +
       "BigInt64Array BigUint64Array Float16Array Float32Array Float64Array " +
       "Boolean Number String BigInt Date RegExp Error DOMException Blob File " +
-      "Buffer").split(" "),
+      "Buffer WebAssembly.Module WebAssembly.Memory").split(" "),
   );
+  for (const name of refused) cloneable.delete(name);
   const containers: Record<string, Kind> = {
     Object: "plain",
     Array: "array",
@@ -46,7 +51,6 @@ export function makeCloneChecker(): CloneChecker {
   };
   const kinds = new WeakMap<object, Kind>();
   const globals = globalThis as unknown as Record<string, unknown>;
-  const deno = globals.Deno as Record<string, unknown> | undefined;
   // Asking for these opens a database.
   const untouched = ["localStorage", "sessionStorage"];
 
@@ -57,8 +61,11 @@ export function makeCloneChecker(): CloneChecker {
     const name = found.name as string;
     if (untouched.includes(name)) return undefined;
     if (Object.hasOwn(globals, name) && globals[name] === found) return name;
-    if (deno && Object.hasOwn(deno, name) && deno[name] === found) {
-      return `Deno.${name}`;
+    for (const space of ["Deno", "WebAssembly", "Intl", "Temporal"]) {
+      const holder = globals[space] as Record<string, unknown> | undefined;
+      if (holder && Object.hasOwn(holder, name) && holder[name] === found) {
+        return `${space}.${name}`;
+      }
     }
     return undefined;
   }
@@ -187,7 +194,7 @@ export function makeCloneChecker(): CloneChecker {
     return found;
   }
 
-  function refused(value: unknown): boolean {
+  function isRefused(value: unknown): boolean {
     try {
       structuredClone(value);
       return false;
@@ -202,7 +209,7 @@ export function makeCloneChecker(): CloneChecker {
     for (let deeper = true; deeper && typeof value === "object" && value;) {
       deeper = false;
       eachIn(value, kindOf(value), (child, step) => {
-        if (!refused(child)) return false;
+        if (!isRefused(child)) return false;
         value = child;
         path += step;
         return deeper = true;

@@ -67,6 +67,7 @@ import { Deque } from "./deque.ts";
 import { reviveThrown } from "./exception.ts";
 import type {
   CallMessage,
+  FromWorker,
   FunctionRef,
   Outcome,
   WorkerMarker,
@@ -842,6 +843,25 @@ export class Pool {
       });
       this.#ending.add(end);
     }
+  }
+}
+
+/** Passes on what a worker says; of its last words, links make more. */
+export function tell(
+  events: LinkEvents,
+  message: Exclude<FromWorker, { type: "died" }>,
+): void {
+  switch (message.type) {
+    case "ready":
+      return events.onReady();
+    case "outcome":
+      return events.onOutcome(message.slot, message.ms, message.outcome);
+    case "returned":
+      return events.onReturned(message.slots);
+    case "skipped":
+      return events.onSkipped(message.slots);
+    case "initializer failed":
+      return events.onInitializerFailed(message.outcome);
   }
 }
 

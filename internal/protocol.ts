@@ -33,7 +33,7 @@ export interface CallMessage {
 export interface StartMessage {
   readonly type: "start";
   /** Marks what the worker says as its own, and not a task's `postMessage`. */
-  readonly token: string;
+  readonly token?: string;
   /** One `Int32` for each slot. */
   readonly flags: SharedArrayBuffer;
   /** Modules whose exports are found by their source. */
@@ -92,6 +92,8 @@ export type FromWorker =
     readonly ms: number;
     readonly outcome: Outcome;
   }
+  /** The answer to a recall: the calls that will not start. */
+  | { readonly type: "returned"; readonly slots: readonly number[] }
   /** Calls that were taken back: their slots are free again. */
   | { readonly type: "skipped"; readonly slots: readonly number[] }
   /** The worker's last words. */

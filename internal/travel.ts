@@ -12,6 +12,9 @@ type Fn = (...args: any[]) => unknown;
 /** The references that `taskModule` gave out. */
 const taskReferences = new WeakMap<Fn, FunctionRef>();
 
+/** The modules of these references: what children may have to import. */
+export const taskModules: Set<string> = new Set();
+
 /** What was described before: a function is examined once. */
 const described = new WeakMap<Fn, FunctionRef>();
 
@@ -197,6 +200,7 @@ export type TaskModule<M> = {
 export function taskModule<M>(url: string | URL): TaskModule<M> {
   const module = moduleUrl(url, "taskModule");
   const references = new Map<string, Fn>();
+  taskModules.add(module);
   return new Proxy(Object.create(null), {
     get(_target, name) {
       // `then` would make an `await` of this object call it, and wait for ever.

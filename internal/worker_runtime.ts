@@ -37,8 +37,15 @@ export function workerProgram(): string {
  * Serves calls until the worker ends.
  *
  * Self-contained: it knows nothing but its parameters and the global scope.
+ *
+ * @param imports What imports modules that the worker may not read by itself.
  */
-function serve(scope: WorkerScope, checker: CloneChecker): void {
+export function serve(
+  scope: WorkerScope,
+  checker: CloneChecker,
+  imports: Readonly<Record<string, () => Promise<Record<string, unknown>>>> =
+    {},
+): void {
   // deno-lint-ignore no-explicit-any -- a caller's function, of any type
   type Fn = (...args: any[]) => unknown;
   type Failure = { readonly error: unknown };
@@ -66,12 +73,12 @@ function serve(scope: WorkerScope, checker: CloneChecker): void {
     unguarded: undefined,
   };
   const exported = new Map<string, { fn: Fn; where: string }[]>();
-  let token = "";
+  let token: string | undefined;
   let flags: Int32Array = new Int32Array(0);
   let busy = true;
 
   function say(message: FromWorker): void {
-    post({ ...message, token });
+    post(token === undefined ? message : { ...message, token });
   }
 
   // ---- The end of a worker -------------------------------------------------
@@ -138,7 +145,7 @@ function serve(scope: WorkerScope, checker: CloneChecker): void {
     const before = marker.unguarded;
     marker.importing.push(url);
     try {
-      const module = await import(url);
+      const module = await (imports[url]?.() ?? import(url));
       // What the module made of its failure to start a pool does not matter.
       if (marker.unguarded === before) return module;
     } catch (error) {

@@ -1,0 +1,327 @@
+/**
+ * The program of a child: its pipes ⇄ the runtime.
+ *
+ * ```text
+ *          pool ── stdin ──▶ main thread ── postMessage ──▶ worker: runs tasks
+ *            ▲                    │ exits when stdin ends        │
+ *            └───── stdout ◀──────┴──────── frames ◀─────────────┘
+ * ```
+ *
+ * Tasks run in a worker of the child, so that its main thread is always free:
+ * it ends the child when the pool is gone, however that went and whatever a
+ * task does, and it gives calls back that wait behind one that turned out long.
+ * The worker writes its own frames: an outcome takes no detour.
+ *
+ * The main thread may read any file, which lets the worker import modules; the
+ * worker itself, and so the tasks, may do what the pool's `permissions` say.
+ *
+ * No file of this library is loaded by a child: one started by a program of
+ * another place or version, or with no access to the network, is no special
+ * case. A short program on the command line reads all others from stdin.
+ */
+
+import { makeCloneChecker } from "./clonable.ts";
+import { type Codec, makeCodec, type Packed } from "./codec.ts";
+import { makeFrameWriter } from "./framing.ts";
+import type {
+  CallMessage,
+  FunctionRef,
+  StartMessage,
+  ToWorker,
+} from "./protocol.ts";
+import { serve } from "./worker_runtime.ts";
+
+/** What a process cannot be sent, over and above what no worker can. */
+export const NOT_BETWEEN_PROCESSES: readonly string[] = [
+  "SharedArrayBuffer",
+  "Blob",
+  "File",
+  "WebAssembly.Module",
+  "WebAssembly.Memory",
+];
+
+/** The first line to a child: what its main thread starts the worker with. */
+export interface ChildStart {
+  readonly type: "start";
+  readonly secret: readonly number[];
+  /** The worker's program. */
+  readonly program: string;
+  readonly workerName: string;
+  /** What tasks may do; `undefined`: what the child may. */
+  readonly permissions: Deno.PermissionOptionsObject | undefined;
+  readonly slots: number;
+  /** The bytes that follow: the packed `StartMessage`. */
+  readonly bytes: number;
+}
+
+/** What the pool says to a child's main thread, a line of JSON each. */
+export type ToChild =
+  | ChildStart
+  | {
+    readonly type: "calls";
+    readonly slots: readonly number[];
+    /** The bytes that follow: a line of JSON, and the bytes that it announces. */
+    readonly bytes: number;
+  }
+  | { readonly type: "recall"; readonly slots: readonly number[] };
+
+/** The line of JSON that calls come in. */
+export interface CallsLine {
+  readonly fns: readonly FunctionRef[];
+  /** Slot, function and arguments; or how many bytes the arguments are. */
+  readonly calls: readonly (
+    | readonly [slot: number, fn: number, args: unknown]
+    | readonly [slot: number, fn: number, args: null, bytes: number]
+  )[];
+}
+
+/** What the main thread says to the worker. */
+type ToTasks =
+  | {
+    readonly type: "start";
+    readonly flags: SharedArrayBuffer;
+    readonly bytes: Uint8Array<ArrayBuffer>;
+  }
+  | { readonly type: "calls"; readonly bytes: Uint8Array<ArrayBuffer> };
+
+/**
+ * What stands on the command line: reads the length of a program, and that, and
+ * runs it. Short, since a command line is not to be long everywhere.
+ */
+export const BOOTSTRAP = `data:text/javascript,${
+  encodeURIComponent(`(${bootstrap})()`)
+}`;
+
+/** Self-contained. */
+async function bootstrap(): Promise<void> {
+  let input = new Uint8Array(0);
+  const chunk = new Uint8Array(65536);
+  const more = async () => {
+    const count = await Deno.stdin.read(chunk);
+    if (count === null) Deno.exit(0);
+    const longer = new Uint8Array(input.length + count);
+    longer.set(input);
+    longer.set(chunk.subarray(0, count), input.length);
+    input = longer;
+  };
+  const decoder = new TextDecoder();
+  let end: number;
+  while ((end = input.indexOf(10)) < 0) await more();
+  const length = Number(decoder.decode(input.subarray(0, end)));
+  const begin = end + 1;
+  while (input.length < begin + length) await more();
+  const program = decoder.decode(input.subarray(begin, begin + length));
+  (0, eval)(program)(input.subarray(begin + length));
+}
+
+/** The program of a child's main thread: a function of what was read already. */
+export function childProgram(): string {
+  return `(input) => (${serveChild})(input, ${makeFrameWriter})`;
+}
+
+/** The program of a child's worker: a module. */
+export function tasksProgram(modules: Iterable<string>): string {
+  // An import that can be seen in the program is made with the permissions of
+  // the thread that starts it; so the worker may import these, and read none.
+  let imports = "";
+  for (const url of modules) {
+    const name = JSON.stringify(url);
+    imports += `${name}: () => import(${name}),\n`;
+  }
+  return `import v8 from "node:v8";
+const checker = (${makeCloneChecker})(${JSON.stringify(NOT_BETWEEN_PROCESSES)});
+const codec = (${makeCodec})(v8);
+(${serveTasks})(self, codec, ${makeFrameWriter}, (scope) =>
+  (${serve})(scope, checker, {__proto__: null, ${imports}}));`;
+}
+
+/** The main thread of a child. Self-contained. */
+async function serveChild(
+  input: Uint8Array,
+  writer: typeof makeFrameWriter,
+): Promise<void> {
+  let flags: Int32Array<SharedArrayBuffer>;
+  let worker: Worker;
+  let say: (message: Packed) => void;
+  const decoder = new TextDecoder();
+  const chunk = new Uint8Array(65536);
+
+  /** More input; a pool that is gone, or wants no more, ends the child. */
+  async function read(): Promise<Uint8Array> {
+    const count = await Deno.stdin.read(chunk);
+    if (count === null) Deno.exit(0);
+    return chunk.slice(0, count);
+  }
+
+  async function readLine(): Promise<string> {
+    const parts: Uint8Array[] = [];
+    let end: number;
+    while ((end = input.indexOf(10)) < 0) {
+      parts.push(input);
+      input = await read();
+    }
+    let line = "";
+    for (const part of parts) line += decoder.decode(part, { stream: true });
+    line += decoder.decode(input.subarray(0, end));
+    input = input.subarray(end + 1);
+    return line;
+  }
+
+  async function readBytes(length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(length);
+    for (let filled = 0;;) {
+      const part = input.subarray(0, length - filled);
+      bytes.set(part, filled);
+      filled += part.length;
+      input = input.subarray(part.length);
+      if (filled === length) return bytes;
+      input = await read();
+    }
+  }
+
+  function start(message: ChildStart, bytes: Uint8Array<ArrayBuffer>): void {
+    flags = new Int32Array(new SharedArrayBuffer(message.slots * 4));
+    say = writer(message.secret, 1);
+    const url = `data:text/javascript,${encodeURIComponent(message.program)}`;
+    worker = new Worker(url, {
+      type: "module",
+      name: message.workerName,
+      ...(message.permissions &&
+        { deno: { permissions: message.permissions } }),
+    } as WorkerOptions);
+    // The worker's last words, when it has said why to the pool.
+    worker.onmessage = ({ data }) => Deno.exit(data.exit);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      console.error(`The worker of a child ended: ${event.message}`);
+      Deno.exit(1);
+    };
+    const first: ToTasks = { type: "start", flags: flags.buffer, bytes };
+    worker.postMessage(first);
+  }
+
+  while (true) {
+    const message: ToChild = JSON.parse(await readLine());
+    if (message.type === "recall") {
+      const back = message.slots.filter((slot) =>
+        Atomics.compareExchange(flags, slot, 0, 2) === 0
+      );
+      say!(`{"type":"returned","slots":${JSON.stringify(back)}}`);
+      continue;
+    }
+    const bytes = await readBytes(message.bytes);
+    if (message.type === "start") {
+      start(message, bytes);
+    } else {
+      for (const slot of message.slots) Atomics.store(flags!, slot, 0);
+      const calls: ToTasks = { type: "calls", bytes };
+      worker!.postMessage(calls, [bytes.buffer]);
+    }
+  }
+}
+
+/** The worker of a child, around the runtime. Self-contained. */
+function serveTasks(
+  // deno-lint-ignore no-explicit-any -- a worker's global scope
+  scope: any,
+  codec: Codec,
+  writer: typeof makeFrameWriter,
+  serve: (scope: unknown) => void,
+): void {
+  const decoder = new TextDecoder();
+  const post = scope.postMessage.bind(scope);
+  const close = scope.close.bind(scope);
+  const exit = Deno.exit;
+  let say: (message: Packed) => void;
+  let listener: (event: unknown) => void;
+
+  // A worker ends alone: it is the main thread that ends the child.
+  Deno.exit = (code?: number): never => {
+    post({ exit: code ?? Deno.exitCode });
+    return exit(code);
+  };
+
+  // Stdin is the pool's. A task finds its end there, and so does a program
+  // that a task starts.
+  Object.defineProperty(Deno, "stdin", {
+    configurable: true,
+    value: {
+      read: () => Promise.resolve(null),
+      readSync: () => null,
+      close: () => {},
+      isTerminal: () => false,
+      setRaw: () => {},
+      get readable() {
+        return new ReadableStream({
+          start: (controller) => controller.close(),
+        });
+      },
+    },
+  });
+  const commandOf = Object.getOwnPropertyDescriptor(Deno, "Command")!;
+  let command: typeof Deno.Command | undefined;
+  Object.defineProperty(Deno, "Command", {
+    configurable: true,
+    enumerable: true,
+    // Made when it is asked for: most tasks start no program.
+    get: () => {
+      if (command) return command;
+      const Original: typeof Deno.Command = commandOf.value ??
+        commandOf.get!.call(Deno);
+      return command = class Command extends Original {
+        constructor(program: string | URL, options: Deno.CommandOptions = {}) {
+          const { stdin } = options;
+          super(program, {
+            ...options,
+            stdin: stdin === undefined || stdin === "inherit" ? "null" : stdin,
+          });
+        }
+      };
+    },
+  });
+
+  const adapter = {
+    addEventListener(type: string, fn: (event: unknown) => void) {
+      if (type === "message") listener = fn;
+      else scope.addEventListener(type, fn);
+    },
+    postMessage: (message: unknown) => say(codec.encode(message)),
+    close: () => {
+      post({ exit: 1 });
+      close();
+    },
+  };
+  serve(adapter);
+  scope.close = adapter.close;
+
+  function tell(message: ToWorker): void {
+    listener({ data: message, stopImmediatePropagation() {} });
+  }
+
+  /** The calls of a message: a line of JSON, then bytes. */
+  function callsIn(bytes: Uint8Array<ArrayBuffer>): CallMessage[] {
+    const end = bytes.indexOf(10);
+    let at = end + 1;
+    const { fns, calls }: CallsLine = JSON.parse(
+      decoder.decode(bytes.subarray(0, end)),
+    );
+    return calls.map(([slot, fn, args, length]) => {
+      if (length === undefined) return { slot, fn: fns[fn], args };
+      const packed = bytes.subarray(at, at += length);
+      return { slot, fn: fns[fn], args: codec.decode(packed) };
+    });
+  }
+
+  scope.addEventListener("message", (event: MessageEvent<ToTasks>) => {
+    event.stopImmediatePropagation();
+    const { data } = event;
+    if (data.type === "calls") {
+      return tell({ type: "calls", calls: callsIn(data.bytes) });
+    }
+    const { secret, ...message } = codec.decode(data.bytes) as
+      & StartMessage
+      & { secret: readonly number[] };
+    say = writer(secret, 0);
+    tell({ ...message, flags: data.flags });
+  });
+}
