@@ -75,8 +75,11 @@ export function makeCloneChecker(
     if (first === null) return "plain";
     const known = kinds.get(first);
     if (known) return known;
-    let kind: Kind = "plain";
-    for (let proto = first as object | null; proto !== null;) {
+    let kind: Kind = value instanceof Error ? "leaf" : "plain";
+    for (
+      let proto = kind === "leaf" ? null : first as object | null;
+      proto !== null;
+    ) {
       const name = platformClass(proto);
       if (name !== undefined) {
         kind = cloneable.has(name)

@@ -305,7 +305,19 @@ export class Pool {
     this.#queue.push(call);
     if (now) this.#dispatch();
     else this.#planDispatch();
+    // Another call may have come first, one that was taken back.
+    if (now && call.slot === WAITING) this.#copyLate(call, args);
     return future;
+  }
+
+  /** Copies the arguments of a call that was to be sent at once, and was not. */
+  #copyLate(call: Call, args: readonly unknown[]): void {
+    try {
+      call.args = this.#kind.pack(call.fn, args, false);
+    } catch (error) {
+      this.takeBack(call);
+      call.future.setException(error);
+    }
   }
 
   shutdown(options: ShutdownOptions = {}): Promise<void> {

@@ -61,7 +61,10 @@ export function serve(
   const STARTED = 1;
   const globals = globalThis as unknown as Record<string | symbol, unknown>;
   const deno = globals.Deno as typeof Deno | undefined;
-  const { structuredClone, performance } = globalThis;
+  // Taken before any task runs: one may put its own in their place.
+  const { structuredClone, queueMicrotask } = globalThis;
+  const { compareExchange } = Atomics;
+  const now = performance.now.bind(performance);
   const post = scope.postMessage.bind(scope);
   const close = scope.close.bind(scope);
   const inbox: CallMessage[] = [];
@@ -113,7 +116,9 @@ export function serve(
     });
     // Listeners that were added after this one run before the microtask does.
     queueMicrotask(() => {
-      if (!forgiven && error !== marker.unguarded) die(how, { error });
+      const guarded = marker.unguarded !== undefined &&
+        error === marker.unguarded;
+      if (!forgiven && !guarded) die(how, { error });
     });
   }
   scope.addEventListener("error", (event) => {
@@ -237,14 +242,26 @@ export function serve(
     }
   }
 
-  /** Whether a source names its own function, and does nothing but call it. */
+  /**
+   * Whether a source uses its function's own name, as what it calls or hands on
+   * to be called, and as nothing else: then it can only mean itself.
+   */
   function callsItself(source: string, name: string): boolean {
-    if (!/^[A-Za-z_]\w*$/.test(name) || name in globalThis) return false;
-    if (/^(?:async\s+)?function\b\s*\*?\s*[\w$]/.test(source)) return false;
-    const uses = source.match(
-      new RegExp(`(?<![\\w$.])${name}(?![\\w$])\\s*\\(?`, "g"),
+    if (!/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name)) return false;
+    if (name in globalThis) return false;
+    if (/^(?:async\s+)?function\b\s*\*?\s*[^\s(*]/.test(source)) return false;
+    const word = name.replaceAll("$", "\\$");
+    const use = new RegExp(
+      `(?<![\\p{ID_Continue}$.])${word}(?![\\p{ID_Continue}$])`,
+      "gu",
     );
-    return uses !== null && uses.every((use) => use.endsWith("("));
+    const call = new RegExp(
+      `(?<![\\p{ID_Continue}$.])${word}\\s*\\(|` +
+        `\\.(?:map|flatMap|forEach|filter|some|every|find|reduce|then)\\(\\s*${word}\\s*[,)]`,
+      "gu",
+    );
+    const uses = source.match(use)?.length ?? 0;
+    return uses > 0 && uses === source.match(call)?.length;
   }
 
   function reviveSource(ref: FunctionRef & { source: string }): Fn {
@@ -317,13 +334,9 @@ export function serve(
     if (known) return known;
     let fn = ref.by === "name" ? findBuiltin(ref) : reviveExported(ref);
     if (!fn) {
-      // A function with a name may be an export of a module that failed.
-      const maybeExport = ref.by === "source" &&
-        /^[\w$]+$/.test(ref.name) && ref.name !== "anonymous";
-      if (maybeExport) {
-        for (const [url, { error }] of failedImports) {
-          throw importError(ref, url, error);
-        }
+      // A script without a guard is told so, whatever its functions need.
+      for (const { error } of failedImports.values()) {
+        if (ref.by === "source" && error instanceof Unguarded) throw error;
       }
       fn = reviveSource(ref);
     }
@@ -479,6 +492,10 @@ export function serve(
     if (ref.by !== "source" || !(error instanceof ReferenceError)) return error;
     const missing = /^(\S+) is not defined$/.exec(error.message)?.[1];
     if (missing === undefined || missing in globalThis) return error;
+    // It may be an export of a module that could not be imported.
+    for (const [url, { error: cause }] of failedImports) {
+      return importError(ref, url, cause);
+    }
     const explained = new ReferenceError(
       `${missing} is not defined in the worker, where ${
         label(ref)
@@ -599,14 +616,15 @@ export function serve(
     busy = true;
     const skipped: number[] = [];
     for (let call; (call = inbox.shift());) {
-      if (Atomics.compareExchange(flags, call.slot, 0, STARTED) !== 0) {
+      if (compareExchange(flags, call.slot, 0, STARTED) !== 0) {
         skipped.push(call.slot);
         continue;
       }
-      const begin = performance.now();
+      const begin = now();
       const pending = run(call.fn, call.args as unknown[]);
-      const outcome = "is" in pending ? pending : await pending;
-      answer(call, performance.now() - begin, outcome);
+      // In either case, what the call has left to microtasks runs before the next.
+      const outcome = await pending;
+      answer(call, now() - begin, outcome);
     }
     if (skipped.length > 0) say({ type: "skipped", slots: skipped });
     busy = false;

@@ -1,0 +1,271 @@
+/** Who may know whom: the table of the package's files, held against what they import. */
+
+import { assert, assertEquals } from "@std/assert";
+
+const ROOT = new URL("../", import.meta.url);
+
+/**
+ * What each file may import. Types of `internal/protocol.ts` are free, and so
+ * are listed nowhere.
+ */
+const MAY_IMPORT: Record<string, string[]> = {
+  "errors.ts": [],
+  // Small parts that know nothing of the rest.
+  "internal/timer.ts": [],
+  "internal/deque.ts": [],
+  "internal/protocol.ts": [],
+  "internal/codec.ts": [],
+  // Self-contained: a worker gets it as its source.
+  "internal/clonable.ts": [],
+  "future.ts": ["errors.ts", "internal/timer.ts"],
+  "wait.ts": ["errors.ts", "future.ts", "internal/timer.ts"],
+  "executor.ts": ["errors.ts", "future.ts", "internal/timer.ts"],
+  "internal/exception.ts": [],
+  "internal/travel.ts": ["errors.ts", "internal/timer.ts"],
+  // How arguments and options are checked and copied, the same for both pools.
+  "internal/packing.ts": [
+    "errors.ts",
+    "internal/clonable.ts",
+    "internal/timer.ts",
+    "internal/travel.ts",
+  ],
+  // How values stand in a stream of bytes, in both directions.
+  "internal/framing.ts": ["internal/codec.ts"],
+  // What a child prints.
+  "internal/output.ts": ["internal/framing.ts"],
+  // What a child may do, and the configuration that holds in it.
+  "internal/permissions.ts": ["internal/timer.ts"],
+  "internal/config.ts": ["internal/permissions.ts"],
+  // What a worker does: it sends the clone checker along, and knows nothing else.
+  "internal/worker_runtime.ts": ["internal/clonable.ts"],
+  "internal/process_worker.ts": [
+    "internal/clonable.ts",
+    "internal/codec.ts",
+    "internal/framing.ts",
+    "internal/worker_runtime.ts",
+  ],
+  // Sees a worker only as a link: neither the workers nor their codec.
+  "internal/pool.ts": [
+    "errors.ts",
+    "executor.ts",
+    "future.ts",
+    "internal/deque.ts",
+    "internal/exception.ts",
+    "internal/timer.ts",
+    "internal/travel.ts",
+  ],
+  "thread_pool.ts": [
+    "errors.ts",
+    "executor.ts",
+    "future.ts",
+    "internal/clonable.ts",
+    "internal/exception.ts",
+    "internal/packing.ts",
+    "internal/pool.ts",
+    "internal/timer.ts",
+    "internal/travel.ts",
+    "internal/worker_runtime.ts",
+  ],
+  "process_pool.ts": [
+    "errors.ts",
+    "executor.ts",
+    "future.ts",
+    "internal/clonable.ts",
+    "internal/codec.ts",
+    "internal/config.ts",
+    "internal/exception.ts",
+    "internal/framing.ts",
+    "internal/output.ts",
+    "internal/packing.ts",
+    "internal/permissions.ts",
+    "internal/pool.ts",
+    "internal/process_worker.ts",
+    "internal/timer.ts",
+    "internal/travel.ts",
+    "internal/worker_runtime.ts",
+  ],
+  "mod.ts": [
+    "errors.ts",
+    "executor.ts",
+    "future.ts",
+    "internal/travel.ts",
+    "process_pool.ts",
+    "thread_pool.ts",
+    "wait.ts",
+  ],
+};
+
+/** Modules from outside of the package that a file imports on purpose. */
+const FROM_OUTSIDE: Record<string, string[]> = {
+  // V8's serializer: the bytes in which values cross to a child.
+  "process_pool.ts": ["node:v8"],
+  "internal/process_worker.ts": ["node:v8"],
+};
+
+/** How many lines a file may have, comments and empty lines aside. */
+const MOST_LINES = 450;
+
+/** Files that may be longer, and why. */
+const LONGER: Record<string, string> = {
+  "internal/worker_runtime.ts":
+    "one self-contained program, which travels as its source",
+};
+
+interface Import {
+  /** The file that is imported, or the specifier of what is no file of ours. */
+  readonly what: string;
+  readonly typeOnly: boolean;
+}
+
+/** As `deno info --json` has it. */
+interface Info {
+  readonly modules: readonly {
+    readonly specifier: string;
+    readonly error?: string;
+    readonly dependencies?: readonly {
+      readonly specifier: string;
+      readonly code?: { readonly specifier?: string };
+      readonly type?: { readonly specifier?: string };
+    }[];
+  }[];
+}
+
+/** The package's files. */
+function sourceFiles(): string[] {
+  const files: string[] = [];
+  for (const folder of ["", "internal/"]) {
+    for (const entry of Deno.readDirSync(new URL(folder, ROOT))) {
+      if (entry.isFile && entry.name.endsWith(".ts")) {
+        files.push(folder + entry.name);
+      }
+    }
+  }
+  return files.sort();
+}
+
+function fileOf(specifier: string): string {
+  return specifier.startsWith(ROOT.href)
+    ? specifier.slice(ROOT.href.length)
+    : specifier;
+}
+
+/** What `deno info` knows of a module, and of all that it imports. */
+async function infoOf(file: string): Promise<Info> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", file],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+let graph: Promise<Map<string, readonly Import[]>> | undefined;
+
+/** What each file imports, as `deno info` sees it. */
+function imports(): Promise<Map<string, readonly Import[]>> {
+  return graph ??= (async () => {
+    const found = new Map<string, readonly Import[]>();
+    // A worker's entry is imported by nothing.
+    for (const root of ["mod.ts", ...sourceFiles()]) {
+      if (found.has(root)) continue;
+      for (const module of (await infoOf(root)).modules) {
+        const { specifier, error, dependencies = [] } = module;
+        assertEquals(error, undefined);
+        found.set(
+          fileOf(specifier),
+          dependencies.map(({ specifier, code, type }) => ({
+            what: fileOf(code?.specifier ?? type?.specifier ?? specifier),
+            typeOnly: code === undefined,
+          })),
+        );
+      }
+    }
+    return found;
+  })();
+}
+
+Deno.test("the architecture knows every file of the package", () => {
+  const unknown = sourceFiles().filter((file) => !(file in MAY_IMPORT));
+  assertEquals(unknown, []);
+});
+
+Deno.test("the architecture lets a file import only what its row names", async () => {
+  const problems: string[] = [];
+  for (const [file, imported] of await imports()) {
+    const allowed = [...MAY_IMPORT[file] ?? [], ...FROM_OUTSIDE[file] ?? []];
+    for (const { what, typeOnly } of imported) {
+      if (typeOnly && what === "internal/protocol.ts") continue;
+      if (!allowed.includes(what)) problems.push(`${file} imports ${what}`);
+    }
+  }
+  assertEquals(problems, []);
+});
+
+Deno.test("the architecture has no module from outside of the package", async () => {
+  const problems: string[] = [];
+  for (const [file, imported] of await imports()) {
+    const allowed = FROM_OUTSIDE[file] ?? [];
+    for (const { what } of imported) {
+      if (what in MAY_IMPORT || allowed.includes(what)) continue;
+      problems.push(`${file} imports ${what}`);
+    }
+    if (!(file in MAY_IMPORT || file.startsWith("node:"))) {
+      problems.push(`${file} is loaded`);
+    }
+  }
+  assertEquals(problems, []);
+});
+
+Deno.test("the architecture has no import that goes in a circle", async () => {
+  const graph = await imports();
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const visit = (file: string, way: readonly string[]) => {
+    if (way.includes(file)) {
+      circles.push([...way.slice(way.indexOf(file)), file].join(" → "));
+    } else if (!done.has(file)) {
+      for (const { what } of graph.get(file) ?? []) visit(what, [...way, file]);
+      done.add(file);
+    }
+  };
+  for (const file of graph.keys()) visit(file, []);
+  assertEquals(circles, []);
+});
+
+Deno.test("the architecture lets nothing import mod.ts", async () => {
+  const importers = [...await imports()]
+    .filter(([, imported]) => imported.some(({ what }) => what === "mod.ts"))
+    .map(([file]) => file);
+  assertEquals(importers, []);
+});
+
+Deno.test("the architecture's rows name files, and none that is below in its own", () => {
+  const rows = Object.keys(MAY_IMPORT);
+  for (const [file, allowed] of Object.entries(MAY_IMPORT)) {
+    for (const other of allowed) {
+      assert(rows.includes(other), `${other} in the row of ${file}`);
+      assert(
+        rows.indexOf(other) < rows.indexOf(file),
+        `${file} stands above ${other}, which it may import`,
+      );
+    }
+  }
+});
+
+Deno.test("the protocol between pool and worker is types alone", async () => {
+  assertEquals(Object.keys(await import("../internal/protocol.ts")), []);
+});
+
+Deno.test("the architecture has no file that is too long to be one", () => {
+  const tooLong: string[] = [];
+  for (const file of sourceFiles()) {
+    if (file in LONGER) continue;
+    const code = Deno.readTextFileSync(new URL(file, ROOT))
+      .replace(/^\s*\/\*\*[^]*?\*\//gm, "")
+      .replace(/^\s*\/\/.*$/gm, "");
+    const lines = code.split("\n").filter((line) => line.trim() !== "").length;
+    if (lines > MOST_LINES) tooLong.push(`${file} has ${lines} lines of code`);
+  }
+  assertEquals(tooLong, []);
+});

@@ -1,0 +1,504 @@
+/** The contract of what a call throws. */
+
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertNotMatch,
+  assertStrictEquals,
+} from "@std/assert";
+import {
+  type AnyFn,
+  contractTest,
+  type ExecutorKind,
+  rejection,
+} from "./kind.ts";
+import { portrait } from "./values.ts";
+
+type Props = Error & Record<string, unknown>;
+
+export function testErrors(kind: ExecutorKind): void {
+  const test = contractTest(kind);
+
+  test("an exception of a built-in class arrives as that class", async (t) => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const classes: [new (message: string) => Error, AnyFn][] = [
+      [Error, () => {
+        throw new Error("why");
+      }],
+      [TypeError, () => {
+        throw new TypeError("why");
+      }],
+      [RangeError, () => {
+        throw new RangeError("why");
+      }],
+      [SyntaxError, () => {
+        throw new SyntaxError("why");
+      }],
+      [ReferenceError, () => {
+        throw new ReferenceError("why");
+      }],
+      [EvalError, () => {
+        throw new EvalError("why");
+      }],
+      [URIError, () => {
+        throw new URIError("why");
+      }],
+      [Deno.errors.NotFound, () => {
+        throw new Deno.errors.NotFound("why");
+      }],
+      [Deno.errors.PermissionDenied, () => {
+        throw new Deno.errors.PermissionDenied("why");
+      }],
+      [Deno.errors.BadResource, () => {
+        throw new Deno.errors.BadResource("why");
+      }],
+      [WebAssembly.CompileError, () => {
+        throw new WebAssembly.CompileError("why");
+      }],
+    ];
+    for (const [Class, fn] of classes) {
+      for (const throws of [fn, later]) {
+        await t.step(
+          `${Class.name} ${throws === later ? "later" : "at once"}`,
+          async () => {
+            const error = await rejection(
+              pool.submit(throws, `${fn}`).result(),
+            );
+            assertInstanceOf(error, Class);
+            assertStrictEquals(Object.getPrototypeOf(error), Class.prototype);
+            assertEquals(error.name, new Class("").name);
+            assertEquals(error.message, "why");
+          },
+        );
+      }
+    }
+  });
+
+  test("the runtime's own exceptions arrive as what they are", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    // deno-lint-ignore no-explicit-any -- fails on purpose
+    const type = await rejection(pool.submit(() => (null as any).x).result());
+    assertInstanceOf(type, TypeError);
+    assertMatch(type.message, /null/);
+
+    const syntax = await rejection(pool.submit(JSON.parse, "{").result());
+    assertInstanceOf(syntax, SyntaxError);
+
+    const deep = await rejection(
+      pool.submit(() => {
+        const forever = (): number => 1 + forever();
+        return forever();
+      }).result(),
+    );
+    assertInstanceOf(deep, RangeError);
+  });
+
+  test("an exception of Deno's own keeps its code", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      throw Object.assign(new Deno.errors.NotFound("no file"), {
+        code: "ENOENT",
+      });
+    });
+    const error = await rejection(future.result());
+    assertInstanceOf(error, Deno.errors.NotFound);
+    assertEquals((error as Error & { code: string }).code, "ENOENT");
+  });
+
+  test("an AggregateError arrives with its errors, each as its class", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      const shared = new TypeError("shared");
+      throw new AggregateError(
+        [shared, "a string", { n: NaN }, shared, new AggregateError([shared])],
+        "several",
+        { cause: shared },
+      );
+    });
+    const error = await rejection(future.result());
+    assertInstanceOf(error, AggregateError);
+    assertEquals([error.name, error.message], ["AggregateError", "several"]);
+    const [first, second, third, fourth, fifth] = error.errors;
+    assertInstanceOf(first, TypeError);
+    assertEquals(first.message, "shared");
+    assertEquals([second, third], ["a string", { n: NaN }]);
+    assertStrictEquals(fourth, first);
+    assertInstanceOf(fifth, AggregateError);
+    assertStrictEquals(fifth.errors[0], first);
+    assertStrictEquals(error.cause, first);
+  });
+
+  test("Promise.any() in a call rejects with an AggregateError as it would here", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() =>
+      Promise.any([Promise.reject(new RangeError("a")), Promise.reject(2)])
+    );
+    const error = await rejection(future.result());
+    assertInstanceOf(error, AggregateError);
+    assertInstanceOf(error.errors[0], RangeError);
+    assertEquals(error.errors[1], 2);
+  });
+
+  test("a SuppressedError arrives with both of its errors", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      throw new SuppressedError(new TypeError("a"), new RangeError("b"), "c");
+    });
+    const error = await rejection(future.result());
+    assertInstanceOf(error, SuppressedError);
+    assertEquals(error.message, "c");
+    assertInstanceOf(error.error, TypeError);
+    assertInstanceOf(error.suppressed, RangeError);
+  });
+
+  test("a DOMException arrives with name, message and code", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      throw new DOMException("enough", "AbortError");
+    });
+    const error = await rejection(future.result());
+    assertInstanceOf(error, DOMException);
+    assertEquals(
+      [error.name, error.message, error.code],
+      ["AbortError", "enough", DOMException.ABORT_ERR],
+    );
+    const signal = await rejection(
+      pool.submit(() => AbortSignal.abort().throwIfAborted()).result(),
+    );
+    assertInstanceOf(signal, DOMException);
+    assertEquals(signal.name, "AbortError");
+  });
+
+  test("an exception of a class of one's own arrives as an Error with its name and properties", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      class HttpError extends Error {
+        override name = "HttpError";
+        readonly tags = new Map([["a", new Set([1])]]);
+        constructor(readonly status: number, options: ErrorOptions) {
+          super(`status ${status}`, options);
+        }
+      }
+      throw new HttpError(404, { cause: new TypeError("inner") });
+    });
+    const error = await rejection(future.result()) as Props;
+    assertInstanceOf(error, Error);
+    if (kind.can.copy) assertStrictEquals(error.constructor, Error);
+    assertEquals([error.name, error.message], ["HttpError", "status 404"]);
+    assertEquals(error.status, 404);
+    assertEquals(error.tags, new Map([["a", new Set([1])]]));
+    assertInstanceOf(error.cause, TypeError);
+    assertMatch(`${error}`, /^HttpError: status 404$/);
+  });
+
+  test("a subclass that only its prototype names keeps that name", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      class Odd extends RangeError {
+        override get name() {
+          return "OddError";
+        }
+      }
+      throw new Odd("odd");
+    });
+    const error = await rejection(future.result());
+    assertInstanceOf(error, Error);
+    assertEquals(`${error}`, "OddError: odd");
+  });
+
+  test("an exception arrives with its properties, shared and cyclic ones too", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      const inner = new RangeError("inner");
+      const detail: Record<string, unknown> = { n: -0, when: new Date(5) };
+      detail.self = detail;
+      throw Object.assign(new Error("outer"), {
+        detail,
+        inner,
+        again: inner,
+        nothing: undefined,
+        message2: "second",
+      });
+    });
+    const error = await rejection(future.result()) as Props;
+    const detail: Record<string, unknown> = { n: -0, when: new Date(5) };
+    detail.self = detail;
+    assertEquals(portrait(error.detail), portrait(detail));
+    assertInstanceOf(error.inner, RangeError);
+    assertStrictEquals(error.again, error.inner);
+    assert(Object.hasOwn(error, "nothing"));
+    assertEquals(error.message2, "second");
+  });
+
+  test("a cause arrives, nested as deep as it is", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      let error: unknown = { code: 7n };
+      for (let i = 0; i < 100; i++) {
+        error = new (i % 2 ? TypeError : Error)(`level ${i}`, { cause: error });
+      }
+      throw error;
+    });
+    let error = await rejection(future.result());
+    for (let i = 99; i >= 0; i--) {
+      assertInstanceOf(error, i % 2 ? TypeError : Error);
+      assertEquals(error.message, `level ${i}`);
+      assertEquals(Object.keys(error), []);
+      error = error.cause;
+    }
+    assertEquals(error, { code: 7n });
+  });
+
+  test("an absent cause stays absent, one that is undefined is there", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const without = await rejection(
+      pool.submit(() => {
+        throw new Error("a");
+      }).result(),
+    ) as Error;
+    const with_ = await rejection(
+      pool.submit(() => {
+        throw new Error("a", { cause: undefined });
+      }).result(),
+    ) as Error;
+    assertEquals(
+      [Object.hasOwn(without, "cause"), Object.hasOwn(with_, "cause")],
+      [false, true],
+    );
+  });
+
+  test("an exception that is its own cause arrives as such", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      const error = new Error("ring");
+      error.cause = error;
+      throw error;
+    });
+    const error = await rejection(future.result());
+    assertInstanceOf(error, Error);
+    assertStrictEquals(error.cause, error);
+
+    const wider = pool.submit(() => {
+      const inner = new TypeError("inner");
+      const outer = new AggregateError([inner], "outer", { cause: inner });
+      inner.cause = outer;
+      throw outer;
+    });
+    const outer = await rejection(wider.result());
+    assertInstanceOf(outer, AggregateError);
+    assertStrictEquals((outer.cause as Error).cause, outer);
+    assertStrictEquals(outer.errors[0], outer.cause);
+  });
+
+  if (kind.can.copy) {
+    test("a property of an exception that can't be copied is dropped, the others arrive", async () => {
+      await using pool = kind.make({ maxWorkers: 1 });
+      const future = pool.submit(() => {
+        throw Object.assign(new TypeError("half", { cause: () => 1 }), {
+          retry() {},
+          response: new Response(),
+          deep: { ok: 1, fn: () => 1 },
+          code: 7,
+          get trap(): number {
+            throw new Error("a trap");
+          },
+        });
+      });
+      // Object.assign runs the getter: this one is thrown in its place.
+      const trap = await rejection(future.result()) as Error;
+      assertEquals(trap.message, "a trap");
+
+      const dropped = pool.submit(() => {
+        const error = Object.assign(new TypeError("half", { cause: () => 1 }), {
+          retry() {},
+          response: new Response(),
+          deep: { ok: 1, fn: () => 1 },
+          code: 7,
+        });
+        Object.defineProperty(error, "trap", {
+          enumerable: true,
+          get: () => {
+            throw new Error("a trap");
+          },
+        });
+        throw error;
+      });
+      const error = await rejection(dropped.result()) as Props;
+      assertInstanceOf(error, TypeError);
+      assertEquals(error.message, "half");
+      assertEquals(error.code, 7);
+      assertEquals(
+        ["retry", "response", "trap"].filter((key) => key in error),
+        [],
+      );
+      assertEquals(await pool.submit(Math.sign, -3).result(), -1);
+    });
+
+    test("a value thrown that can't be copied gives a DataCloneError", async () => {
+      await using pool = kind.make({ maxWorkers: 1 });
+      for (
+        const throws of [
+          () => {
+            throw () => 1;
+          },
+          () => {
+            throw { headers: new Headers() };
+          },
+          () => {
+            throw Symbol("s");
+          },
+        ]
+      ) {
+        const error = await rejection(pool.submit(throws).result());
+        assertInstanceOf(error, DOMException);
+        assertEquals(error.name, "DataCloneError");
+      }
+      assertEquals(await pool.submit(Math.sign, -3).result(), -1);
+    });
+  }
+
+  test("a thrown value that is no error arrives as the value it is", async (t) => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const thrown: [string, AnyFn, unknown][] = [
+      ["undefined", () => {
+        throw undefined;
+      }, undefined],
+      ["null", () => {
+        throw null;
+      }, null],
+      ["a string", () => {
+        throw "text";
+      }, "text"],
+      ["an empty string", () => {
+        throw "";
+      }, ""],
+      ["0", () => {
+        throw 0;
+      }, 0],
+      ["NaN", () => {
+        throw NaN;
+      }, NaN],
+      ["false", () => {
+        throw false;
+      }, false],
+      ["a BigInt", () => {
+        throw 5n;
+      }, 5n],
+      ["an object", () => {
+        throw { code: 1, list: [NaN] };
+      }, {
+        code: 1,
+        list: [NaN],
+      }],
+      ["a Map", () => {
+        throw new Map([[1, 2]]);
+      }, new Map([[1, 2]])],
+      ["a rejected undefined", () => Promise.reject(undefined), undefined],
+      ["a rejected object", () => Promise.reject({ a: 1 }), { a: 1 }],
+    ];
+    for (const [name, fn, value] of thrown) {
+      await t.step(name, async () => {
+        const future = pool.submit(fn);
+        assertEquals(
+          portrait(await rejection(future.result())),
+          portrait(value),
+        );
+        assertEquals(portrait(await future.exception()), portrait(value));
+        assertEquals([future.done(), future.cancelled()], [true, false]);
+      });
+    }
+  });
+
+  test("an error inside of a thrown value keeps being an error", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      throw { error: new TypeError("inside"), code: 5 };
+    });
+    const thrown = await rejection(future.result()) as Props;
+    assertEquals(thrown.code, 5);
+    assertInstanceOf(thrown.error, TypeError);
+  });
+
+  test("an exception's stack shows where in the call it was thrown, and nothing below", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    function outermost() {
+      function innermost(): never {
+        throw new RangeError("deep");
+      }
+      innermost();
+    }
+    const error = await rejection(pool.submit(outermost).result()) as Error;
+    assertMatch(error.stack!, /^RangeError: deep\n/);
+    assertMatch(error.stack!, /at innermost .*\n\s+at outermost /);
+    if (kind.can.copy) assertNotMatch(error.stack!, /data:|worker_runtime/);
+
+    const later = await rejection(
+      pool.submit(async function outermostLater() {
+        await Promise.resolve();
+        throw new TypeError("later");
+      }).result(),
+    ) as Error;
+    assertMatch(later.stack!, /^TypeError: later\n/);
+    assertMatch(later.stack!, /outermostLater/);
+  });
+
+  test("each of an exception's causes has its own stack", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(function wraps() {
+      function fails(): never {
+        throw new RangeError("cause");
+      }
+      try {
+        fails();
+      } catch (cause) {
+        throw new Error("outer", { cause });
+      }
+    });
+    const error = await rejection(future.result()) as Error;
+    assertMatch(
+      (error.cause as Error).stack!,
+      /RangeError: cause\n\s+at fails /,
+    );
+  });
+
+  test("an exception prints as one that was thrown here", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      throw Object.assign(new TypeError("shown", { cause: "because" }), {
+        code: 7,
+      });
+    });
+    const error = await rejection(future.result()) as Error;
+    const own = Object.assign(new TypeError("shown", { cause: "because" }), {
+      code: 7,
+    });
+    own.stack = error.stack;
+    assertEquals(Deno.inspect(error), Deno.inspect(own));
+  });
+
+  test("a thrown exception with a bad toString, name or message harms nothing", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      const error = new Error("odd");
+      for (const key of ["name", "message", "stack", "cause"]) {
+        Object.defineProperty(error, key, {
+          get: () => {
+            throw new Error("a trap");
+          },
+        });
+      }
+      throw error;
+    });
+    const error = await rejection(future.result());
+    if (kind.can.copy) assertInstanceOf(error, Error);
+    assertEquals(await pool.submit(Math.sign, -3).result(), -1);
+  });
+}
+
+/** Has a function, given as its source, throw later. */
+const later: AnyFn = async (source: string) => {
+  await Promise.resolve();
+  (0, eval)(source)();
+};
