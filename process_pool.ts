@@ -4,7 +4,6 @@
  * @module
  */
 
-import v8 from "node:v8";
 import { BrokenProcessPool, RuntimeError } from "./errors.ts";
 import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
@@ -18,7 +17,9 @@ import {
   checkArguments,
   checkCount,
   checkIdleTimeout,
+  checkModules,
   explained,
+  hasOwnModule,
   packInitializer,
 } from "./internal/packing.ts";
 import {
@@ -28,11 +29,11 @@ import {
 } from "./internal/permissions.ts";
 import {
   type LinkEvents,
-  Pool,
   type PoolKind,
   tell,
   type WorkerLink,
-} from "./internal/pool.ts";
+} from "./internal/link.ts";
+import { Pool } from "./internal/pool.ts";
 import {
   BOOTSTRAP,
   childProgram,
@@ -47,7 +48,7 @@ import type {
   StartMessage,
 } from "./internal/protocol.ts";
 import { startTimer } from "./internal/timer.ts";
-import { moduleUrl, taskModules } from "./internal/travel.ts";
+import { taskModules } from "./internal/travel.ts";
 
 /**
  * The options of {@linkcode ProcessPoolExecutor}.
@@ -128,7 +129,7 @@ const DRAIN = 100;
 
 let pools = 0;
 const checker = makeCloneChecker(NOT_BETWEEN_PROCESSES);
-const codec = makeCodec(v8);
+const codec = makeCodec();
 const encoder = new TextEncoder();
 
 /**
@@ -373,9 +374,7 @@ function processKind<I extends unknown[]>(
     permissions: childPermissions(options.permissions),
     env: options.env,
     cwd: options.cwd,
-    modules: [options.module ?? []].flat().map((url) =>
-      moduleUrl(url, "the module option")
-    ),
+    modules: checkModules(options.module),
     initializer: packInitializer(
       options.initializer,
       options.initargs ?? [],
@@ -389,6 +388,7 @@ function processKind<I extends unknown[]>(
   return {
     name: "ProcessPoolExecutor",
     maxWorkers,
+    modules: child.modules,
     idleTimeout: checkIdleTimeout(idleTimeout),
     broken: BrokenProcessPool,
     slots: SLOTS,
@@ -402,7 +402,7 @@ function processKind<I extends unknown[]>(
 /** Arguments as they are sent. */
 function pack(fn: FunctionRef, args: readonly unknown[], root: string): Packed {
   checkArguments(checker, fn, args, root);
-  return explained(checker, fn, args, root, () => codec.encode(args));
+  return explained(checker, fn, args, root, () => codec.encode(args, 1));
 }
 
 /** One child process. */
@@ -458,6 +458,7 @@ class ProcessLink implements WorkerLink {
       // The child makes its own; this one stays here.
       flags: undefined as unknown as SharedArrayBuffer,
       modules: options.modules,
+      ownModule: hasOwnModule(options.modules),
       initializer: options.initializer,
       depth,
     };

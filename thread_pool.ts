@@ -11,11 +11,11 @@ import { makeCloneChecker } from "./internal/clonable.ts";
 import { reviveThrown } from "./internal/exception.ts";
 import {
   type LinkEvents,
-  Pool,
   type PoolKind,
   tell,
   type WorkerLink,
-} from "./internal/pool.ts";
+} from "./internal/link.ts";
+import { Pool } from "./internal/pool.ts";
 import type {
   CallMessage,
   FromWorker,
@@ -26,11 +26,12 @@ import {
   checkArguments,
   checkCount,
   checkIdleTimeout,
+  checkModules,
   explained,
+  hasOwnModule,
   isPrimitive,
   packInitializer,
 } from "./internal/packing.ts";
-import { moduleUrl } from "./internal/travel.ts";
 import { workerProgram } from "./internal/worker_runtime.ts";
 
 /**
@@ -260,11 +261,11 @@ function threadKind<I extends unknown[]>(
     initargs = [],
   } = options;
   checkCount(maxWorkers, "maxWorkers");
+  const modules = checkModules(options.module);
   const start: Omit<StartMessage, "depth" | "flags" | "token"> = {
     type: "start",
-    modules: [options.module ?? []].flat().map((url) =>
-      moduleUrl(url, "the module option")
-    ),
+    modules,
+    ownModule: hasOwnModule(modules),
     initializer: packInitializer(
       initializer,
       initargs,
@@ -274,6 +275,7 @@ function threadKind<I extends unknown[]>(
   const kind: PoolKind = {
     name: "ThreadPoolExecutor",
     maxWorkers,
+    modules,
     idleTimeout: checkIdleTimeout(idleTimeout),
     broken: BrokenThreadPool,
     slots: SLOTS,

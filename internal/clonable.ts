@@ -28,7 +28,14 @@ export interface CloneChecker {
 export function makeCloneChecker(
   refused: readonly string[] = [],
 ): CloneChecker {
-  type Kind = "plain" | "array" | "map" | "set" | "leaf" | { platform: string };
+  type Kind =
+    | "plain"
+    | "array"
+    | "map"
+    | "set"
+    | "error"
+    | "leaf"
+    | { platform: string };
   interface Node {
     readonly value: object;
     readonly parent: Node | string;
@@ -51,6 +58,11 @@ export function makeCloneChecker(
   };
   const kinds = new WeakMap<object, Kind>();
   const globals = globalThis as unknown as Record<string, unknown>;
+  // Classes of the runtime that no name leads to.
+  const unnamed = new Set(
+    ("Stdin Stdout Stderr Listener TlsListener Conn TcpConn TlsConn UnixConn " +
+      "VsockConn DatagramConn FsWatcher Permissions").split(" "),
+  );
   // Asking for these opens a database.
   const untouched = ["localStorage", "sessionStorage"];
 
@@ -75,14 +87,12 @@ export function makeCloneChecker(
     if (first === null) return "plain";
     const known = kinds.get(first);
     if (known) return known;
-    let kind: Kind = value instanceof Error ? "leaf" : "plain";
-    for (
-      let proto = kind === "leaf" ? null : first as object | null;
-      proto !== null;
-    ) {
-      const name = platformClass(proto);
+    let kind: Kind = value instanceof Error ? "error" : "plain";
+    let proto: object | null = kind === "error" ? null : first;
+    while (proto !== null) {
+      const name = platformClass(proto) ?? unnamedClass(value, proto);
       if (name !== undefined) {
-        kind = cloneable.has(name)
+        kind = cloneable.has(name) && survives(value, name)
           ? "leaf"
           : Object.hasOwn(containers, name)
           ? containers[name]
@@ -95,6 +105,25 @@ export function makeCloneChecker(
     return kind;
   }
 
+  /** The name of a class of the runtime whose objects would arrive empty. */
+  function unnamedClass(value: object, proto: object): string | undefined {
+    const name = Object.getOwnPropertyDescriptor(proto, "constructor")?.value
+      ?.name;
+    return unnamed.has(name) && Object.keys(value).length === 0
+      ? name
+      : undefined;
+  }
+
+  /** Whether this version of the runtime clones a blob as a blob. */
+  function survives(value: object, name: string): boolean {
+    if (name !== "Blob" && name !== "File") return true;
+    try {
+      return structuredClone(value) instanceof (globals.Blob as typeof Blob);
+    } catch {
+      return false;
+    }
+  }
+
   /** Calls `visit` with what a container holds and how one gets there. */
   function eachIn(
     value: object,
@@ -103,21 +132,27 @@ export function makeCloneChecker(
   ): void {
     if (kind === "map") {
       let i = 0;
-      for (const [key, item] of value as Map<unknown, unknown>) {
+      // Not by iterating: a class of the caller's may do that in its own way.
+      let found = false;
+      Map.prototype.forEach.call(value, (item, key) => {
         const shown = typeof key === "string"
           ? JSON.stringify(key)
           : typeof key === "object"
           ? `key ${i}`
           : String(key);
         i++;
-        if (visit(key, `.keys(${shown})`) || visit(item, `.get(${shown})`)) {
-          return;
-        }
-      }
+        found ||= visit(key, `.keys(${shown})`) ||
+          visit(item, `.get(${shown})`);
+      });
     } else if (kind === "set") {
       let i = 0;
-      for (const item of value as Set<unknown>) {
-        if (visit(item, `.values(${i++})`)) return;
+      let found = false;
+      Set.prototype.forEach.call(value, (item) => {
+        found ||= visit(item, `.values(${i++})`);
+      });
+    } else if (kind === "error") {
+      if (Object.hasOwn(value, "cause")) {
+        visit((value as Error).cause, ".cause");
       }
     } else if (kind === "array" && (value as unknown[]).length < 1e7) {
       const array = value as unknown[];
@@ -129,20 +164,34 @@ export function makeCloneChecker(
             type === "symbol") && visit(item, `[${i}]`)
         ) return;
       }
-    } else {
-      for (const key of Object.keys(value)) {
-        const item = (value as Record<string, unknown>)[key];
-        const type = typeof item;
-        if (type !== "object" && type !== "function" && type !== "symbol") {
-          continue;
-        }
-        const step = /^[A-Za-z_$][\w$]*$/.test(key)
-          ? `.${key}`
-          : /^\d+$/.test(key)
-          ? `[${key}]`
-          : `[${JSON.stringify(key)}]`;
-        if (visit(item, step)) return;
+      // Properties besides the items; of a long array, nobody has any.
+      if (array.length > 10_000) return;
+      const keys = Object.keys(array);
+      if (keys.length > array.length || /\D/.test(keys.at(-1) ?? "")) {
+        eachOf(value, keys.filter((key) => /\D/.test(key)), visit);
       }
+    } else {
+      eachOf(value, Object.keys(value), visit);
+    }
+  }
+
+  function eachOf(
+    value: object,
+    keys: readonly string[],
+    visit: (child: unknown, step: string) => boolean,
+  ): void {
+    for (const key of keys) {
+      const item = (value as Record<string, unknown>)[key];
+      const type = typeof item;
+      if (type !== "object" && type !== "function" && type !== "symbol") {
+        continue;
+      }
+      const step = /^[A-Za-z_$][\w$]*$/.test(key)
+        ? `.${key}`
+        : /^\d+$/.test(key)
+        ? `[${key}]`
+        : `[${JSON.stringify(key)}]`;
+      if (visit(item, step)) return;
     }
   }
 

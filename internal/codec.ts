@@ -18,8 +18,11 @@ export type Packed = string | Uint8Array<ArrayBuffer>;
 
 /** Turns values into something to send, and back. */
 export interface Codec {
-  /** @throws {DOMException} `DataCloneError` where structured clone throws one. */
-  encode(value: unknown): Packed;
+  /**
+   * @param own How many levels of the value the library made itself.
+   * @throws {DOMException} `DataCloneError` where structured clone throws one.
+   */
+  encode(value: unknown, own?: number): Packed;
   decode(packed: Packed): unknown;
 }
 
@@ -42,11 +45,17 @@ interface V8 {
  * Makes a codec.
  *
  * Self-contained: children get it as its source.
- *
- * @param v8 The module `node:v8`.
  */
-export function makeCodec(v8: unknown): Codec {
-  const { Serializer, Deserializer } = v8 as V8;
+export function makeCodec(): Codec {
+  /** A module of Node's: loaded when it is first needed, which takes 10 ms. */
+  function builtin<M>(name: string): M {
+    const { process } = globalThis as unknown as {
+      process: { getBuiltinModule(name: string): M };
+    };
+    return process.getBuiltinModule(name);
+  }
+  let isProxy: ((value: unknown) => boolean) | undefined;
+
   /** What V8's serialiser throws, as opposed to what a getter does. */
   class CloneError extends Error {}
   /** Nests deeper than this, or an array longer: V8's serialiser does better. */
@@ -60,6 +69,7 @@ export function makeCodec(v8: unknown): Codec {
     value: unknown,
     seen: Set<object> | undefined,
     depth: number,
+    own: number,
   ): boolean {
     switch (typeof value) {
       case "string":
@@ -75,6 +85,13 @@ export function makeCodec(v8: unknown): Codec {
     if (value === null) return true;
     // An object seen before is shared, or part of a cycle.
     if (depth > DEEPEST || seen!.has(value)) return false;
+    // JSON sees through a proxy, which structured clone refuses.
+    if (depth >= own) {
+      isProxy ??= builtin<{ isProxy(value: unknown): boolean }>(
+        "node:util/types",
+      ).isProxy;
+      if (isProxy(value)) return false;
+    }
     seen!.add(value);
     if (Array.isArray(value)) {
       if (
@@ -85,14 +102,16 @@ export function makeCodec(v8: unknown): Codec {
       }
       // A hole reads as undefined, which is not plain.
       for (let i = 0; i < value.length; i++) {
-        if (!isPlain(value[i], seen, depth + 1)) return false;
+        if (!isPlain(value[i], seen, depth + 1, own)) return false;
       }
       return Object.keys(value).length === value.length;
     }
     const proto = Object.getPrototypeOf(value);
     if (proto !== Object.prototype && proto !== null) return false;
     for (const key of Object.keys(value)) {
-      if (!isPlain((value as Record<string, unknown>)[key], seen, depth + 1)) {
+      if (
+        !isPlain((value as Record<string, unknown>)[key], seen, depth + 1, own)
+      ) {
         return false;
       }
     }
@@ -102,8 +121,9 @@ export function makeCodec(v8: unknown): Codec {
   // ---- All other values ----------------------------------------------------
 
   function toBytes(value: unknown): Uint8Array<ArrayBuffer> {
-    const serializer = new Serializer();
-    serializer._getDataCloneError = CloneError;
+    const serializer = new (builtin<V8>("node:v8").Serializer)();
+    serializer._getDataCloneError = (message: string) =>
+      new CloneError(message);
     serializer._writeHostObject = () => {
       throw new CloneError("an object of the runtime could not be cloned");
     };
@@ -127,7 +147,7 @@ export function makeCodec(v8: unknown): Codec {
   }
 
   function fromBytes(bytes: Uint8Array): unknown {
-    const deserializer = new Deserializer(bytes);
+    const deserializer = new (builtin<V8>("node:v8").Deserializer)(bytes);
     deserializer.readHeader();
     const [value, stand, details] = deserializer.readValue() as [
       unknown,
@@ -210,9 +230,11 @@ export function makeCodec(v8: unknown): Codec {
   }
 
   return {
-    encode: (value) => {
+    encode: (value, own = 0) => {
       const seen = typeof value === "object" ? new Set<object>() : undefined;
-      return isPlain(value, seen, 0) ? JSON.stringify(value) : toBytes(value);
+      return isPlain(value, seen, 0, own)
+        ? JSON.stringify(value)
+        : toBytes(value);
     },
     decode: (packed) =>
       typeof packed === "string" ? JSON.parse(packed) : fromBytes(packed),

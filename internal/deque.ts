@@ -10,6 +10,10 @@ export class Deque<T> {
     return this.#size;
   }
 
+  get first(): T | undefined {
+    return this.#items[this.#head];
+  }
+
   push(item: T): void {
     this.#growIfFull();
     this.#items[(this.#head + this.#size++) & (this.#items.length - 1)] = item;

@@ -6,7 +6,7 @@
 import type { CloneChecker } from "./clonable.ts";
 import type { FunctionRef, StartMessage } from "./protocol.ts";
 import { show } from "./timer.ts";
-import { describe, label } from "./travel.ts";
+import { describe, label, moduleUrl } from "./travel.ts";
 
 /** What is known of classes that many a caller tries to send. */
 const ADVICE: Record<string, string> = {
@@ -103,6 +103,29 @@ export function packInitializer(
 }
 
 /**
+ * Checks the `module` option.
+ *
+ * @throws {TypeError} when it is no absolute URL.
+ */
+export function checkModules(
+  option: string | URL | readonly (string | URL)[] | undefined,
+): string[] {
+  return [option ?? []].flat().map((url) =>
+    moduleUrl(url, "the module option")
+  );
+}
+
+/** Whether the program itself is among the modules that its workers import. */
+export function hasOwnModule(modules: readonly string[]): boolean {
+  try {
+    return modules.includes(Deno.mainModule);
+  } catch {
+    // Where that can't be told, it may be.
+    return true;
+  }
+}
+
+/**
  * Checks an option that counts something.
  *
  * @throws {TypeError} when it is no integer.
@@ -132,6 +155,5 @@ export function checkIdleTimeout(ms: number): number {
   if (!(ms >= 0)) {
     throw new RangeError(`idleTimeout must not be negative: received ${ms}`);
   }
-  // What setTimeout can express; it is some 25 days.
-  return Math.min(ms, 2 ** 31 - 1);
+  return ms;
 }

@@ -128,9 +128,10 @@ export function tasksProgram(modules: Iterable<string>): string {
     const name = JSON.stringify(url);
     imports += `${name}: () => import(${name}),\n`;
   }
-  return `import v8 from "node:v8";
-const checker = (${makeCloneChecker})(${JSON.stringify(NOT_BETWEEN_PROCESSES)});
-const codec = (${makeCodec})(v8);
+  return `const checker = (${makeCloneChecker})(${
+    JSON.stringify(NOT_BETWEEN_PROCESSES)
+  });
+const codec = (${makeCodec})();
 (${serveTasks})(self, codec, ${makeFrameWriter}, (scope) =>
   (${serve})(scope, checker, {__proto__: null, ${imports}}));`;
 }
@@ -285,7 +286,7 @@ function serveTasks(
       if (type === "message") listener = fn;
       else scope.addEventListener(type, fn);
     },
-    postMessage: (message: unknown) => say(codec.encode(message)),
+    postMessage: (message: unknown) => say(codec.encode(message, 2)),
     close: () => {
       post({ exit: 1 });
       close();

@@ -38,6 +38,8 @@ export interface StartMessage {
   readonly flags: SharedArrayBuffer;
   /** Modules whose exports are found by their source. */
   readonly modules: readonly string[];
+  /** Whether one of these is the program itself, whose main part may run again. */
+  readonly ownModule: boolean;
   readonly initializer:
     | { readonly fn: FunctionRef; readonly args: readonly unknown[] }
     | undefined;
@@ -109,6 +111,10 @@ export interface WorkerMarker {
   depth: number;
   /** The modules that are being imported; pools must not start meanwhile. */
   readonly importing: string[];
+  /** The modules that the worker was started with. */
+  modules: readonly string[];
+  /** Whether what runs now was started by a task. */
+  inTask: () => boolean;
   /** What a pool threw that was stopped from starting meanwhile. */
   unguarded: Error | undefined;
 }

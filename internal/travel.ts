@@ -83,6 +83,8 @@ function builtinPath(
       return [...owner.path, name];
     }
   }
+  const path = renamed.get(fn);
+  if (path) return path;
   // The rest is native code, all but bound functions: worth a longer look.
   return source.includes("[native code]") ? searchBuiltins(fn) : undefined;
 }
@@ -93,6 +95,8 @@ interface Owner {
 }
 
 let owners: Owner[] | undefined;
+/** Built-ins whose own name is another than the one that leads to them. */
+const renamed = new Map<Fn, string[]>();
 
 /** The global object, its namespaces and its classes. */
 function builtinOwners(): Owner[] {
@@ -111,6 +115,18 @@ function builtinOwners(): Owner[] {
   }
   const subtle = globalThis.crypto?.subtle;
   if (subtle) owners.push({ object: subtle, path: ["crypto", "subtle"] });
+  const deno = globalThis.Deno as object | undefined;
+  for (const name of deno ? Object.getOwnPropertyNames(deno) : []) {
+    const value = Object.getOwnPropertyDescriptor(deno, name)!.value;
+    if (!isObject(value)) continue;
+    owners.push({ object: value, path: ["Deno", name] });
+    if (typeof value !== "object") continue;
+    for (const [key, fn] of Object.entries(value)) {
+      if (typeof fn === "function" && fn.name !== key) {
+        renamed.set(fn as Fn, ["Deno", name, key]);
+      }
+    }
+  }
   return owners;
 }
 

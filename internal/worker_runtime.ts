@@ -73,8 +73,12 @@ export function serve(
   const marker: WorkerMarker = {
     depth: 0,
     importing: [],
+    modules: [],
+    inTask: () => true,
     unguarded: undefined,
   };
+  /** Runs a task so that what it starts is known as its own. */
+  let asTask = <R>(run: () => R): R => run();
   const exported = new Map<string, { fn: Fn; where: string }[]>();
   let token: string | undefined;
   let flags: Int32Array = new Int32Array(0);
@@ -118,7 +122,8 @@ export function serve(
     queueMicrotask(() => {
       const guarded = marker.unguarded !== undefined &&
         error === marker.unguarded;
-      if (!forgiven && !guarded) die(how, { error });
+      if (guarded) console.error(`${error}`);
+      else if (!forgiven) die(how, { error });
     });
   }
   scope.addEventListener("error", (event) => {
@@ -621,13 +626,29 @@ export function serve(
         continue;
       }
       const begin = now();
-      const pending = run(call.fn, call.args as unknown[]);
+      const pending = asTask(() => run(call.fn, call.args as unknown[]));
       // In either case, what the call has left to microtasks runs before the next.
       const outcome = await pending;
       answer(call, now() - begin, outcome);
     }
     if (skipped.length > 0) say({ type: "skipped", slots: skipped });
     busy = false;
+  }
+
+  /** Where modules may do things of their own, tells them from what tasks do. */
+  function trackTasks(): void {
+    const hooks = globals.process as {
+      getBuiltinModule?(name: string): { AsyncLocalStorage: new () => Storage };
+    } | undefined;
+    interface Storage {
+      run<R>(store: boolean, run: () => R): R;
+      getStore(): boolean | undefined;
+    }
+    const found = hooks?.getBuiltinModule?.("node:async_hooks");
+    if (!found) return;
+    const storage = new found.AsyncLocalStorage();
+    asTask = (run) => storage.run(true, run);
+    marker.inTask = () => storage.getStore() === true;
   }
 
   async function start(message: StartMessage): Promise<void> {
@@ -641,10 +662,14 @@ export function serve(
         value: marker,
       },
     );
-    if (message.modules.length > 0) await importModules(message.modules);
+    if (message.modules.length > 0) {
+      marker.modules = message.modules;
+      if (message.ownModule) trackTasks();
+      await importModules(message.modules);
+    }
     const { initializer } = message;
     if (initializer) {
-      const outcome = await run(initializer.fn, initializer.args);
+      const outcome = await asTask(() => run(initializer.fn, initializer.args));
       if (outcome.is !== "returned") {
         say({ type: "initializer failed", outcome });
         return;

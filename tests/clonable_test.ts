@@ -246,6 +246,10 @@ Deno.test("the clone checker finds every platform object that structured clone c
     const path = where([1, { headers: value }]);
     if (path !== "args[1].headers") missed.push(`${name} ${outcome}: ${path}`);
   }
+  for (const value of objects.values()) {
+    if (value instanceof MessageChannel) value.port1.close();
+    if (value instanceof MessageChannel) value.port2.close();
+  }
   assertEquals(missed, []);
   assert(lost > 40, `only ${lost} of ${objects.size} do not travel`);
 });

@@ -11,12 +11,8 @@ import {
 import { stub } from "@std/testing/mock";
 import { BrokenThreadPool, CancelledError, RuntimeError } from "../errors.ts";
 import type { Future } from "../future.ts";
-import {
-  type LinkEvents,
-  Pool,
-  type PoolKind,
-  type WorkerLink,
-} from "../internal/pool.ts";
+import type { LinkEvents, PoolKind, WorkerLink } from "../internal/link.ts";
+import { Pool } from "../internal/pool.ts";
 import type { CallMessage, Outcome, Thrown } from "../internal/protocol.ts";
 import { taskModule } from "../internal/travel.ts";
 import {
@@ -226,6 +222,7 @@ class HandPool extends Pool {
     super({
       name: "HandPool",
       maxWorkers: 1,
+      modules: [],
       idleTimeout: 200,
       broken: BrokenThreadPool,
       slots: 256,

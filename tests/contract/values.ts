@@ -370,18 +370,64 @@ export function testValues(kind: ExecutorKind): void {
     assertEquals(await pool.submit(Math.sign, -3).result(), -1);
   });
 
+  test("a Blob or a File arrives with its type and size, or says that it can't", async (t) => {
+    // Deno 2.5 would make an empty object of it without a word.
+    await using pool = kind.make({ maxWorkers: 1 });
+    for (
+      const value of [
+        new Blob(["text"], { type: "text/plain" }),
+        new File(["text"], "a.txt", { type: "text/plain" }),
+      ]
+    ) {
+      await t.step(value.constructor.name, async () => {
+        const look = (value: Blob) => [value.type, value.size];
+        const futures = [
+          pool.submit(look, value),
+          pool.submit((list: Blob[]) => list[0], [value]),
+        ];
+        for (const future of futures) {
+          const error = await future.exception();
+          if (error === undefined) {
+            const result = await future.result();
+            assertEquals(Array.isArray(result) ? result : look(result), [
+              "text/plain",
+              4,
+            ]);
+          } else {
+            assertInstanceOf(error, DOMException);
+            assertEquals(error.name, "DataCloneError");
+          }
+        }
+      });
+    }
+  });
+
+  test("a DOMException that is passed arrives with its name and message", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const error = new DOMException("enough", "AbortError");
+    const future = pool.submit(
+      (error: DOMException) => ({ text: `${error}`, error }),
+      error,
+    );
+    const back = await future.result();
+    assertEquals([back.text, `${back.error}`], Array(2).fill(`${error}`));
+    assertInstanceOf(back.error, Error);
+  });
+
   test("an argument that can't travel is told as well when its call would have to wait", async () => {
     await using pool = kind.make({ maxWorkers: 1 });
     await using gate = kind.makeGate();
     const held = pool.submit(gate.pass, gate.handle, 0);
     await gate.entered(0);
-    for (const arg of [new Headers(), new Proxy({}, {})]) {
-      const future = pool.submit((arg: object) => arg, { deep: [arg] });
+    const futures = [new Headers(), new Proxy({}, {})].map((arg) =>
+      pool.submit((arg: object) => arg, { deep: [arg] })
+    );
+    gate.open();
+    for (const future of futures) {
       const error = await rejection(future.result());
       assertInstanceOf(error, DOMException);
       assertStringIncludes(error.message, "args[0].deep[0]");
     }
-    gate.open();
     assertEquals(await held.result(), 0);
   });
 

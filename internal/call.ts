@@ -1,0 +1,108 @@
+/** A call in a pool, and its future. */
+
+import { RuntimeError } from "../errors.ts";
+import { Future } from "../future.ts";
+import { reviveThrown } from "./exception.ts";
+import type { FunctionRef, Outcome } from "./protocol.ts";
+
+/** The slot of a call in the queue. */
+export const WAITING = -1;
+/** The slot of a call that has left the pool. */
+export const RELEASED = -2;
+
+/** A call in the pool. */
+export interface Call {
+  readonly future: PooledFuture<unknown>;
+  readonly fn: FunctionRef;
+  /** As packed. */
+  args: unknown;
+  /** Who has it, where it was handed over. */
+  worker: CallHolder | undefined;
+  /** Its number there; or that it waits, or is released. */
+  slot: number;
+  /** What its time was taken for when it was handed over, in milliseconds. */
+  cost: number;
+}
+
+/** A worker as a call's future sees it. */
+export interface CallHolder {
+  hasStarted(call: Call): boolean;
+}
+
+/** What a pool does for its futures. */
+export interface CallOwner {
+  /** Takes a call out of the pool; `false` if it has started. */
+  takeBack(call: Call): boolean;
+  /** A future was cancelled and everyone was told. */
+  onCancelled(): void;
+}
+
+/** A future whose call is in a pool: it asks the pool what is true now. */
+export class PooledFuture<T> extends Future<T> {
+  #owner: CallOwner | undefined;
+  #call: Call | undefined;
+
+  /** Ties the future to its call, or, with nothing, unties it. */
+  attach(owner?: CallOwner, call?: Call): void {
+    this.#owner = owner;
+    this.#call = call;
+  }
+
+  override cancel(): boolean {
+    const owner = this.#owner;
+    const call = this.#call;
+    if (!owner || !call || super.done() || super.running()) {
+      return super.cancel();
+    }
+    if (!owner.takeBack(call)) {
+      this.setRunningOrNotifyCancel();
+      return false;
+    }
+    super.cancel();
+    owner.onCancelled();
+    return true;
+  }
+
+  override running(): boolean {
+    const call = this.#call;
+    if (call?.worker && !super.running() && !super.done()) {
+      if (call.worker.hasStarted(call)) this.setRunningOrNotifyCancel();
+    }
+    return super.running();
+  }
+}
+
+// Which class it is, is the pool's business: it shows as what it stands for.
+Object.defineProperty(PooledFuture, "name", { value: "Future" });
+
+/** Ends a future with what came of its call. */
+export function settle(future: Future<unknown>, outcome: Outcome): void {
+  if (outcome.is === "returned") future.setResult(outcome.value);
+  else future.setException(thrownBy(outcome));
+}
+
+/** What a call threw. */
+export function thrownBy(outcome: Outcome): unknown {
+  return outcome.is === "threw"
+    ? reviveThrown(outcome.what)
+    : outcome.is === "unguarded"
+    ? new RuntimeError(outcome.message)
+    : undefined;
+}
+
+/** What a call is taken for whose time is not known: it may be long. */
+export const UNKNOWN = 1;
+
+/** The mean time of a function's calls, in milliseconds. */
+const meanTimes = new WeakMap<FunctionRef, number>();
+
+/** How long a call will probably take, in milliseconds. */
+export function expected(fn: FunctionRef): number {
+  return meanTimes.get(fn) ?? UNKNOWN;
+}
+
+/** Takes note of how long a call took, in milliseconds. */
+export function learn(fn: FunctionRef, ms: number): void {
+  const mean = meanTimes.get(fn);
+  meanTimes.set(fn, mean === undefined ? ms : mean + (ms - mean) / 8);
+}

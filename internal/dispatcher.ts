@@ -1,0 +1,409 @@
+/**
+ * The queue of a pool, its workers, and who gets which call.
+ *
+ * ## To hand calls to workers, `dispatch()`
+ *
+ * 1. A worker whose running call turned out long gives back the calls that wait
+ *    behind it: to the front of the queue, where they were before.
+ * 2. Each idle worker, the one used last first, then each worker that may still
+ *    start, gets one call. One each comes first: calls may wait for each other,
+ *    and must not wait behind each other while a worker has nothing to do.
+ * 3. If nothing is left but a worker is idle, it gets what waits behind another
+ *    worker's running call.
+ * 4. What is left in the queue is handed ahead to busy workers while their calls
+ *    are known to be short, about a millisecond's worth for each worker, so that
+ *    short calls do not pay for a round trip each.
+ *
+ * A call that was handed over and has not started can be taken back: its flag
+ * in shared memory goes from waiting to taken back by one atomic exchange, or
+ * from waiting to started by the worker's. Whoever comes first has the call, so
+ * `cancel()` and `running()` are right at the moment they are called. A child
+ * process shares no memory: there, what was handed over counts as started, and
+ * a call is taken back by asking the child's main thread, which no task blocks.
+ */
+
+import {
+  type Call,
+  expected,
+  learn,
+  RELEASED,
+  settle,
+  thrownBy,
+  UNKNOWN,
+} from "./call.ts";
+import { Deque } from "./deque.ts";
+import type { LinkEvents, PoolKind } from "./link.ts";
+import { Member } from "./member.ts";
+import type { Outcome } from "./protocol.ts";
+
+/** How much work is handed to a worker ahead, in milliseconds. */
+const AHEAD = UNKNOWN;
+/** A call that has run for so long holds up those behind it, in milliseconds. */
+const LONG = 3;
+
+/** What the dispatcher tells its pool. */
+export interface DispatcherEvents {
+  /** No more can be done: `message` says why. */
+  onBroken(message: string, cause: ErrorOptions | undefined): void;
+  /** Something has ended: a call, or what a worker was still to pass over. */
+  onProgress(): void;
+  /** A worker is on its end, which `ended` waits for. */
+  onEnding(ended: Promise<void>): void;
+}
+
+/** Queue and workers of a pool. */
+export class Dispatcher {
+  readonly #kind: PoolKind;
+  readonly #events: DispatcherEvents;
+  readonly #queue = new Deque<Call>();
+  /** Calls of the queue that were cancelled, and are passed over. */
+  #dropped = 0;
+  readonly #members = new Set<Member>();
+  /** Those with nothing to do; the one used last is last. */
+  readonly #idle: Member[] = [];
+  #pending = 0;
+  #planned = false;
+  #stopped = false;
+  /** How many pools the workers of this one are inside of, this one included. */
+  depth = 1;
+
+  constructor(kind: PoolKind, events: DispatcherEvents) {
+    this.#kind = kind;
+    this.#events = events;
+  }
+
+  /** How many calls are not done. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** How many workers live. */
+  get workers(): number {
+    return this.#members.size;
+  }
+
+  /** Whether a call that comes now can be sent at once. */
+  get isFree(): boolean {
+    return this.#queue.size === this.#dropped &&
+      (this.#idle.length > 0 || this.#members.size < this.#kind.maxWorkers);
+  }
+
+  /** Takes a call in, to be dispatched. */
+  add(call: Call): void {
+    this.#pending++;
+    this.#queue.push(call);
+  }
+
+  /** Takes a call out; `false` if it has started. */
+  takeBack(call: Call): boolean {
+    const member = call.worker as Member | undefined;
+    if (member) {
+      if (!member.takeBack(call)) return false;
+    } else {
+      this.#dropped++;
+    }
+    this.release(call);
+    return true;
+  }
+
+  /** A call leaves the pool: it holds nothing of it any more. */
+  release(call: Call): void {
+    this.#pending--;
+    call.args = undefined;
+    call.worker = undefined;
+    call.slot = RELEASED;
+    call.future.attach();
+  }
+
+  /** Calls were cancelled: gives back what they held. */
+  compact(): void {
+    if (this.#dropped > 1000 && this.#dropped * 2 > this.#queue.size) {
+      this.#queue.filter((call) => call.slot !== RELEASED);
+      this.#dropped = 0;
+    }
+  }
+
+  /** All calls, those that run first. */
+  allCalls(): Call[] {
+    const calls: Call[] = [];
+    for (const member of this.#members) calls.push(...member.calls());
+    return [...calls, ...this.waiting()];
+  }
+
+  /** The calls that wait in the queue. */
+  waiting(): Call[] {
+    return [...this.#queue].filter((call) => call.slot !== RELEASED);
+  }
+
+  // ---- Handing calls to workers --------------------------------------------
+
+  /** Dispatches once for all that happens in this turn of the event loop. */
+  plan(): void {
+    if (this.#planned || this.#queue.size === 0) return;
+    this.#planned = true;
+    queueMicrotask(() => {
+      this.#planned = false;
+      this.dispatch();
+      this.#events.onProgress();
+    });
+  }
+
+  /** See the head of this file. */
+  dispatch(): void {
+    if (this.#stopped) return;
+    this.#takeBackFromLong();
+    do this.#handOut(); while (
+      this.#hasIdleAndNoCall() && this.#takeBackFromRichest()
+    );
+    if (this.#queue.size > 0) this.#handAhead();
+  }
+
+  #hasIdleAndNoCall(): boolean {
+    return this.#idle.length > 0 && this.#queue.size === this.#dropped;
+  }
+
+  /** One call each for the workers that have none. */
+  #handOut(): void {
+    for (let call; (call = this.#nextCall());) {
+      const member = this.#takeIdle(call) ?? this.#start();
+      if (!member) return;
+      this.#queue.shift();
+      this.#handOver(member, [call]);
+    }
+  }
+
+  /** The next call of the queue that nobody cancelled; it stays there. */
+  #nextCall(): Call | undefined {
+    for (let call; (call = this.#queue.first);) {
+      if (!call.future.done()) return call;
+      this.#queue.shift();
+      // Cancelled, and counted out then; or settled by somebody else's hand.
+      if (call.slot === RELEASED) this.#dropped--;
+      else this.release(call);
+    }
+    return undefined;
+  }
+
+  /** An idle worker for a call; those that can't run it make room. */
+  #takeIdle(call: Call): Member | undefined {
+    for (let member; (member = this.#idle.pop());) {
+      if (member.accepts(call.fn)) return member;
+      this.#end(member);
+    }
+    return undefined;
+  }
+
+  #handOver(member: Member, calls: readonly Call[]): void {
+    try {
+      member.take(calls);
+    } catch (error) {
+      // One of them can't be sent: that one fails, alone.
+      if (calls.length > 1) {
+        for (const call of calls) this.#handOver(member, [call]);
+        return;
+      }
+      const [call] = calls;
+      this.#idleIfDone(member);
+      this.release(call);
+      if (!call.future.done()) call.future.setException(error);
+      this.plan();
+      this.#events.onProgress();
+    }
+  }
+
+  /** Hands short calls to workers that are busy, ahead of time. */
+  #handAhead(): void {
+    const now = performance.now();
+    const most = Math.ceil(
+      (this.#queue.size - this.#dropped) / this.#members.size,
+    );
+    // Topped up at half, so that one message carries several calls.
+    const hungry = [...this.#members].filter((member) =>
+      member.ready && !member.isIdle && member.load < AHEAD / 2 &&
+      now - member.progress < LONG
+    );
+    for (const member of hungry.sort((a, b) => a.load - b.load)) {
+      const calls: Call[] = [];
+      let { load } = member;
+      const room = Math.min(most, member.room);
+      while (calls.length < room) {
+        const call = this.#nextCall();
+        if (!call) break;
+        const cost = expected(call.fn);
+        // What may be long waits for a worker of its own, and so do those behind it.
+        if (cost >= AHEAD || load + cost > AHEAD || !member.accepts(call.fn)) {
+          break;
+        }
+        load += cost;
+        this.#queue.shift();
+        calls.push(call);
+      }
+      if (calls.length > 0) this.#handOver(member, calls);
+    }
+  }
+
+  /** Frees the calls that wait behind one that turned out long. */
+  #takeBackFromLong(): void {
+    let now: number | undefined;
+    for (const member of this.#members) {
+      if (member.live < 2) continue;
+      now ??= performance.now();
+      if (now - member.progress >= LONG) {
+        this.#requeue(member.takeBackLast(Infinity));
+      }
+    }
+  }
+
+  /** Frees calls for idle workers, from whoever has the most. */
+  #takeBackFromRichest(): boolean {
+    const rich = [...this.#members].filter(({ live }) => live > 1)
+      .sort((a, b) => b.live - a.live);
+    for (const member of rich) {
+      const back = member.takeBackLast(Math.ceil((member.live - 1) / 2));
+      this.#requeue(back);
+      if (back.length > 0) return true;
+    }
+    return false;
+  }
+
+  /** Puts calls, the last first, back to the front of the queue. */
+  #requeue(calls: readonly Call[]): void {
+    for (const call of calls) this.#queue.unshift(call);
+  }
+
+  // ---- Workers ---------------------------------------------------------------
+
+  #start(): Member | undefined {
+    if (this.#members.size >= this.#kind.maxWorkers) return undefined;
+    const taken = new Set<number>();
+    for (const { index } of this.#members) taken.add(index);
+    let index = 0;
+    while (taken.has(index)) index++;
+    try {
+      const link = this.#kind.open(
+        index,
+        this.depth,
+        this.#eventsOf(() => member),
+      );
+      const member: Member = new Member(index, link, this.#kind);
+      this.#members.add(member);
+      return member;
+    } catch (error) {
+      this.#events.onBroken(`no worker can be started (${error})`, {
+        cause: error,
+      });
+      return undefined;
+    }
+  }
+
+  #eventsOf(memberOf: () => Member): LinkEvents {
+    // An event of a worker that is gone is about nothing any more.
+    const whileLive = <E extends unknown[]>(
+      handle: (member: Member, ...event: E) => void,
+    ) =>
+    (...event: E) => {
+      const member = memberOf();
+      if (this.#members.has(member)) handle(member, ...event);
+    };
+    return {
+      onReady: whileLive((member) => {
+        member.ready = true;
+        member.progress = performance.now();
+      }),
+      onOutcome: whileLive(this.#onOutcome),
+      onSkipped: whileLive((member, slots: readonly number[]) => {
+        member.skipped(slots);
+        this.#idleIfDone(member);
+        this.dispatch();
+        this.#events.onProgress();
+      }),
+      onReturned: whileLive((member, slots: readonly number[]) => {
+        this.#requeue(member.returned(slots));
+        this.#idleIfDone(member);
+        this.dispatch();
+      }),
+      onInitializerFailed: whileLive((member, outcome: Outcome) => {
+        const error = thrownBy(outcome);
+        this.#events.onBroken(
+          `the initializer failed in ${member.link.label} with ${
+            textOf(error)
+          }: create a new pool`,
+          { cause: error },
+        );
+      }),
+      onDeath: whileLive((
+        member,
+        how: string,
+        cause?: { readonly error: unknown },
+        note?: string,
+      ) => {
+        const why = cause ? ` (${textOf(cause.error)})` : "";
+        this.#events.onBroken(
+          `${member.link.label} ${how}${why} ${member.doing()}: create a new pool${
+            note ? `; ${note}` : ""
+          }`,
+          cause && { cause: cause.error },
+        );
+      }),
+    };
+  }
+
+  readonly #onOutcome = (
+    member: Member,
+    slot: number,
+    ms: number,
+    outcome: Outcome,
+  ) => {
+    const call = member.free(slot);
+    member.progress = performance.now();
+    // Before its future is settled: a callback that submits must find it.
+    this.#idleIfDone(member);
+    if (call) {
+      learn(call.fn, ms);
+      const { future } = call;
+      this.release(call);
+      if (!future.done()) settle(future, outcome);
+    }
+    this.dispatch();
+    this.#events.onProgress();
+  };
+
+  #idleIfDone(member: Member): void {
+    if (!member.isIdle) return;
+    if (member.isRetired) this.#end(member);
+    else if (!this.#idle.includes(member)) this.#idle.push(member);
+  }
+
+  #end(member: Member, signal?: Deno.Signal): void {
+    this.#members.delete(member);
+    const at = this.#idle.indexOf(member);
+    if (at >= 0) this.#idle.splice(at, 1);
+    const { link } = member;
+    this.#events.onEnding(signal ? link.kill(signal) : link.end());
+  }
+
+  /** Ends all workers, which have no calls. */
+  endAll(): void {
+    for (const member of this.#members) this.#end(member);
+  }
+
+  /**
+   * Ends all workers now, and dispatches no more. Gives the calls that they had,
+   * each with who had it and what that was doing; the others stay in the queue.
+   */
+  killAll(signal: Deno.Signal): { call: Call; label: string; doing: string }[] {
+    this.#stopped = true;
+    const held: { call: Call; label: string; doing: string }[] = [];
+    for (const member of this.#members) {
+      const { label } = member.link;
+      const doing = member.doing();
+      for (const call of member.abandon()) held.push({ call, label, doing });
+    }
+    for (const member of this.#members) this.#end(member, signal);
+    return held;
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? `${error}` : Deno.inspect(error);
+}

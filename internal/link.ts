@@ -1,0 +1,105 @@
+/**
+ * The seam between the pool and a worker of whatever kind: what a pool can ask
+ * of a worker, what a worker tells its pool, and what a kind of pool supplies.
+ */
+
+import type {
+  CallMessage,
+  FromWorker,
+  FunctionRef,
+  Outcome,
+} from "./protocol.ts";
+
+/** A worker as the pool sees it. */
+export interface WorkerLink {
+  /** Which worker it is, for messages: `Worker "prefix_0"`. */
+  readonly label: string;
+  /**
+   * Hands calls over.
+   *
+   * @throws when the arguments of one can't be sent; none is then handed over.
+   */
+  send(calls: readonly CallMessage[]): void;
+  /** Whether the worker has begun the call in this slot. */
+  hasStarted(slot: number): boolean;
+  /** Takes a call back that has not started; from then on it never will. */
+  takeBack(slot: number): boolean;
+  /**
+   * Asks for calls back that may not have started: for links that can't
+   * `takeBack` at once. Answered by `onReturned`.
+   */
+  recall?(slots: readonly number[]): void;
+  /** Whether the worker can be given a call of this function. */
+  accepts?(fn: FunctionRef): boolean;
+  /** Ends the worker, which has no call; resolves when nothing of it is left. */
+  end(): Promise<void>;
+  /** Ends the worker, whatever it does; resolves when nothing of it is left. */
+  kill(signal: Deno.Signal): Promise<void>;
+}
+
+/** What a link tells its pool. */
+export interface LinkEvents {
+  /** A call has ended; `ms` is how long it ran. */
+  onOutcome(slot: number, ms: number, outcome: Outcome): void;
+  /** Calls that were taken back are forgotten: their slots can be used again. */
+  onSkipped(slots: readonly number[]): void;
+  /** The answer to `recall`: those of the slots whose calls will not start. */
+  onReturned(slots: readonly number[]): void;
+  /** Modules are imported and the initializer has run. */
+  onReady(): void;
+  /** The initializer failed. */
+  onInitializerFailed(outcome: Outcome): void;
+  /**
+   * The worker ended by itself. `how` follows its label: "was killed by
+   * SIGKILL". `note` is what else may help.
+   */
+  onDeath(
+    how: string,
+    cause?: { readonly error: unknown },
+    note?: string,
+  ): void;
+}
+
+/** What makes a pool one of threads or of processes. */
+export interface PoolKind {
+  /** The class's name, for messages. */
+  readonly name: string;
+  readonly maxWorkers: number;
+  /** The modules that its workers import when they start. */
+  readonly modules: readonly string[];
+  /** How long idle workers stay, in milliseconds. */
+  readonly idleTimeout: number;
+  readonly broken: new (message: string, options?: ErrorOptions) => Error;
+  /** How many calls a worker can hold at once. */
+  readonly slots: number;
+  /** How many calls a worker runs before another takes its place. */
+  readonly maxTasks: number;
+  /** Starts a worker; `index` is free among those that live. */
+  open(index: number, depth: number, events: LinkEvents): WorkerLink;
+  /**
+   * Checks arguments, and copies them unless they are sent `now`. What it gives
+   * is for the kind's links alone to understand.
+   *
+   * @throws what keeps them from travelling.
+   */
+  pack(fn: FunctionRef, args: readonly unknown[], now: boolean): unknown;
+}
+
+/** Passes on what a worker says; of its last words, links make more. */
+export function tell(
+  events: LinkEvents,
+  message: Exclude<FromWorker, { type: "died" }>,
+): void {
+  switch (message.type) {
+    case "ready":
+      return events.onReady();
+    case "outcome":
+      return events.onOutcome(message.slot, message.ms, message.outcome);
+    case "returned":
+      return events.onReturned(message.slots);
+    case "skipped":
+      return events.onSkipped(message.slots);
+    case "initializer failed":
+      return events.onInitializerFailed(message.outcome);
+  }
+}
