@@ -35,6 +35,7 @@ import {
 } from "./internal/link.ts";
 import { Pool } from "./internal/pool.ts";
 import {
+  ALSO_BETWEEN_PROCESSES,
   BOOTSTRAP,
   childProgram,
   NOT_BETWEEN_PROCESSES,
@@ -128,7 +129,7 @@ const GRACE = 2000;
 const DRAIN = 100;
 
 let pools = 0;
-const checker = makeCloneChecker(NOT_BETWEEN_PROCESSES);
+const checker = makeCloneChecker(NOT_BETWEEN_PROCESSES, ALSO_BETWEEN_PROCESSES);
 const codec = makeCodec();
 const encoder = new TextEncoder();
 

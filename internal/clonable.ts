@@ -24,9 +24,11 @@ export interface CloneChecker {
  * Self-contained: workers get it as its source.
  *
  * @param refused Classes that structured clone carries, and this link does not.
+ * @param carried Classes that this link carries, whatever structured clone does.
  */
 export function makeCloneChecker(
   refused: readonly string[] = [],
+  carried: readonly string[] = [],
 ): CloneChecker {
   type Kind =
     | "plain"
@@ -88,7 +90,10 @@ export function makeCloneChecker(
     const known = kinds.get(first);
     if (known) return known;
     let kind: Kind = value instanceof Error ? "error" : "plain";
-    let proto: object | null = kind === "error" ? null : first;
+    if (value instanceof DOMException && !survives(value, "DOMException")) {
+      kind = { platform: "DOMException" };
+    }
+    let proto: object | null = kind === "plain" ? first : null;
     while (proto !== null) {
       const name = platformClass(proto) ?? unnamedClass(value, proto);
       if (name !== undefined) {
@@ -114,11 +119,13 @@ export function makeCloneChecker(
       : undefined;
   }
 
-  /** Whether this version of the runtime clones a blob as a blob. */
+  /** Whether this version of the runtime clones an object as what it is. */
   function survives(value: object, name: string): boolean {
-    if (name !== "Blob" && name !== "File") return true;
+    if (!["Blob", "File", "DOMException"].includes(name)) return true;
+    if (carried.includes(name)) return true;
     try {
-      return structuredClone(value) instanceof (globals.Blob as typeof Blob);
+      const copy = structuredClone(value);
+      return copy instanceof (globals[name] as typeof Blob);
     } catch {
       return false;
     }

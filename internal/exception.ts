@@ -7,7 +7,12 @@ import type { ErrorRecord, Slot, Thrown } from "./protocol.ts";
 
 /** What a call threw, from its record. */
 export function reviveThrown({ thrown, errors }: Thrown): unknown {
+  // The stack of the construction is of no interest; some versions of the
+  // runtime print it all the same, in place of the worker's.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
   const revived = errors.map(construct);
+  Error.stackTraceLimit = stackTraceLimit;
   const valueOf = (slot: Slot): unknown =>
     "error" in slot ? revived[slot.error] : slot.value;
   errors.forEach((record, i) => fill(revived[i], record, valueOf));

@@ -31,6 +31,9 @@ import type {
 } from "./protocol.ts";
 import { serve } from "./worker_runtime.ts";
 
+/** What the codec makes of its own accord, where structured clone may not. */
+export const ALSO_BETWEEN_PROCESSES: readonly string[] = ["DOMException"];
+
 /** What a process cannot be sent, over and above what no worker can. */
 export const NOT_BETWEEN_PROCESSES: readonly string[] = [
   "SharedArrayBuffer",
@@ -128,9 +131,10 @@ export function tasksProgram(modules: Iterable<string>): string {
     const name = JSON.stringify(url);
     imports += `${name}: () => import(${name}),\n`;
   }
+  const list = (names: readonly string[]) => JSON.stringify(names);
   return `const checker = (${makeCloneChecker})(${
-    JSON.stringify(NOT_BETWEEN_PROCESSES)
-  });
+    list(NOT_BETWEEN_PROCESSES)
+  }, ${list(ALSO_BETWEEN_PROCESSES)});
 const codec = (${makeCodec})();
 (${serveTasks})(self, codec, ${makeFrameWriter}, (scope) =>
   (${serve})(scope, checker, {__proto__: null, ${imports}}));`;

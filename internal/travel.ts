@@ -65,8 +65,8 @@ function describeNew(fn: Fn): FunctionRef {
 
 // ---- Built-ins -------------------------------------------------------------
 
-/** Asking for these opens a database. */
-const UNTOUCHED = new Set(["localStorage", "sessionStorage"]);
+/** Asking for these opens a database, or asks the user for permission. */
+const UNTOUCHED = new Set(["localStorage", "sessionStorage", "process"]);
 
 /**
  * The way to a built-in from `globalThis`. Identity is looked at before source:
@@ -104,7 +104,7 @@ function builtinOwners(): Owner[] {
   owners = [{ object: globalThis, path: [] }];
   for (const name of Object.getOwnPropertyNames(globalThis)) {
     const value = Object.getOwnPropertyDescriptor(globalThis, name)!.value;
-    if (isObject(value) && value !== globalThis) {
+    if (isObject(value) && value !== globalThis && !UNTOUCHED.has(name)) {
       owners.push({ object: value, path: [name] });
     }
   }
@@ -164,6 +164,7 @@ function searchBuiltins(fn: Fn): string[] | undefined {
     if (seen.has(object) || path.length > 4) continue;
     seen.add(object);
     for (const key of Object.getOwnPropertyNames(object)) {
+      if (UNTOUCHED.has(key)) continue;
       const value = Object.getOwnPropertyDescriptor(object, key)!.value;
       if (value === fn) return [...path, key];
       if (isObject(value)) todo.push({ object: value, path: [...path, key] });
