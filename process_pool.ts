@@ -600,7 +600,7 @@ class ProcessLink implements WorkerLink {
 
   #onMessage(message: FromWorker): void {
     if (message.type === "died") this.#lastWords = message;
-    else tell(this.#events, message);
+    else if (message.type !== "look") tell(this.#events, message);
   }
 
   #onExit(status: Deno.CommandStatus, stderr: string): void {

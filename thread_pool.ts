@@ -78,6 +78,8 @@ export interface ThreadPoolExecutorOptions<I extends unknown[] = unknown[]> {
 /** How many calls a worker can hold at once. */
 const SLOTS = 256;
 const TAKEN_BACK = 2;
+/** Results that are known by their place here; the runtime has the same list. */
+const PLAIN = [undefined, null, false, true] as const;
 
 let pools = 0;
 let programUrl: string | undefined;
@@ -312,6 +314,11 @@ class ThreadLink implements WorkerLink {
   readonly #events: LinkEvents;
   /** Whether each slot's call waits, has started, or was taken back. */
   readonly #flags: Int32Array<SharedArrayBuffer>;
+  /** See `SharedResults`. */
+  readonly #ring: Int32Array<SharedArrayBuffer>;
+  readonly #values: Float64Array<SharedArrayBuffer>;
+  /** How many of the results that were left have been taken. */
+  #taken = 0;
   readonly #token: string = crypto.randomUUID();
 
   constructor(
@@ -337,9 +344,12 @@ class ThreadLink implements WorkerLink {
     this.#worker.addEventListener("messageerror", () => {
       events.onDeath("sent a message that could not be read");
     });
+    this.#ring = new Int32Array(new SharedArrayBuffer((2 + SLOTS) * 4));
+    this.#values = new Float64Array(new SharedArrayBuffer(SLOTS * 16));
     const message: StartMessage = {
       ...start,
       flags: this.#flags.buffer,
+      results: { ring: this.#ring.buffer, values: this.#values.buffer },
       token: this.#token,
     };
     this.#worker.postMessage(message);
@@ -370,12 +380,38 @@ class ThreadLink implements WorkerLink {
     return Promise.resolve();
   }
 
+  /** Takes the results that the worker left in shared memory. */
+  #look(): void {
+    const ring = this.#ring;
+    // Before it is looked: what is left from here on is told of anew.
+    Atomics.store(ring, 1, 0);
+    const left = Atomics.load(ring, 0);
+    while (this.#taken !== left) {
+      const entry = ring[2 + (this.#taken & (SLOTS - 1))];
+      this.#taken = (this.#taken + 1) | 0;
+      const slot = entry & 0xffff;
+      const kind = entry >> 16;
+      this.#events.onOutcome(
+        slot,
+        this.#values[slot * 2 + 1],
+        {
+          is: "returned",
+          value: kind < PLAIN.length ? PLAIN[kind] : this.#values[slot * 2],
+        },
+        this.#taken !== left,
+      );
+    }
+  }
+
   readonly #onMessage = (
     { data }: MessageEvent<FromWorker & { token?: string }>,
   ) => {
     // A task may post messages of its own.
     if (data?.token !== this.#token) return;
+    if (data.type === "look") return this.#look();
     if (data.type !== "died") return tell(this.#events, data);
+    // What it left before it died counts.
+    this.#look();
     this.#events.onDeath(
       `ended by ${data.how}`,
       data.error && { error: reviveThrown(data.error) },

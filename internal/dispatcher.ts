@@ -220,6 +220,7 @@ export class Dispatcher {
     // Topped up at half, so that one message carries several calls.
     const hungry = [...this.#members].filter((member) =>
       member.ready && !member.isIdle && member.load < AHEAD / 2 &&
+      member.room >= this.#kind.slots / 2 &&
       now - member.progress < LONG
     );
     for (const member of hungry.sort((a, b) => a.load - b.load)) {
@@ -353,6 +354,7 @@ export class Dispatcher {
     slot: number,
     ms: number,
     outcome: Outcome,
+    more = false,
   ) => {
     const call = member.free(slot);
     member.progress = performance.now();
@@ -364,6 +366,7 @@ export class Dispatcher {
       this.release(call);
       if (!future.done()) settle(future, outcome);
     }
+    if (more) return;
     this.dispatch();
     this.#events.onProgress();
   };

@@ -39,8 +39,11 @@ export interface WorkerLink {
 
 /** What a link tells its pool. */
 export interface LinkEvents {
-  /** A call has ended; `ms` is how long it ran. */
-  onOutcome(slot: number, ms: number, outcome: Outcome): void;
+  /**
+   * A call has ended; `ms` is how long it ran. With `more`, another outcome
+   * follows at once, and workers are given calls after that one.
+   */
+  onOutcome(slot: number, ms: number, outcome: Outcome, more?: boolean): void;
   /** Calls that were taken back are forgotten: their slots can be used again. */
   onSkipped(slots: readonly number[]): void;
   /** The answer to `recall`: those of the slots whose calls will not start. */
@@ -88,7 +91,7 @@ export interface PoolKind {
 /** Passes on what a worker says; of its last words, links make more. */
 export function tell(
   events: LinkEvents,
-  message: Exclude<FromWorker, { type: "died" }>,
+  message: Exclude<FromWorker, { type: "died" | "look" }>,
 ): void {
   switch (message.type) {
     case "ready":

@@ -29,6 +29,22 @@ export interface CallMessage {
   readonly args: unknown;
 }
 
+/**
+ * Results that need no message of their own: numbers, booleans, `undefined` and
+ * `null`. The worker leaves one, and sends a word only if the pool was not told
+ * since it looked last; so one word does for all that end meanwhile, and none
+ * waits behind the next call, however long that is.
+ *
+ * The pool takes note that it was told before it looks, the worker leaves the
+ * result before it tells: so whatever comes in between is either seen or told.
+ */
+export interface SharedResults {
+  /** `Int32`: how many results were left, whether the pool was told, a ring of them. */
+  readonly ring: SharedArrayBuffer;
+  /** `Float64`, two for each slot: the value, and how long the call took. */
+  readonly values: SharedArrayBuffer;
+}
+
 /** The first message to a worker. */
 export interface StartMessage {
   readonly type: "start";
@@ -36,6 +52,8 @@ export interface StartMessage {
   readonly token?: string;
   /** One `Int32` for each slot. */
   readonly flags: SharedArrayBuffer;
+  /** Where plain results are left, if pool and worker share memory. */
+  readonly results?: SharedResults;
   /** Modules whose exports are found by their source. */
   readonly modules: readonly string[];
   /** Whether one of these is the program itself, whose main part may run again. */
@@ -96,6 +114,8 @@ export type FromWorker =
   }
   /** The answer to a recall: the calls that will not start. */
   | { readonly type: "returned"; readonly slots: readonly number[] }
+  /** Results were left in shared memory. */
+  | { readonly type: "look" }
   /** Calls that were taken back: their slots are free again. */
   | { readonly type: "skipped"; readonly slots: readonly number[] }
   /** The worker's last words. */
