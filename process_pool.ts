@@ -56,7 +56,8 @@ import { taskModules } from "./internal/travel.ts";
  *
  * @typeParam I The types of the initializer's arguments.
  */
-export interface ProcessPoolExecutorOptions<I extends unknown[] = unknown[]> {
+// deno-lint-ignore no-explicit-any -- an initializer of whatever type
+export interface ProcessPoolExecutorOptions<I extends unknown[] = any[]> {
   /**
    * How many children may live at once, at most 61 on Windows. They start on
    * demand.
@@ -186,8 +187,8 @@ const encoder = new TextEncoder();
  * await assert.rejects(home.result(), Deno.errors.NotCapable);
  * ```
  */
-export class ProcessPoolExecutor<I extends unknown[] = unknown[]>
-  extends Executor {
+// deno-lint-ignore no-explicit-any -- an initializer of whatever type
+export class ProcessPoolExecutor<I extends unknown[] = any[]> extends Executor {
   readonly #pool: Pool;
 
   /**

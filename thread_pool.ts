@@ -39,7 +39,8 @@ import { workerProgram } from "./internal/worker_runtime.ts";
  *
  * @typeParam I The types of the initializer's arguments.
  */
-export interface ThreadPoolExecutorOptions<I extends unknown[] = unknown[]> {
+// deno-lint-ignore no-explicit-any -- an initializer of whatever type
+export interface ThreadPoolExecutorOptions<I extends unknown[] = any[]> {
   /**
    * How many workers may live at once. They start on demand.
    * @default {min(32, navigator.hardwareConcurrency + 4)}
@@ -147,8 +148,8 @@ const checker = makeCloneChecker();
  * assert.equal(await passed.result(), true);
  * ```
  */
-export class ThreadPoolExecutor<I extends unknown[] = unknown[]>
-  extends Executor {
+// deno-lint-ignore no-explicit-any -- an initializer of whatever type
+export class ThreadPoolExecutor<I extends unknown[] = any[]> extends Executor {
   readonly #pool: Pool;
 
   /**

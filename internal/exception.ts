@@ -11,8 +11,12 @@ export function reviveThrown({ thrown, errors }: Thrown): unknown {
   // runtime print it all the same, in place of the worker's.
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
-  const revived = errors.map(construct);
-  Error.stackTraceLimit = stackTraceLimit;
+  let revived: Error[];
+  try {
+    revived = errors.map(construct);
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
   const valueOf = (slot: Slot): unknown =>
     "error" in slot ? revived[slot.error] : slot.value;
   errors.forEach((record, i) => fill(revived[i], record, valueOf));
