@@ -8,7 +8,11 @@ import { BrokenProcessPool, RuntimeError } from "./errors.ts";
 import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
-import { makeCodec, type Packed } from "./internal/codec.ts";
+import {
+  makeCodec,
+  type Packed,
+  type PackedWithBuffers,
+} from "./internal/codec.ts";
 import { findConfig } from "./internal/config.ts";
 import { reviveThrown } from "./internal/exception.ts";
 import { FrameReader, joined } from "./internal/framing.ts";
@@ -27,6 +31,7 @@ import {
   childPermissions,
   pathOf,
 } from "./internal/permissions.ts";
+import { drained, readAll, readFrames } from "./internal/reading.ts";
 import {
   type LinkEvents,
   type PoolKind,
@@ -103,8 +108,8 @@ export interface ProcessPoolExecutorOptions<I extends unknown[] = any[]> {
   execArgv?: readonly string[];
   /**
    * The configuration file of the children, with their import map.
-   * @default {undefined} the `deno.json` near the main module where this program
-   * may read it, else that of the working directory
+   * @default {undefined} the `deno.json` near the main module, where this program
+   * may read it
    */
   config?: string | URL;
   /** Environment variables to add to this program's. @default {{}} */
@@ -126,8 +131,6 @@ const SLOTS = 256;
 const MOST_ON_WINDOWS = 61;
 /** How long a child that was asked to end may take, in milliseconds. */
 const GRACE = 2000;
-/** How long a dead child's output is waited for that others hold open, in milliseconds. */
-const DRAIN = 100;
 
 let pools = 0;
 const checker = makeCloneChecker(NOT_BETWEEN_PROCESSES, ALSO_BETWEEN_PROCESSES);
@@ -396,6 +399,7 @@ function processKind<I extends unknown[]>(
     slots: SLOTS,
     maxTasks: maxTasksPerChild ?? Infinity,
     pack: (fn, args) => pack(fn, args, "args"),
+    recycle,
     open: (index, depth, events) =>
       new ProcessLink(index, depth, child, events),
   };
@@ -404,7 +408,39 @@ function processKind<I extends unknown[]>(
 /** Arguments as they are sent. */
 function pack(fn: FunctionRef, args: readonly unknown[], root: string): Packed {
   checkArguments(checker, fn, args, root);
-  return explained(checker, fn, args, root, () => codec.encode(args, 1));
+  return explained(checker, fn, args, root, () => {
+    const packed = codec.encode(args, 1, true);
+    if (typeof packed === "string" || packed instanceof Uint8Array) {
+      return packed;
+    }
+    // As they are now, whatever the caller does to them before they are sent.
+    return {
+      bytes: packed.bytes,
+      buffers: packed.buffers.map(copyOf),
+    };
+  });
+}
+
+/**
+ * A copy that is needed no more, if the garbage collector has not had it yet:
+ * memory that was written to before takes a copy in a fraction of the time that
+ * new memory takes, 5 ms instead of 30 for 64 MiB.
+ */
+let spare: WeakRef<ArrayBuffer> | undefined;
+
+function copyOf(buffer: ArrayBuffer): ArrayBuffer {
+  const copy = spare?.deref();
+  if (copy?.byteLength !== buffer.byteLength) return buffer.slice();
+  spare = undefined;
+  new Uint8Array(copy).set(new Uint8Array(buffer));
+  return copy;
+}
+
+/** The call is done, so nobody will send these any more. */
+function recycle(args: unknown): void {
+  if (typeof args === "string" || args instanceof Uint8Array) return;
+  const [buffer] = (args as PackedWithBuffers).buffers;
+  if (buffer) spare = new WeakRef(buffer);
 }
 
 /** One child process. */
@@ -419,6 +455,8 @@ class ProcessLink implements WorkerLink {
   #unwritten: Uint8Array[] = [];
   /** What the child said of its death before it died. */
   #lastWords: (FromWorker & { type: "died" }) | undefined;
+  /** Why what it said could not be read. */
+  #garbled: { readonly error: unknown } | undefined;
   /** Resolves when the child is gone and all it has written is read. */
   readonly #gone: Promise<void>;
 
@@ -466,7 +504,7 @@ class ProcessLink implements WorkerLink {
     };
     const program = encoder.encode(childProgram());
     this.#write(encoder.encode(`${program.length}\n`), program);
-    const packed = codec.encode(start);
+    const packed = codec.encode(start) as string | Uint8Array<ArrayBuffer>;
     const bytes = typeof packed === "string" ? encoder.encode(packed) : packed;
     this.#writeLine({
       type: "start",
@@ -475,6 +513,7 @@ class ProcessLink implements WorkerLink {
       workerName: `${options.name}_${index}`,
       permissions: permissions.tasks,
       slots: SLOTS,
+      alone: !permissions.startsOthers,
       bytes: bytes.length,
     }, bytes);
 
@@ -487,7 +526,10 @@ class ProcessLink implements WorkerLink {
       (output) => stdout.push(output),
     );
     const stops = [
-      readAll(this.#child.stdout, (part) => frames.push(part)),
+      readFrames(this.#child.stdout, frames, (error) => {
+        this.#garbled ??= { error };
+        this.#signal("SIGKILL");
+      }),
       readAll(this.#child.stderr, (part) => stderr.push(part)),
     ];
     this.#gone = this.#child.status.then(async (status) => {
@@ -504,6 +546,7 @@ class ProcessLink implements WorkerLink {
     const fns = new Map<FunctionRef, number>();
     const slots: number[] = [];
     const parts: Uint8Array[] = [];
+    const buffers: ArrayBuffer[] = [];
     let text = "";
     for (const { slot, fn, args } of calls) {
       let id = fns.get(fn);
@@ -512,17 +555,32 @@ class ProcessLink implements WorkerLink {
       const packed = args as Packed;
       if (typeof packed === "string") {
         text += `,[${slot},${id},${packed}]`;
-      } else {
-        text += `,[${slot},${id},null,${packed.length}]`;
-        parts.push(packed);
+        continue;
       }
+      const { bytes, buffers: apart } = packed instanceof Uint8Array
+        ? { bytes: packed, buffers: [] }
+        : packed;
+      const lengths = apart.map(({ byteLength }) => byteLength);
+      text += `,[${slot},${id},null,${bytes.length},[${lengths}]]`;
+      parts.push(bytes);
+      buffers.push(...apart);
     }
     const line = encoder.encode(
       `{"fns":${JSON.stringify([...fns.keys()])},"calls":[${text.slice(1)}]}\n`,
     );
     let bytes = line.length;
     for (const part of parts) bytes += part.length;
-    this.#writeLine({ type: "calls", slots, bytes }, line, ...parts);
+    this.#writeLine(
+      {
+        type: "calls",
+        slots,
+        bytes,
+        buffers: buffers.map(({ byteLength }) => byteLength),
+      },
+      line,
+      ...parts,
+      ...buffers.map((buffer) => new Uint8Array(buffer)),
+    );
   }
 
   /** A call that was handed to a child counts as started. */
@@ -605,6 +663,10 @@ class ProcessLink implements WorkerLink {
   }
 
   #onExit(status: Deno.CommandStatus, stderr: string): void {
+    if (this.#garbled) {
+      this.#events.onDeath("sent what could not be read", this.#garbled);
+      return;
+    }
     const { how, error } = this.#lastWords ?? {};
     const ended = status.signal
       ? `was killed by ${status.signal}`
@@ -615,38 +677,4 @@ class ProcessLink implements WorkerLink {
       stderr === "" ? undefined : `the last it wrote to stderr: ${stderr}`,
     );
   }
-}
-
-/** A stream that is being read, and what stops that. */
-interface Reading {
-  readonly ended: Promise<void>;
-  stop(): void;
-}
-
-function readAll(
-  stream: ReadableStream<Uint8Array>,
-  onPart: (bytes: Uint8Array) => void,
-): Reading {
-  const reader = stream.getReader();
-  const ended = (async () => {
-    for (let part; !(part = await reader.read()).done;) onPart(part.value);
-  })().catch(() => {});
-  return {
-    ended,
-    stop: () => {
-      reader.cancel().catch(() => {});
-    },
-  };
-}
-
-/**
- * Waits for the ends of a dead child's streams. A program that a task started
- * may hold them open for ever; it does not hold up the pool.
- */
-async function drained(readings: readonly Reading[]): Promise<void> {
-  const stop = startTimer(DRAIN, () => {
-    for (const reading of readings) reading.stop();
-  });
-  await Promise.all(readings.map(({ ended }) => ended));
-  stop();
 }

@@ -2,10 +2,14 @@
  * How a function travels, 2: by name. What comes with the runtime, and can be
  * reached from `globalThis`, is submitted as it is.
  *
- * Run it: deno run examples/builtins.ts
+ * Run it: deno run --allow-run examples/builtins.ts
  */
 
-import { type Executor, ThreadPoolExecutor } from "@concurrent/futures";
+import {
+  type Executor,
+  ProcessPoolExecutor,
+  ThreadPoolExecutor,
+} from "@concurrent/futures";
 
 async function show(pool: Executor) {
   await using executor = pool;
@@ -35,3 +39,4 @@ async function show(pool: Executor) {
 }
 
 await show(new ThreadPoolExecutor({ maxWorkers: 2 }));
+await show(new ProcessPoolExecutor({ maxWorkers: 2 }));

@@ -3,12 +3,16 @@
  * the `module` option names, and find the functions that these export with all
  * that stands around them. Here the module is the program itself.
  *
- * Run it: deno run --allow-read=. examples/by_module.ts
+ * Run it: deno run --allow-read=. --allow-run examples/by_module.ts
  *
  * A worker's import of local files is what needs the permission.
  */
 
-import { type Executor, ThreadPoolExecutor } from "@concurrent/futures";
+import {
+  type Executor,
+  ProcessPoolExecutor,
+  ThreadPoolExecutor,
+} from "@concurrent/futures";
 
 const VOWELS = new Set("aeiou");
 
@@ -37,5 +41,8 @@ async function show(pool: Executor) {
 if (import.meta.main) {
   await show(
     new ThreadPoolExecutor({ maxWorkers: 2, module: import.meta.url }),
+  );
+  await show(
+    new ProcessPoolExecutor({ maxWorkers: 2, module: import.meta.url }),
   );
 }

@@ -2,10 +2,14 @@
  * How a function travels, 1: by value. A function that uses nothing from around
  * it is sent as its source, and runs in the worker's global scope.
  *
- * Run it: deno run examples/by_value.ts
+ * Run it: deno run --allow-run examples/by_value.ts
  */
 
-import { type Executor, ThreadPoolExecutor } from "@concurrent/futures";
+import {
+  type Executor,
+  ProcessPoolExecutor,
+  ThreadPoolExecutor,
+} from "@concurrent/futures";
 
 // All kinds of functions travel: declared ones …
 function fibonacci(n: number): number {
@@ -61,3 +65,4 @@ async function show(pool: Executor) {
 }
 
 await show(new ThreadPoolExecutor({ maxWorkers: 2 }));
+await show(new ProcessPoolExecutor({ maxWorkers: 2 }));

@@ -2,10 +2,14 @@
  * Which of six large numbers are prime? Python's `ProcessPoolExecutor` example:
  * `map` has the calls run in parallel, and gives the results in order.
  *
- * Run it: deno run examples/primes.ts
+ * Run it: deno run --allow-run examples/primes.ts
  */
 
-import { type Executor, ThreadPoolExecutor } from "@concurrent/futures";
+import {
+  type Executor,
+  ProcessPoolExecutor,
+  ThreadPoolExecutor,
+} from "@concurrent/futures";
 
 const PRIMES = [
   112272535095293,
@@ -77,3 +81,4 @@ console.log(`\n${MAX_WORKERS} workers, median of ${ROUNDS} rounds:`);
 const { median: inline } = await measure(checkInline);
 report("Inline", inline, inline);
 await compare(new ThreadPoolExecutor({ maxWorkers: MAX_WORKERS }), inline);
+await compare(new ProcessPoolExecutor({ maxWorkers: MAX_WORKERS }), inline);

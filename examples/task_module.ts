@@ -3,13 +3,14 @@
  * are submitted, fully typed, while only the workers ever load the module. Good
  * for what is slow to load, or must not run here.
  *
- * Run it: deno run --allow-read=examples/tasks.ts examples/task_module.ts
+ * Run it: deno run --allow-read=examples/tasks.ts --allow-run examples/task_module.ts
  *
  * A worker's import of a local file is what needs the permission.
  */
 
 import {
   type Executor,
+  ProcessPoolExecutor,
   taskModule,
   ThreadPoolExecutor,
 } from "@concurrent/futures";
@@ -32,3 +33,4 @@ async function show(pool: Executor) {
 }
 
 await show(new ThreadPoolExecutor({ maxWorkers: 1 }));
+await show(new ProcessPoolExecutor({ maxWorkers: 1 }));

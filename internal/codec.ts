@@ -14,15 +14,23 @@
  */
 
 /** A value on its way: JSON text, or the bytes of V8's serialiser. */
-export type Packed = string | Uint8Array<ArrayBuffer>;
+export type Packed = string | Uint8Array<ArrayBuffer> | PackedWithBuffers;
+
+/** A value with large buffers, which go as they are, in no serialiser's copy. */
+export interface PackedWithBuffers {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** In their order; on their way out, the caller's own memory. */
+  readonly buffers: readonly ArrayBuffer[];
+}
 
 /** Turns values into something to send, and back. */
 export interface Codec {
   /**
    * @param own How many levels of the value the library made itself.
+   * @param apart Whether large buffers may go apart, uncopied.
    * @throws {DOMException} `DataCloneError` where structured clone throws one.
    */
-  encode(value: unknown, own?: number): Packed;
+  encode(value: unknown, own?: number, apart?: boolean): Packed;
   decode(packed: Packed): unknown;
 }
 
@@ -32,11 +40,13 @@ interface V8 {
     _getDataCloneError?: unknown;
     _writeHostObject?: unknown;
     writeHeader(): void;
+    transferArrayBuffer(id: number, buffer: ArrayBuffer): void;
     writeValue(value: unknown): void;
     releaseBuffer(): Uint8Array<ArrayBuffer>;
   };
   Deserializer: new (bytes: Uint8Array) => {
     readHeader(): void;
+    transferArrayBuffer(id: number, buffer: ArrayBuffer): void;
     readValue(): unknown;
   };
 }
@@ -61,6 +71,8 @@ export function makeCodec(): Codec {
   /** Nests deeper than this, or an array longer: V8's serialiser does better. */
   const DEEPEST = 100;
   const LONGEST = 2000;
+  /** A buffer of this size is worth going apart, in bytes. */
+  const LARGE = 65536;
 
   // ---- Plain values --------------------------------------------------------
 
@@ -107,8 +119,13 @@ export function makeCodec(): Codec {
       return Object.keys(value).length === value.length;
     }
     const proto = Object.getPrototypeOf(value);
-    if (proto !== Object.prototype && proto !== null) return false;
+    if (proto !== Object.prototype) return false;
+    if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
+      return false;
+    }
     for (const key of Object.keys(value)) {
+      // V8's JSON.parse may take such a key for another one.
+      if (!/^[ !#-[\]-\ud7ff\ue000-\uffff]*$/.test(key)) return false;
       if (
         !isPlain((value as Record<string, unknown>)[key], seen, depth + 1, own)
       ) {
@@ -120,7 +137,7 @@ export function makeCodec(): Codec {
 
   // ---- All other values ----------------------------------------------------
 
-  function toBytes(value: unknown): Uint8Array<ArrayBuffer> {
+  function toBytes(value: unknown, apart: boolean): Packed {
     const serializer = new (builtin<V8>("node:v8").Serializer)();
     serializer._getDataCloneError = (message: string) =>
       new CloneError(message);
@@ -128,7 +145,10 @@ export function makeCodec(): Codec {
       throw new CloneError("an object of the runtime could not be cloned");
     };
     serializer.writeHeader();
-    const exceptions = domExceptionsIn(value);
+    const { exceptions, buffers } = specialsIn(value);
+    if (apart) {
+      buffers.forEach((buffer, i) => serializer.transferArrayBuffer(i, buffer));
+    }
     try {
       serializer.writeValue(
         exceptions.length === 0 ? [value] : [
@@ -143,11 +163,16 @@ export function makeCodec(): Codec {
       if (!(error instanceof CloneError)) throw error;
       throw new DOMException(error.message, "DataCloneError");
     }
-    return serializer.releaseBuffer();
+    const bytes = serializer.releaseBuffer();
+    return apart && buffers.length > 0 ? { bytes, buffers } : bytes;
   }
 
-  function fromBytes(bytes: Uint8Array): unknown {
+  function fromBytes(
+    bytes: Uint8Array,
+    buffers: readonly ArrayBuffer[],
+  ): unknown {
     const deserializer = new (builtin<V8>("node:v8").Deserializer)(bytes);
+    buffers.forEach((buffer, i) => deserializer.transferArrayBuffer(i, buffer));
     deserializer.readHeader();
     const [value, stand, details] = deserializer.readValue() as [
       unknown,
@@ -187,8 +212,11 @@ export function makeCodec(): Codec {
         for (const [key, item] of value) todo.push(key, item);
       } else if (value instanceof Set) {
         for (const item of value) todo.push(item);
-      } else if (!ArrayBuffer.isView(value) && !(value instanceof Error)) {
-        const keys = Array.isArray(value) && value.length < 1e7
+      } else if (value instanceof Error) {
+        if (Object.hasOwn(value, "cause")) todo.push(value.cause);
+      } else if (!ArrayBuffer.isView(value)) {
+        const keys = Array.isArray(value) && value.length > 1e4 &&
+            value.length < 1e7
           ? value.keys()
           : Object.keys(value);
         for (const key of keys) {
@@ -199,12 +227,22 @@ export function makeCodec(): Codec {
     }
   }
 
-  function domExceptionsIn(value: unknown): DOMException[] {
-    const found: DOMException[] = [];
+  /** What V8's serialiser needs help with. */
+  function specialsIn(value: unknown): {
+    exceptions: DOMException[];
+    buffers: ArrayBuffer[];
+  } {
+    const exceptions: DOMException[] = [];
+    const buffers = new Set<ArrayBuffer>();
     walk(value, (object) => {
-      if (object instanceof DOMException) found.push(object);
+      if (object instanceof DOMException) exceptions.push(object);
+      const buffer = ArrayBuffer.isView(object) ? object.buffer : object;
+      if (
+        buffer instanceof ArrayBuffer && buffer.byteLength >= LARGE &&
+        !buffer.resizable
+      ) buffers.add(buffer);
     });
-    return found;
+    return { exceptions, buffers: [...buffers] };
   }
 
   function replaceIn(root: unknown, revived: Map<unknown, unknown>): unknown {
@@ -219,6 +257,8 @@ export function makeCodec(): Codec {
         const items = [...object];
         object.clear();
         for (const item of items) object.add(swap(item));
+      } else if (object instanceof Error) {
+        if (revived.has(object.cause)) object.cause = revived.get(object.cause);
       } else if (!ArrayBuffer.isView(object)) {
         const record = object as Record<string, unknown>;
         for (const key of Object.keys(record)) {
@@ -230,13 +270,17 @@ export function makeCodec(): Codec {
   }
 
   return {
-    encode: (value, own = 0) => {
+    encode: (value, own = 0, apart = false) => {
       const seen = typeof value === "object" ? new Set<object>() : undefined;
       return isPlain(value, seen, 0, own)
         ? JSON.stringify(value)
-        : toBytes(value);
+        : toBytes(value, apart);
     },
-    decode: (packed) =>
-      typeof packed === "string" ? JSON.parse(packed) : fromBytes(packed),
+    decode: (packed) => {
+      if (typeof packed === "string") return JSON.parse(packed);
+      return packed instanceof Uint8Array
+        ? fromBytes(packed, [])
+        : fromBytes(packed.bytes, packed.buffers);
+    },
   };
 }

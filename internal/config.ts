@@ -9,8 +9,7 @@ const NAMES = ["deno.json", "deno.jsonc"];
 
 /**
  * Finds the `deno.json` next to the main module, or in a folder above it, where
- * this program may look. Where it may not, a child finds the one of its working
- * directory by itself.
+ * this program may look. Where it may not, it has to be named.
  */
 export function findConfig(): string | undefined {
   let folder: URL;

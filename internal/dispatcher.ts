@@ -64,6 +64,7 @@ export class Dispatcher {
   #pending = 0;
   #planned = false;
   #stopped = false;
+  #watching: ReturnType<typeof setTimeout> | undefined;
   /** How many pools the workers of this one are inside of, this one included. */
   depth = 1;
 
@@ -156,6 +157,31 @@ export class Dispatcher {
       this.#hasIdleAndNoCall() && this.#takeBackFromRichest()
     );
     if (this.#queue.size > 0) this.#handAhead();
+    this.#watchForLong();
+  }
+
+  /**
+   * Looks again, while calls wait behind others: one that turns out long may
+   * give no event for long, and those behind it must not pass for started.
+   */
+  #watchForLong(): void {
+    if (this.#stopped || this.#watching !== undefined || !this.#someWait()) {
+      return;
+    }
+    this.#watching = setTimeout(() => {
+      this.#watching = undefined;
+      this.dispatch();
+    }, LONG + 1);
+  }
+
+  #someWait(): boolean {
+    for (const { live } of this.#members) if (live > 1) return true;
+    return false;
+  }
+
+  #stopWatching(): void {
+    clearTimeout(this.#watching);
+    this.#watching = undefined;
   }
 
   #hasIdleAndNoCall(): boolean {
@@ -220,7 +246,7 @@ export class Dispatcher {
     // Topped up at half, so that one message carries several calls.
     const hungry = [...this.#members].filter((member) =>
       member.ready && !member.isIdle && member.load < AHEAD / 2 &&
-      member.room >= this.#kind.slots / 2 &&
+      member.isHalfFree &&
       now - member.progress < LONG
     );
     for (const member of hungry.sort((a, b) => a.load - b.load)) {
@@ -362,6 +388,7 @@ export class Dispatcher {
     this.#idleIfDone(member);
     if (call) {
       learn(call.fn, ms);
+      this.#kind.recycle?.(call.args);
       const { future } = call;
       this.release(call);
       if (!future.done()) settle(future, outcome);
@@ -387,6 +414,7 @@ export class Dispatcher {
 
   /** Ends all workers, which have no calls. */
   endAll(): void {
+    this.#stopWatching();
     for (const member of this.#members) this.#end(member);
   }
 
@@ -396,6 +424,7 @@ export class Dispatcher {
    */
   killAll(signal: Deno.Signal): { call: Call; label: string; doing: string }[] {
     this.#stopped = true;
+    this.#stopWatching();
     const held: { call: Call; label: string; doing: string }[] = [];
     for (const member of this.#members) {
       const { label } = member.link;

@@ -5,12 +5,15 @@
  * it has seen of this protocol. So what the child itself says comes in frames
  * that begin with a secret, and all else is output. A frame is never longer
  * than what a pipe takes in one piece (`PIPE_BUF`), so nothing gets into the
- * middle of one, whoever writes at the same time.
+ * middle of one, whoever writes at the same time. Only where nobody else can
+ * write, since tasks may start no program and have started no worker, do large
+ * results come in large frames; the child's own two threads take turns then.
  *
  * ```text
- * frame   = 0x1E, secret (11 bytes), channel (1), 0 (1), length (2), payload
+ * frame   = 0x1E, secret (11 bytes), channel (1), length (3), payload
  * channel = 0: the thread that runs tasks; 1: the thread that watches stdin
- * message = a line of JSON, or {"v8":n} and a newline, and n bytes
+ * message = a line of JSON; or {"v8":n,"buffers":[m,…]} and a newline, n bytes
+ *           of V8's serialiser, and the buffers that go apart from these
  * ```
  *
  * The payloads of a channel are one stream of messages. `makeFrameWriter` and
@@ -24,6 +27,14 @@ const HEAD = 16;
 /** Where a frame begins, unless it is a byte of output. */
 const MARK = 0x1e;
 
+/** What the writers of a child have in common. */
+export interface FrameSharing {
+  /** One `Int32`: 1 while one of the threads writes. */
+  readonly lock: Int32Array<SharedArrayBuffer>;
+  /** Whether nobody but these threads can write. */
+  isAlone(): boolean;
+}
+
 /**
  * Makes the child's end: what sends a packed message.
  *
@@ -32,43 +43,76 @@ const MARK = 0x1e;
 export function makeFrameWriter(
   secret: readonly number[],
   channel: number,
+  sharing?: FrameSharing,
 ): (message: Packed) => void {
   const HEAD = 16;
   // What POSIX promises to write in one piece; Linux and Windows keep to 4096.
-  const LONGEST = Deno.build.os === "darwin" ? 512 : 4096;
-  const { stdout } = Deno;
-  const frame = new Uint8Array(LONGEST);
+  const SMALL = Deno.build.os === "darwin" ? 512 : 4096;
+  const LARGE = 1 << 23;
+  const writeSync = Deno.stdout.writeSync.bind(Deno.stdout);
+  const { compareExchange, store, notify, wait } = Atomics;
+  const frame = new Uint8Array(SMALL);
   const encoder = new TextEncoder();
-  frame.set([0x1e, ...secret, channel, 0]);
+  const lock = sharing?.lock ?? new Int32Array(new SharedArrayBuffer(4));
+  frame.set([0x1e, ...secret, channel]);
 
   function write(bytes: Uint8Array): void {
     for (let done = 0; done < bytes.length;) {
       try {
-        done += stdout.writeSync(bytes.subarray(done));
+        done += writeSync(bytes.subarray(done));
       } catch (error) {
         // A program that a task started may have made the pipe non-blocking.
         if (!(error instanceof Deno.errors.WouldBlock)) throw error;
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+        wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
       }
     }
   }
 
+  function setLength(length: number): void {
+    frame[13] = length >> 16;
+    frame[14] = length >> 8;
+    frame[15] = length;
+  }
+
   function send(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; at += LONGEST - HEAD) {
-      const part = bytes.subarray(at, at + LONGEST - HEAD);
-      frame[14] = part.length >> 8;
-      frame[15] = part.length & 255;
+    if (bytes.length > SMALL && sharing?.isAlone()) {
+      for (let at = 0; at < bytes.length; at += LARGE) {
+        const part = bytes.subarray(at, at + LARGE);
+        setLength(part.length);
+        write(frame.subarray(0, HEAD));
+        write(part);
+      }
+      return;
+    }
+    for (let at = 0; at < bytes.length; at += SMALL - HEAD) {
+      const part = bytes.subarray(at, at + SMALL - HEAD);
+      setLength(part.length);
       frame.set(part, HEAD);
       write(frame.subarray(0, HEAD + part.length));
     }
   }
 
-  return (message) => {
+  function sendMessage(message: Packed): void {
     if (typeof message === "string") {
-      send(encoder.encode(`${message}\n`));
-    } else {
-      send(encoder.encode(`{"v8":${message.length}}\n`));
-      send(message);
+      return send(encoder.encode(`${message}\n`));
+    }
+    const { bytes, buffers } = message instanceof Uint8Array
+      ? { bytes: message, buffers: [] }
+      : message;
+    const lengths = buffers.map(({ byteLength }) => byteLength);
+    const line = JSON.stringify({ v8: bytes.length, buffers: lengths });
+    send(encoder.encode(`${line}\n`));
+    send(bytes);
+    for (const buffer of buffers) send(new Uint8Array(buffer));
+  }
+
+  return (message) => {
+    while (compareExchange(lock, 0, 0, 1) !== 0) wait(lock, 0, 1);
+    try {
+      sendMessage(message);
+    } finally {
+      store(lock, 0, 0);
+      notify(lock, 0);
     }
   };
 }
@@ -78,8 +122,11 @@ export class FrameReader {
   readonly #secret: readonly number[];
   readonly #onOutput: (bytes: Uint8Array) => void;
   readonly #channels: readonly MessageReader[];
-  /** The beginning of a frame whose end has not come yet. */
+  /** The head of a frame whose end has not come yet. */
   #rest: Uint8Array = new Uint8Array(0);
+  /** The frame whose payload is coming, and how much of it is still to come. */
+  #channel = 0;
+  #left = 0;
 
   constructor(
     secret: readonly number[],
@@ -95,8 +142,8 @@ export class FrameReader {
   push(bytes: Uint8Array): void {
     const data = this.#rest.length === 0 ? bytes : joined(this.#rest, bytes);
     this.#rest = new Uint8Array(0);
-    let output = 0;
-    let at = 0;
+    let at = this.#payload(data, 0);
+    let output = at;
     const flush = (end: number) => {
       if (end > output) this.#onOutput(data.subarray(output, end));
     };
@@ -108,22 +155,44 @@ export class FrameReader {
         at++;
         continue;
       }
-      const end = at + HEAD + (head[14] << 8 | head[15]);
-      if (head.length < HEAD || end > data.length) {
-        flush(at);
+      flush(at);
+      if (head.length < HEAD) {
         this.#rest = data.slice(at);
         return;
       }
-      flush(at);
-      this.#channels[head[12]]?.push(data.subarray(at + HEAD, end));
-      output = at = end;
+      this.#channel = head[12];
+      this.#left = head[13] << 16 | head[14] << 8 | head[15];
+      output = at = this.#payload(data, at + HEAD);
     }
+  }
+
+  /**
+   * Where to read on to, if what comes next is part of a large buffer: it need
+   * not be copied then. Whoever reads to there says so with `filled`.
+   */
+  get target(): Uint8Array<ArrayBuffer> | undefined {
+    if (this.#left < HEAD * HEAD) return undefined;
+    return this.#channels[this.#channel]?.target?.subarray(0, this.#left);
+  }
+
+  /** What was read to the `target`, whose memory may have moved. */
+  filled(bytes: Uint8Array<ArrayBuffer>): void {
+    this.#left -= bytes.length;
+    this.#channels[this.#channel].filled(bytes);
   }
 
   /** Nothing more comes: what looked like a frame's beginning was output. */
   end(): void {
     if (this.#rest.length > 0) this.#onOutput(this.#rest);
     this.#rest = new Uint8Array(0);
+  }
+
+  /** Passes on what there is of a frame's payload; returns where that ends. */
+  #payload(data: Uint8Array, at: number): number {
+    const part = data.subarray(at, at + this.#left);
+    this.#left -= part.length;
+    if (part.length > 0) this.#channels[this.#channel]?.push(part);
+    return at + part.length;
   }
 
   #mayBeHead(head: Uint8Array): boolean {
@@ -142,8 +211,10 @@ class MessageReader {
   readonly #decoder = new TextDecoder();
   /** The parts of a line whose end has not come yet. */
   #line: Uint8Array[] = [];
-  /** The bytes that a line has announced, and how many of them are there. */
-  #bytes: Uint8Array<ArrayBuffer> | undefined;
+  /** What a line has announced: bytes of V8's serialiser, then buffers. */
+  #blocks: Uint8Array<ArrayBuffer>[] = [];
+  /** Which of these is being filled, and how far it is. */
+  #block = 0;
   #filled = 0;
 
   constructor(codec: Codec, onMessage: (message: unknown) => void) {
@@ -151,23 +222,49 @@ class MessageReader {
     this.#onMessage = onMessage;
   }
 
+  /** What is missing of the block that is being filled. */
+  get target(): Uint8Array<ArrayBuffer> | undefined {
+    return this.#blocks[this.#block]?.subarray(this.#filled);
+  }
+
+  filled(bytes: Uint8Array<ArrayBuffer>): void {
+    // Reading moves the memory that it reads to: each block has one of its own.
+    this.#blocks[this.#block] = new Uint8Array(bytes.buffer);
+    this.#advance(bytes.length);
+  }
+
   push(payload: Uint8Array): void {
     while (payload.length > 0) {
-      payload = this.#bytes
-        ? this.#fill(this.#bytes, payload)
+      payload = this.#blocks.length > 0
+        ? this.#fill(payload)
         : this.#readLine(payload);
     }
   }
 
-  #fill(bytes: Uint8Array<ArrayBuffer>, payload: Uint8Array): Uint8Array {
-    const part = payload.subarray(0, bytes.length - this.#filled);
-    bytes.set(part, this.#filled);
-    this.#filled += part.length;
-    if (this.#filled === bytes.length) {
-      this.#bytes = undefined;
-      this.#onMessage(this.#codec.decode(bytes));
-    }
+  #fill(payload: Uint8Array): Uint8Array {
+    const part = payload.subarray(0, this.target!.length);
+    this.target!.set(part);
+    this.#advance(part.length);
     return payload.subarray(part.length);
+  }
+
+  /** So much was filled: on to the next block, or to the message that is whole. */
+  #advance(length: number): void {
+    this.#filled += length;
+    while (this.#filled === this.#blocks[this.#block].length) {
+      this.#filled = 0;
+      if (++this.#block < this.#blocks.length) continue;
+      const [bytes, ...buffers] = this.#blocks;
+      this.#blocks = [];
+      this.#block = 0;
+      this.#onMessage(
+        this.#codec.decode({
+          bytes,
+          buffers: buffers.map(({ buffer }) => buffer),
+        }),
+      );
+      return;
+    }
   }
 
   #readLine(payload: Uint8Array): Uint8Array {
@@ -184,8 +281,8 @@ class MessageReader {
     this.#line = [];
     const message = JSON.parse(text);
     if (typeof message.v8 === "number") {
-      this.#bytes = new Uint8Array(message.v8);
-      this.#filled = 0;
+      const lengths: number[] = [message.v8, ...message.buffers ?? []];
+      this.#blocks = lengths.map((length) => new Uint8Array(length));
     } else {
       this.#onMessage(message);
     }

@@ -86,6 +86,8 @@ export interface PoolKind {
    * @throws what keeps them from travelling.
    */
   pack(fn: FunctionRef, args: readonly unknown[], now: boolean): unknown;
+  /** Has what was packed back, of a call that has ended. */
+  recycle?(args: unknown): void;
 }
 
 /** Passes on what a worker says; of its last words, links make more. */

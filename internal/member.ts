@@ -61,6 +61,11 @@ export class Member implements CallHolder {
     return Math.min(this.#freeSlots.length, this.#tasksLeft);
   }
 
+  /** Whether it is worth a message to give it more. */
+  get isHalfFree(): boolean {
+    return this.#freeSlots.length >= this.#calls.size;
+  }
+
   accepts(fn: FunctionRef): boolean {
     return this.link.accepts?.(fn) ?? true;
   }
@@ -179,7 +184,9 @@ export class Member implements CallHolder {
   /** What it does, as far as is known here. */
   doing(): string {
     for (const call of this.calls()) {
-      if (this.hasStarted(call)) return `while it ran ${label(call.fn)}`;
+      if (this.hasStarted(call) && (this.ready || !this.link.recall)) {
+        return `while it ran ${label(call.fn)}`;
+      }
     }
     return this.live > 0 ? "before it ran a call" : "while it was idle";
   }

@@ -43,16 +43,31 @@ export class LineForwarder {
     this.#last = joined(this.#last, bytes.subarray(-KEPT)).slice(-KEPT);
     try {
       for (let done = 0; done < bytes.length;) {
-        done += this.#target.writeSync(bytes.subarray(done));
+        done += this.#write(bytes.subarray(done));
       }
     } catch {
       // As with console.log: output that nobody reads any more is no error.
     }
   }
 
+  #write(bytes: Uint8Array): number {
+    try {
+      return this.#target.writeSync(bytes);
+    } catch (error) {
+      // Somebody made the program's own output non-blocking, and it is full.
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+      return 0;
+    }
+  }
+
   /** The last lines that were passed on. */
   lastLines(): string {
-    return new TextDecoder().decode(this.#last).trimEnd().split("\n").slice(-5)
-      .join("\n");
+    // A child colours what it prints.
+    const plain = new TextDecoder().decode(this.#last).replace(
+      new RegExp("\x1b\\[[0-9;]*m", "g"),
+      "",
+    );
+    return plain.trimEnd().split("\n").slice(-5).join("\n");
   }
 }

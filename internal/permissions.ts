@@ -13,6 +13,8 @@ export interface ChildPermissions {
   readonly tasks: Deno.PermissionOptionsObject | undefined;
   /** Whether tasks may read whatever they like. */
   readonly readAll: boolean;
+  /** Whether tasks may start what prints beside them. */
+  readonly startsOthers: boolean;
 }
 
 type Name = "env" | "ffi" | "import" | "net" | "read" | "run" | "sys" | "write";
@@ -77,7 +79,11 @@ export function childPermissions(
       all = false;
     } else {
       // The child's main thread reads modules anywhere; the tasks, only here.
-      if (name !== "read") flags.add(`--allow-${name}=${grant.join(",")}`);
+      if (name !== "read") {
+        flags.add(
+          `--allow-${name}=${grant.join(",")}`,
+        );
+      }
       tasks[name] = grant;
       all = false;
     }
@@ -86,6 +92,7 @@ export function childPermissions(
     flags: [...flags],
     tasks: all ? undefined : tasks as Deno.PermissionOptionsObject,
     readAll: tasks.read === "inherit",
+    startsOthers: tasks.run !== false || tasks.ffi !== false,
   };
 }
 
@@ -119,6 +126,14 @@ function grantOf(
   const list = grant.map((item) =>
     item instanceof URL ? pathOf(item) : String(item)
   );
+  const comma = list.find((item) => item.includes(","));
+  if (comma !== undefined) {
+    throw new TypeError(
+      `permissions.${name} can't name ${
+        show(comma)
+      }: what has a comma in it would be taken for two`,
+    );
+  }
   for (const item of list) {
     if (!isGranted(name, item)) throw escalation(name, item);
   }

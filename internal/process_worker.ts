@@ -53,6 +53,8 @@ export interface ChildStart {
   /** What tasks may do; `undefined`: what the child may. */
   readonly permissions: Deno.PermissionOptionsObject | undefined;
   readonly slots: number;
+  /** Whether tasks can have no other program write to their stdout. */
+  readonly alone: boolean;
   /** The bytes that follow: the packed `StartMessage`. */
   readonly bytes: number;
 }
@@ -65,6 +67,8 @@ export type ToChild =
     readonly slots: readonly number[];
     /** The bytes that follow: a line of JSON, and the bytes that it announces. */
     readonly bytes: number;
+    /** The lengths of the buffers that follow, each by itself. */
+    readonly buffers: readonly number[];
   }
   | { readonly type: "recall"; readonly slots: readonly number[] };
 
@@ -74,7 +78,13 @@ export interface CallsLine {
   /** Slot, function and arguments; or how many bytes the arguments are. */
   readonly calls: readonly (
     | readonly [slot: number, fn: number, args: unknown]
-    | readonly [slot: number, fn: number, args: null, bytes: number]
+    | readonly [
+      slot: number,
+      fn: number,
+      args: null,
+      bytes: number,
+      buffers: readonly number[],
+    ]
   )[];
 }
 
@@ -83,9 +93,15 @@ type ToTasks =
   | {
     readonly type: "start";
     readonly flags: SharedArrayBuffer;
+    readonly lock: SharedArrayBuffer;
+    readonly alone: boolean;
     readonly bytes: Uint8Array<ArrayBuffer>;
   }
-  | { readonly type: "calls"; readonly bytes: Uint8Array<ArrayBuffer> };
+  | {
+    readonly type: "calls";
+    readonly bytes: Uint8Array<ArrayBuffer>;
+    readonly buffers: readonly ArrayBuffer[];
+  };
 
 /**
  * What stands on the command line: reads the length of a program, and that, and
@@ -172,21 +188,24 @@ async function serveChild(
     return line;
   }
 
-  async function readBytes(length: number): Promise<Uint8Array<ArrayBuffer>> {
+  function readBytes(length: number): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(length);
-    for (let filled = 0;;) {
-      const part = input.subarray(0, length - filled);
-      bytes.set(part, filled);
-      filled += part.length;
-      input = input.subarray(part.length);
-      if (filled === length) return bytes;
-      input = await read();
+    const part = input.subarray(0, length);
+    bytes.set(part);
+    input = input.subarray(part.length);
+    for (let filled = part.length; filled < length;) {
+      // The rest is on its way: waiting for it here spares it a copy.
+      const count = Deno.stdin.readSync(bytes.subarray(filled));
+      if (count === null) Deno.exit(0);
+      filled += count;
     }
+    return bytes;
   }
 
   function start(message: ChildStart, bytes: Uint8Array<ArrayBuffer>): void {
     flags = new Int32Array(new SharedArrayBuffer(message.slots * 4));
-    say = writer(message.secret, 1);
+    const lock = new Int32Array(new SharedArrayBuffer(4));
+    say = writer(message.secret, 1, { lock, isAlone: () => false });
     const url = `data:text/javascript,${encodeURIComponent(message.program)}`;
     worker = new Worker(url, {
       type: "module",
@@ -195,13 +214,22 @@ async function serveChild(
         { deno: { permissions: message.permissions } }),
     } as WorkerOptions);
     // The worker's last words, when it has said why to the pool.
-    worker.onmessage = ({ data }) => Deno.exit(data.exit);
+    worker.onmessage = ({ data }) => {
+      // A task may post messages of its own.
+      if (data?.secret === `${message.secret}`) Deno.exit(data.exit);
+    };
     worker.onerror = (event) => {
       event.preventDefault();
       console.error(`The worker of a child ended: ${event.message}`);
       Deno.exit(1);
     };
-    const first: ToTasks = { type: "start", flags: flags.buffer, bytes };
+    const first: ToTasks = {
+      type: "start",
+      flags: flags.buffer,
+      lock: lock.buffer,
+      alone: message.alone,
+      bytes,
+    };
     worker.postMessage(first);
   }
 
@@ -214,13 +242,14 @@ async function serveChild(
       say!(`{"type":"returned","slots":${JSON.stringify(back)}}`);
       continue;
     }
-    const bytes = await readBytes(message.bytes);
+    const bytes = readBytes(message.bytes);
     if (message.type === "start") {
       start(message, bytes);
     } else {
       for (const slot of message.slots) Atomics.store(flags!, slot, 0);
-      const calls: ToTasks = { type: "calls", bytes };
-      worker!.postMessage(calls, [bytes.buffer]);
+      const buffers = message.buffers.map((length) => readBytes(length).buffer);
+      const calls: ToTasks = { type: "calls", bytes, buffers };
+      worker!.postMessage(calls, [bytes.buffer, ...buffers]);
     }
   }
 }
@@ -239,10 +268,13 @@ function serveTasks(
   const exit = Deno.exit;
   let say: (message: Packed) => void;
   let listener: (event: unknown) => void;
+  let alone = false;
+  /** Marks the worker's last words as such. */
+  let secret = "";
 
   // A worker ends alone: it is the main thread that ends the child.
   Deno.exit = (code?: number): never => {
-    post({ exit: code ?? Deno.exitCode });
+    post({ exit: code ?? Deno.exitCode, secret });
     return exit(code);
   };
 
@@ -261,6 +293,22 @@ function serveTasks(
           start: (controller) => controller.close(),
         });
       },
+    },
+  });
+  // Stdout is the pool's, too: a task may write to it, and not close it.
+  const { stdout } = Deno;
+  const writeSync = stdout.writeSync.bind(stdout);
+  Object.defineProperties(stdout, {
+    close: { value: () => {} },
+    writable: {
+      get: () =>
+        new WritableStream<Uint8Array>({
+          write(chunk) {
+            for (let done = 0; done < chunk.length;) {
+              done += writeSync(chunk.subarray(done));
+            }
+          },
+        }),
     },
   });
   const commandOf = Object.getOwnPropertyDescriptor(Deno, "Command")!;
@@ -285,14 +333,32 @@ function serveTasks(
     },
   });
 
+  // A worker of a task's prints beside it.
+  const { Worker } = scope;
+  scope.Worker = class extends Worker {
+    constructor(...args: unknown[]) {
+      alone = false;
+      super(...args);
+    }
+  };
+
   const adapter = {
     addEventListener(type: string, fn: (event: unknown) => void) {
       if (type === "message") listener = fn;
       else scope.addEventListener(type, fn);
     },
-    postMessage: (message: unknown) => say(codec.encode(message, 2)),
+    postMessage: (message: unknown) => {
+      const packed = codec.encode(message, 2, true);
+      try {
+        say(packed);
+      } catch (error) {
+        // A worker that can't speak any more must not be waited for.
+        console.error("The worker of a child can't write to its pool:", error);
+        adapter.close();
+      }
+    },
     close: () => {
-      post({ exit: 1 });
+      post({ exit: 1, secret });
       close();
     },
   };
@@ -303,17 +369,22 @@ function serveTasks(
     listener({ data: message, stopImmediatePropagation() {} });
   }
 
-  /** The calls of a message: a line of JSON, then bytes. */
-  function callsIn(bytes: Uint8Array<ArrayBuffer>): CallMessage[] {
-    const end = bytes.indexOf(10);
+  /** The calls of a message: a line of JSON, then bytes, and buffers apart. */
+  function callsIn(
+    data: Uint8Array<ArrayBuffer>,
+    apart: readonly ArrayBuffer[],
+  ): CallMessage[] {
+    const end = data.indexOf(10);
     let at = end + 1;
+    let next = 0;
     const { fns, calls }: CallsLine = JSON.parse(
-      decoder.decode(bytes.subarray(0, end)),
+      decoder.decode(data.subarray(0, end)),
     );
-    return calls.map(([slot, fn, args, length]) => {
+    return calls.map(([slot, fn, args, length, lengths]) => {
       if (length === undefined) return { slot, fn: fns[fn], args };
-      const packed = bytes.subarray(at, at += length);
-      return { slot, fn: fns[fn], args: codec.decode(packed) };
+      const bytes = data.subarray(at, at += length);
+      const buffers = apart.slice(next, next += lengths!.length);
+      return { slot, fn: fns[fn], args: codec.decode({ bytes, buffers }) };
     });
   }
 
@@ -321,12 +392,15 @@ function serveTasks(
     event.stopImmediatePropagation();
     const { data } = event;
     if (data.type === "calls") {
-      return tell({ type: "calls", calls: callsIn(data.bytes) });
+      return tell({ type: "calls", calls: callsIn(data.bytes, data.buffers) });
     }
-    const { secret, ...message } = codec.decode(data.bytes) as
+    const { secret: bytes, ...message } = codec.decode(data.bytes) as
       & StartMessage
       & { secret: readonly number[] };
-    say = writer(secret, 0);
+    secret = `${bytes}`;
+    alone = data.alone;
+    const lock = new Int32Array(data.lock);
+    say = writer(bytes, 0, { lock, isAlone: () => alone });
     tell({ ...message, flags: data.flags });
   });
 }

@@ -344,9 +344,14 @@ export function serve(
     if (known) return known;
     let fn = ref.by === "name" ? findBuiltin(ref) : reviveExported(ref);
     if (!fn) {
-      // A script without a guard is told so, whatever its functions need.
-      for (const { error } of failedImports.values()) {
-        if (ref.by === "source" && error instanceof Unguarded) throw error;
+      // A script without a guard is told so, whatever its functions need. And a
+      // function with a name may be an export of a module that failed: without
+      // what stands around it there, it could do something else than it says.
+      const mayBeExport = ref.name !== "" && ref.name !== "anonymous";
+      for (const [url, { error }] of failedImports) {
+        if (ref.by !== "source") break;
+        if (error instanceof Unguarded) throw error;
+        if (mayBeExport) throw importError(ref, url, error);
       }
       fn = reviveSource(ref);
     }

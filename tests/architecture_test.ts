@@ -31,6 +31,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   // How values stand in a stream of bytes, in both directions.
   "internal/framing.ts": ["internal/codec.ts"],
+  "internal/reading.ts": ["internal/framing.ts", "internal/timer.ts"],
   // What a child prints.
   "internal/output.ts": ["internal/framing.ts"],
   // What a child may do, and the configuration that holds in it.
@@ -97,6 +98,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/link.ts",
     "internal/pool.ts",
     "internal/process_worker.ts",
+    "internal/reading.ts",
     "internal/timer.ts",
     "internal/travel.ts",
     "internal/worker_runtime.ts",

@@ -9,7 +9,7 @@ import { within } from "./_helpers.ts";
 const root = new URL("../", import.meta.url);
 
 /** The pools that the examples show. */
-const POOLS = ["ThreadPoolExecutor"];
+const POOLS = ["ThreadPoolExecutor", "ProcessPoolExecutor"];
 
 /** What the groups of a pattern caught in a text that has to match it. */
 function parse(pattern: RegExp, text: string): string[] {
@@ -204,4 +204,21 @@ Deno.test("mapreduce_wordcount.ts lists the ten words that come most often", asy
     Number(parse(/^ *(\d+) {2}\p{L}+$/u, line)[0])
   );
   assertEquals(counts, counts.toSorted((a, b) => b - a));
+});
+
+Deno.test("stop_a_busy_loop.ts ends a loop that never ends, and goes on", async () => {
+  const lines = await run("stop_a_busy_loop.ts");
+  assertMatch(
+    lines[3],
+    /^Child 1 \(pid \d+\) was ended by killWorkers\(\) while it ran "stepsToOne"$/,
+  );
+  lines[3] = "";
+  assertEquals(lines, [
+    "27: 111 steps",
+    "0: no end in sight",
+    "0: stopped: true",
+    "",
+    "97: cancelled: true",
+    "97: 118 steps",
+  ]);
 });

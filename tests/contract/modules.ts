@@ -183,12 +183,17 @@ export function testModules(kind: ExecutorKind): void {
     await t.step("an anonymous function runs", async () => {
       assertEquals(await pool.submit((n: number) => n + 1, 5).result(), 6);
     });
-    await t.step("a self-contained function with a name runs", async () => {
-      function addOne(n: number): number {
-        return n + 1;
-      }
-      assertEquals(await pool.submit(addOne, 5).result(), 6);
-    });
+    await t.step(
+      "a function with a name, maybe its export, does not run without it",
+      async () => {
+        function addOne(n: number): number {
+          return n + 1;
+        }
+        const error = await rejection(pool.submit(addOne, 5).result());
+        assertInstanceOf(error, Error);
+        assertStringIncludes(error.message, "Cannot import");
+      },
+    );
     await t.step(
       "a call that needs it fails with its error as cause",
       async () => {

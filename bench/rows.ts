@@ -1,0 +1,48 @@
+/** What is measured, and in which figures. */
+
+/** One line of a table. */
+export interface Figure {
+  readonly id: string;
+  readonly title: string;
+  readonly unit: string;
+  /** Whether more is better; with all others, less is. */
+  readonly more?: boolean;
+}
+
+/** What one program measures in one go. */
+export interface Row {
+  readonly id: string;
+  readonly figures: readonly Figure[];
+}
+
+function row(id: string, title: string, unit: string, more = false): Row {
+  return { id, figures: [{ id, title, unit, more }] };
+}
+
+/** All rows. `lib/harness.mjs` and `lib/harness.py` measure them. */
+export const ROWS: readonly Row[] = [
+  row("a", "20,000 calls of `(x) => x` submitted at once", "µs a call"),
+  row("b", "one call at a time, there and back, median", "µs"),
+  row("c", "map over 100,000 numbers, default settings", "µs an item"),
+  row("d", "six primes, warm, speed-up over inline", "times", true),
+  row("e", "2,000 calls, 90 % of 0.05 ms, 10 % of 5 ms", "× ideal"),
+  row("f", "64 MiB of bytes there and back", "ms"),
+  row("g", "200 calls with an object of 100 KiB each way", "ms a call"),
+  {
+    id: "h",
+    figures: [
+      { id: "h1", title: "program start to first result", unit: "ms" },
+      { id: "h2", title: "program start to its end", unit: "ms" },
+    ],
+  },
+  {
+    id: "i",
+    figures: [
+      { id: "i1", title: "memory (RSS) with two idle workers", unit: "MiB" },
+      { id: "i2", title: "each of 200,000 waiting calls", unit: "bytes" },
+    ],
+  },
+];
+
+/** How many calls wait in row i. */
+export const WAITING = 200_000;

@@ -1,0 +1,234 @@
+/** Messages and output come apart again, however they came together. */
+
+import { assertEquals } from "@std/assert";
+import { stub } from "@std/testing/mock";
+import * as fc from "fast-check";
+import { makeCodec } from "../internal/codec.ts";
+import { FrameReader, joined, makeFrameWriter } from "../internal/framing.ts";
+import { property } from "./_checks.ts";
+
+const codec = makeCodec();
+const MARK = 0x1e;
+
+/** What a channel writes for a message, a frame each. */
+function framesOf(
+  secret: readonly number[],
+  channel: number,
+  message: unknown,
+): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  const { stdout } = Deno;
+  const { writeSync } = stdout;
+  stdout.writeSync = (bytes) => {
+    frames.push(bytes.slice());
+    return bytes.length;
+  };
+  try {
+    makeFrameWriter(secret, channel)(codec.encode(message));
+  } finally {
+    stdout.writeSync = writeSync;
+  }
+  return frames;
+}
+
+/** What a reader makes of bytes that come in these parts. */
+function read(
+  secret: readonly number[],
+  parts: Iterable<Uint8Array>,
+): { messages: unknown[]; noise: number[] } {
+  const messages: unknown[] = [];
+  const noise: number[] = [];
+  const reader = new FrameReader(
+    secret,
+    codec,
+    (message) => messages.push(message),
+    (bytes) => noise.push(...bytes),
+  );
+  for (const part of parts) reader.push(part);
+  reader.end();
+  return { messages, noise };
+}
+
+function* cut(
+  bytes: Uint8Array,
+  lengths: readonly number[],
+): Generator<Uint8Array> {
+  for (let at = 0, i = 0; at < bytes.length; i++) {
+    const length = lengths[i % lengths.length];
+    // A pool reads on into the same memory.
+    const part = bytes.slice(at, at + length);
+    yield part;
+    part.fill(MARK);
+    at += length;
+  }
+}
+
+const secrets = fc.array(fc.oneof(fc.constantFrom(MARK, 0, 10), fc.nat(255)), {
+  minLength: 11,
+  maxLength: 11,
+});
+
+const messages = fc.oneof(
+  fc.jsonValue(),
+  fc.constantFrom(new Map([[1, undefined]]), [NaN, -0], { v8: "text" }, {
+    v8: undefined,
+  }),
+  fc.nat(3000).map((length) => ({ long: "\u20ac\n".repeat(length) })),
+  fc.nat(9000).map((length) => ({
+    bytes: new Uint8Array(length).fill(length),
+  })),
+).map((message) => ({ message }));
+
+/** Output, of which much looks like the beginning of a frame. */
+function noiseLike(secret: readonly number[]): fc.Arbitrary<Uint8Array> {
+  const beginning = fc.nat(11).map((
+    length,
+  ) => [MARK, ...secret.slice(0, length)]);
+  const wrong = fc.tuple(fc.nat(10), fc.integer({ min: 1, max: 255 })).map((
+    [at, by],
+  ) => [
+    MARK,
+    ...secret.map((byte, i) => i === at ? byte ^ by : byte),
+    0,
+    0,
+    0,
+    5,
+    1,
+    2,
+  ]);
+  const any = fc.array(fc.oneof(fc.constantFrom(MARK, 10), fc.nat(255)));
+  return fc.array(fc.oneof(beginning, wrong, any), { maxLength: 4 })
+    .map((pieces) => new Uint8Array(pieces.flat()));
+}
+
+/** How often a secret stands where a frame could begin. */
+function headsIn(bytes: Uint8Array, secret: readonly number[]): number {
+  const head = String.fromCharCode(MARK, ...secret);
+  const text = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  let heads = 0;
+  for (let at = -1; (at = text.indexOf(head, at + 1)) >= 0;) heads++;
+  return heads;
+}
+
+property(
+  "framing: messages of both channels and the noise between their frames come apart, wherever they are cut",
+  secrets.chain((secret) =>
+    fc.record({
+      secret: fc.constant(secret),
+      channels: fc.tuple(
+        fc.array(messages, { maxLength: 5 }),
+        fc.array(messages, { maxLength: 3 }),
+      ),
+      order: fc.infiniteStream(fc.boolean()),
+      noises: fc.array(noiseLike(secret), { minLength: 1, maxLength: 8 }),
+      lengths: fc.array(fc.integer({ min: 1, max: 5000 }), { minLength: 1 }),
+      short: fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1 }),
+      cutShort: fc.boolean(),
+    })
+  ),
+  ({ secret, channels, order, noises, lengths, short, cutShort }) => {
+    const queues = channels.map((list, channel) =>
+      list.flatMap((message) =>
+        framesOf(secret, channel, { channel, ...message })
+      )
+    );
+    const frames = queues.flat().length;
+    const pieces: Uint8Array[] = [];
+    const noise: number[] = [];
+    for (let i = 0;; i++) {
+      const piece = noises[i % noises.length];
+      pieces.push(piece);
+      noise.push(...piece);
+      const first = order.next().value ? 0 : 1;
+      const frame = queues[first].shift() ?? queues[1 - first].shift();
+      if (!frame) break;
+      pieces.push(frame);
+    }
+    const whole = joined(...pieces);
+    // What a task can't know, it can't write.
+    fc.pre(headsIn(whole, secret) === frames);
+    const parts = cut(whole, cutShort ? short : lengths);
+    const found = read(secret, parts);
+    assertEquals(found.noise, noise);
+    // Each channel keeps its order; between them there is none.
+    channels.forEach((list, channel) => {
+      assertEquals(
+        found.messages.filter((message) =>
+          (message as { channel: number }).channel === channel
+        ),
+        list.map((message) => ({ channel, ...message })),
+      );
+    });
+    assertEquals(found.messages.length, channels.flat().length);
+  },
+);
+
+const SECRET = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+
+Deno.test("framing: no frame is longer than what a pipe takes in one piece", () => {
+  const frames = framesOf(SECRET, 0, { text: "a".repeat(20_000) });
+  const most = Deno.build.os === "darwin" ? 512 : 4096;
+  assertEquals(frames.length, Math.ceil((20_000 + 12) / (most - 16)));
+  for (const frame of frames) assertEquals(frame.length <= most, true);
+});
+
+Deno.test("framing: a channel keeps the order of its messages", () => {
+  const list = Array.from(
+    { length: 50 },
+    (_, i) => i % 2 ? { i } : { i, not: undefined },
+  );
+  const parts = list.flatMap((message) => framesOf(SECRET, 0, message));
+  assertEquals(read(SECRET, parts).messages, list);
+});
+
+Deno.test("framing: a message that a channel is cut off in is none, and what follows on the other one is whole", () => {
+  const long = framesOf(SECRET, 0, { text: "a".repeat(20_000) });
+  const other = framesOf(SECRET, 1, { other: 1 });
+  assertEquals(read(SECRET, [...long.slice(0, 2), ...other]), {
+    messages: [{ other: 1 }],
+    noise: [],
+  });
+});
+
+Deno.test("framing: what looked like a frame's head is output once nothing more comes, and a frame cut off is none", () => {
+  const [frame] = framesOf(SECRET, 0, { a: 1 });
+  for (let length = 1; length < frame.length; length++) {
+    const part = frame.slice(0, length);
+    const noise = length < 16 ? [...part] : [];
+    assertEquals(read(SECRET, [part]), { messages: [], noise });
+  }
+});
+
+Deno.test("framing: a frame goes out whole though the pipe takes it in parts, or is full for a while", () => {
+  const bytes: number[] = [];
+  let writes = 0;
+  {
+    using _ = stub(Deno.stdout, "writeSync", (part) => {
+      if (++writes % 3 === 0) throw new Deno.errors.WouldBlock();
+      const taken = part.subarray(0, 7);
+      bytes.push(...taken);
+      return taken.length;
+    });
+    makeFrameWriter(SECRET, 0)('{"a":"' + "b".repeat(100) + '"}');
+  }
+  assertEquals(read(SECRET, [new Uint8Array(bytes)]), {
+    messages: [{ a: "b".repeat(100) }],
+    noise: [],
+  });
+});
+
+Deno.test("framing: 4 MiB of bytes that each may begin a frame are read in linear time", () => {
+  const noise = new Uint8Array(1 << 22).fill(MARK);
+  let length = 0;
+  const reader = new FrameReader(
+    SECRET,
+    codec,
+    () => {},
+    (bytes) => length += bytes.length,
+  );
+  for (let at = 0; at < noise.length; at += 65536) {
+    reader.push(noise.subarray(at, at + 65536));
+  }
+  reader.end();
+  assertEquals(length, noise.length);
+});
