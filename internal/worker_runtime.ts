@@ -140,6 +140,14 @@ export function serve(
     onUncaught(event, "an unhandled rejection", reason);
   });
 
+  // What is nested too deep can be written and not read; whose call it was is lost.
+  scope.addEventListener("messageerror", () => {
+    die(
+      "a message that could not be read, such as of very deep nesting",
+      undefined,
+    );
+  });
+
   // ---- Finding the function ------------------------------------------------
 
   function dataCloneError(message: string): DOMException {

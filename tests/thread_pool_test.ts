@@ -362,6 +362,18 @@ test("a task that replaces built-ins does not harm the calls after it", async ()
   await assertRejects(() => failed.result(), RangeError, "still told");
 });
 
+test("an argument of any depth ends its call, one way or another", async () => {
+  for (const depth of [1_000, 2_000, 2_500, 2_900, 3_300, 10_000]) {
+    await using pool = new ThreadPoolExecutor({ maxWorkers: 1 });
+    let nest: unknown = 1;
+    for (let i = 0; i < depth; i++) nest = { nest };
+    const future = pool.submit((_nest: unknown) => 1, nest);
+    const thrown = await future.exception();
+    assert(thrown === undefined || thrown instanceof Error);
+    assert(future.done());
+  }
+});
+
 test("a task may start workers of its own", async () => {
   await using pool = new ThreadPoolExecutor({ maxWorkers: 1 });
   const future = pool.submit(async () => {

@@ -19,7 +19,10 @@ if (isMainThread) {
       return {
         call: (name, arg) => pool.execute(arg, name),
         map: (name, args) => pool.mapExecute(args, name),
-        close: () => pool.destroy(),
+        // Not waited for: at times this never ends, and the program does.
+        close() {
+          pool.destroy();
+        },
       };
     },
   });
