@@ -85,9 +85,22 @@ function builtinPath(
   }
   const path = renamed.get(fn);
   if (path) return path;
+  // Classes that are loaded when they are first asked for, and their statics.
+  if (LATE_STATICS.has(name)) {
+    for (const owner of LATE_CLASSES) {
+      const value = (globalThis as Record<string, unknown>)[owner];
+      if (isObject(value) && valueOf(value, name) === fn) return [owner, name];
+    }
+  }
   // The rest is native code, all but bound functions: worth a longer look.
   return source.includes("[native code]") ? searchBuiltins(fn) : undefined;
 }
+
+const LATE_CLASSES = ["Response", "ReadableStream", "Buffer"];
+const LATE_STATICS = new Set(
+  ("json error redirect from alloc allocUnsafe concat compare byteLength " +
+    "isBuffer isEncoding").split(" "),
+);
 
 interface Owner {
   readonly object: object;
@@ -109,7 +122,7 @@ function builtinOwners(): Owner[] {
     }
   }
   // Namespaces that are no plain property in every version of the runtime.
-  for (const name of ["crypto", "performance", "navigator"]) {
+  for (const name of ["console", "crypto", "performance", "navigator"]) {
     const value = (globalThis as Record<string, unknown>)[name];
     if (isObject(value)) owners.push({ object: value, path: [name] });
   }
