@@ -16,6 +16,10 @@
  *           of V8's serialiser, and the buffers that go apart from these
  * ```
  *
+ * Known gap: the runtime's stdout is buffered by lines, so a frame with a newline
+ * inside leaves in two writes, and a program that a task started could print
+ * between them. The child's own two threads are held apart by a lock.
+ *
  * The payloads of a channel are one stream of messages. `makeFrameWriter` and
  * `FrameReader` are the two ends of it.
  */
