@@ -22,6 +22,8 @@ import {
   checkCount,
   checkIdleTimeout,
   checkModules,
+  checkOptions,
+  checkText,
   explained,
   hasOwnModule,
   packInitializer,
@@ -53,7 +55,7 @@ import type {
   FunctionRef,
   StartMessage,
 } from "./internal/protocol.ts";
-import { startTimer } from "./internal/timer.ts";
+import { show, startTimer } from "./internal/timer.ts";
 import { taskModules } from "./internal/travel.ts";
 
 /**
@@ -348,6 +350,7 @@ interface ChildOptions {
 function processKind<I extends unknown[]>(
   options: ProcessPoolExecutorOptions<I>,
 ): PoolKind {
+  checkOptions(options);
   const windows = Deno.build.os === "windows";
   const {
     maxWorkers = windows
@@ -371,14 +374,20 @@ function processKind<I extends unknown[]>(
       "Cannot create ProcessPoolExecutor in a compiled program, whose Deno.execPath() is the program itself: name a deno with the execPath option, or use ThreadPoolExecutor",
     );
   }
+  const { execPath, execArgv = [], cwd, env } = options;
+  for (const [name, value] of Object.entries({ execPath, cwd, config })) {
+    if (value !== undefined) checkText(value, name, true);
+  }
+  checkTexts(execArgv, "execArgv");
+  if (env !== undefined) checkEnv(env);
   const child: ChildOptions = {
     name: `ProcessPoolExecutor-${pools}`,
-    execPath: options.execPath ?? Deno.execPath(),
-    execArgv: options.execArgv ?? [],
+    execPath: execPath ?? Deno.execPath(),
+    execArgv: [...execArgv],
     config: config instanceof URL ? pathOf(config) : config ?? findConfig(),
-    permissions: childPermissions(options.permissions),
-    env: options.env,
-    cwd: options.cwd,
+    permissions: childPermissions(options.permissions, cwd),
+    env: env && { ...env },
+    cwd,
     modules: checkModules(options.module),
     initializer: packInitializer(
       options.initializer,
@@ -403,6 +412,26 @@ function processKind<I extends unknown[]>(
     open: (index, depth, events) =>
       new ProcessLink(index, depth, child, events),
   };
+}
+
+function checkTexts(list: unknown, name: string): void {
+  if (!Array.isArray(list)) {
+    throw new TypeError(
+      `${name} must be an array of strings: received ${show(list)}`,
+    );
+  }
+  list.forEach((item, i) => checkText(item, `${name}[${i}]`));
+}
+
+function checkEnv(env: unknown): void {
+  if (typeof env !== "object" || env === null || Array.isArray(env)) {
+    throw new TypeError(
+      `env must be an object of strings: received ${show(env)}`,
+    );
+  }
+  for (const [name, value] of Object.entries(env)) {
+    checkText(value, `env.${name}`);
+  }
 }
 
 /** Arguments as they are sent. */
@@ -470,6 +499,10 @@ class ProcessLink implements WorkerLink {
     const modules = new Set([...options.modules, ...taskModules]);
     this.#modules = permissions.readAll ? undefined : modules;
     this.#events = events;
+    // What a module of another host imports is its own business; tasks may not.
+    const isRemote = [...modules].some((url) => /^https?:/.test(url));
+    const flags = new Set(permissions.flags);
+    if (isRemote) flags.add("--allow-import");
     this.#child = new Deno.Command(options.execPath, {
       args: [
         "run",
@@ -477,7 +510,7 @@ class ProcessLink implements WorkerLink {
         "--no-prompt",
         "--unstable-worker-options",
         ...(config === undefined ? [] : ["--config", config]),
-        ...permissions.flags,
+        ...flags,
         ...options.execArgv,
         BOOTSTRAP,
       ],

@@ -27,6 +27,8 @@ import {
   checkCount,
   checkIdleTimeout,
   checkModules,
+  checkOptions,
+  checkText,
   explained,
   hasOwnModule,
   isPrimitive,
@@ -79,7 +81,7 @@ export interface ThreadPoolExecutorOptions<I extends unknown[] = any[]> {
 /** How many calls a worker can hold at once. */
 const SLOTS = 256;
 const TAKEN_BACK = 2;
-/** Results that are known by their place here; the runtime has the same list. */
+/** Results that are known by their place here; 4 is a number. See `leave` in the runtime. */
 const PLAIN = [undefined, null, false, true] as const;
 
 let pools = 0;
@@ -256,6 +258,7 @@ export class ThreadPoolExecutor<I extends unknown[] = any[]> extends Executor {
 function threadKind<I extends unknown[]>(
   options: ThreadPoolExecutorOptions<I>,
 ): PoolKind {
+  checkOptions(options);
   const {
     maxWorkers = Math.min(32, navigator.hardwareConcurrency + 4),
     threadNamePrefix = `ThreadPoolExecutor-${pools}`,
@@ -264,6 +267,7 @@ function threadKind<I extends unknown[]>(
     initargs = [],
   } = options;
   checkCount(maxWorkers, "maxWorkers");
+  checkText(threadNamePrefix, "threadNamePrefix");
   const modules = checkModules(options.module);
   const start: Omit<StartMessage, "depth" | "flags" | "token"> = {
     type: "start",

@@ -42,7 +42,14 @@ export function makeCloneChecker(
     readonly value: object;
     readonly parent: Node | string;
     readonly step: string;
+    readonly depth: number;
   }
+  /** What is nested deeper may be too deep for the other side. */
+  const DEEP = 1000;
+  /** How many levels the way there takes for itself, amply. */
+  const MARGIN = 200;
+  // Taken before any task runs: one may put its own in their place.
+  const { structuredClone } = globalThis;
 
   const cloneable = new Set(
     ("ArrayBuffer SharedArrayBuffer DataView Int8Array Uint8Array " +
@@ -63,7 +70,10 @@ export function makeCloneChecker(
   // Classes of the runtime that no name leads to.
   const unnamed = new Set(
     ("Stdin Stdout Stderr Listener TlsListener Conn TcpConn TlsConn UnixConn " +
-      "VsockConn DatagramConn FsWatcher Permissions").split(" "),
+      "VsockConn DatagramConn FsWatcher Permissions " +
+      // This library's own, which belong to their program.
+      "Future ThreadPoolExecutor ProcessPoolExecutor EventLoopExecutor")
+      .split(" "),
   );
   // Asking for these opens a database.
   const untouched = ["localStorage", "sessionStorage"];
@@ -213,6 +223,8 @@ export function makeCloneChecker(
   function find(root: unknown, rootPath: string): Untravelable | undefined {
     let found: Untravelable | undefined;
     let seen: Set<object> | undefined;
+    let depth = 0;
+    let deep = false;
     const todo: Node[] = [];
     const look = (value: unknown, parent: Node | string, step: string) => {
       if (typeof value === "function" || typeof value === "symbol") {
@@ -235,7 +247,7 @@ export function makeCloneChecker(
         };
         return true;
       }
-      todo.push({ value, parent, step });
+      todo.push({ value, parent, step, depth });
       return false;
     };
     look(root, rootPath, "");
@@ -244,13 +256,36 @@ export function makeCloneChecker(
       seen ??= new Set();
       if (seen.has(node.value)) continue;
       seen.add(node.value);
+      depth = node.depth + 1;
+      deep ||= depth > DEEP;
+      const before = todo.length;
       eachIn(
         node.value,
         kindOf(node.value),
         (child, step) => look(child, node, step),
       );
+      // In the order of structured clone, which goes into the first child first:
+      // so it gets no deeper than it does here.
+      for (let i = before, j = todo.length - 1; i < j; i++, j--) {
+        [todo[i], todo[j]] = [todo[j], todo[i]];
+      }
+    }
+    if (deep && !found && isTooDeep(root)) {
+      found = { path: rootPath, what: "nested too deep" };
     }
     return found;
+  }
+
+  /** Whether the stack may not suffice to copy a value over there. */
+  function isTooDeep(value: unknown): boolean {
+    let nested = value;
+    for (let i = 0; i < MARGIN; i++) nested = { nested };
+    try {
+      structuredClone(nested);
+      return false;
+    } catch (error) {
+      return error instanceof RangeError;
+    }
   }
 
   function isRefused(value: unknown): boolean {
@@ -277,7 +312,9 @@ export function makeCloneChecker(
     const type = typeof value === "object" && value !== null
       ? Object.prototype.toString.call(value).slice(8, -1)
       : typeof value;
-    return { path, what: `${/^[AEIOUaeiou]/.test(type) ? "an" : "a"} ${type}` };
+    // Nothing in it is refused, and it is no class that is known.
+    const what = type === "Object" ? "Proxy or the like" : type;
+    return { path, what: `${/^[AEIOUaeiou]/.test(what) ? "an" : "a"} ${what}` };
   }
 
   return { find, locate };

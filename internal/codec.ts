@@ -64,7 +64,21 @@ export function makeCodec(): Codec {
     };
     return process.getBuiltinModule(name);
   }
-  let isProxy: ((value: unknown) => boolean) | undefined;
+  /** The part of `node:util/types` that is used. */
+  interface Types {
+    isProxy(value: unknown): boolean;
+    isMap(value: unknown): boolean;
+    isSet(value: unknown): boolean;
+    isAnyArrayBuffer(value: unknown): boolean;
+  }
+  let types: Types | undefined;
+  const loadTypes = () => types ??= builtin<Types>("node:util/types");
+  // Taken before any task runs: one may put its own in their place.
+  const { parse, stringify } = JSON;
+  const { getPrototypeOf, keys: keysOf, is } = Object;
+  const { isArray } = Array;
+  const { isFinite } = Number;
+  const brandOf = Object.prototype.toString;
 
   /** What V8's serialiser throws, as opposed to what a getter does. */
   class CloneError extends Error {}
@@ -88,7 +102,7 @@ export function makeCodec(): Codec {
       case "boolean":
         return true;
       case "number":
-        return Number.isFinite(value) && !Object.is(value, -0);
+        return isFinite(value) && !is(value, -0);
       case "object":
         break;
       default:
@@ -98,32 +112,33 @@ export function makeCodec(): Codec {
     // An object seen before is shared, or part of a cycle.
     if (depth > DEEPEST || seen!.has(value)) return false;
     // JSON sees through a proxy, which structured clone refuses.
-    if (depth >= own) {
-      isProxy ??= builtin<{ isProxy(value: unknown): boolean }>(
-        "node:util/types",
-      ).isProxy;
-      if (isProxy(value)) return false;
-    }
+    if (depth >= own && loadTypes().isProxy(value)) return false;
     seen!.add(value);
-    if (Array.isArray(value)) {
+    // JSON would ask that, where a task gave one to all objects too.
+    if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
+      return false;
+    }
+    if (isArray(value)) {
       if (
-        value.length > LONGEST ||
-        Object.getPrototypeOf(value) !== Array.prototype
-      ) {
-        return false;
-      }
+        value.length > LONGEST || getPrototypeOf(value) !== Array.prototype
+      ) return false;
       // A hole reads as undefined, which is not plain.
       for (let i = 0; i < value.length; i++) {
         if (!isPlain(value[i], seen, depth + 1, own)) return false;
       }
-      return Object.keys(value).length === value.length;
+      return keysOf(value).length === value.length;
     }
-    const proto = Object.getPrototypeOf(value);
-    if (proto !== Object.prototype) return false;
-    if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
-      return false;
+    // What is something else inside may have the prototype of a plain object.
+    if (
+      getPrototypeOf(value) !== Object.prototype ||
+      brandOf.call(value) !== "[object Object]" || ArrayBuffer.isView(value)
+    ) return false;
+    const keys = keysOf(value);
+    if (keys.length === 0 && depth >= own) {
+      const { isMap, isSet, isAnyArrayBuffer } = loadTypes();
+      if (isMap(value) || isSet(value) || isAnyArrayBuffer(value)) return false;
     }
-    for (const key of Object.keys(value)) {
+    for (const key of keys) {
       // V8's JSON.parse may take such a key for another one.
       if (!/^[ !#-[\]-\ud7ff\ue000-\uffff]*$/.test(key)) return false;
       if (
@@ -273,11 +288,11 @@ export function makeCodec(): Codec {
     encode: (value, own = 0, apart = false) => {
       const seen = typeof value === "object" ? new Set<object>() : undefined;
       return isPlain(value, seen, 0, own)
-        ? JSON.stringify(value)
+        ? stringify(value)
         : toBytes(value, apart);
     },
     decode: (packed) => {
-      if (typeof packed === "string") return JSON.parse(packed);
+      if (typeof packed === "string") return parse(packed);
       return packed instanceof Uint8Array
         ? fromBytes(packed, [])
         : fromBytes(packed.bytes, packed.buffers);

@@ -10,15 +10,15 @@
  * results come in large frames; the child's own two threads take turns then.
  *
  * ```text
- * frame   = 0x1E, secret (11 bytes), channel (1), length (3), payload
+ * frame   = 0x1E, secret (11 bytes), channel (1), length (3), payload, 0x0A
  * channel = 0: the thread that runs tasks; 1: the thread that watches stdin
  * message = a line of JSON; or {"v8":n,"buffers":[m,…]} and a newline, n bytes
  *           of V8's serialiser, and the buffers that go apart from these
  * ```
  *
- * Known gap: the runtime's stdout is buffered by lines, so a frame with a newline
- * inside leaves in two writes, and a program that a task started could print
- * between them. The child's own two threads are held apart by a lock.
+ * The newline at the end is there because the runtime's stdout is buffered by
+ * lines: what comes after the last newline would leave in a write of its own, and
+ * a program that a task started could print between the two.
  *
  * The payloads of a channel are one stream of messages. `makeFrameWriter` and
  * `FrameReader` are the two ends of it.
@@ -56,7 +56,9 @@ export function makeFrameWriter(
   const writeSync = Deno.stdout.writeSync.bind(Deno.stdout);
   const { compareExchange, store, notify, wait } = Atomics;
   const frame = new Uint8Array(SMALL);
+  const newline = new Uint8Array([0x0a]);
   const encoder = new TextEncoder();
+  const encode = encoder.encode.bind(encoder);
   const lock = sharing?.lock ?? new Int32Array(new SharedArrayBuffer(4));
   frame.set([0x1e, ...secret, channel]);
 
@@ -85,27 +87,33 @@ export function makeFrameWriter(
         setLength(part.length);
         write(frame.subarray(0, HEAD));
         write(part);
+        write(newline);
       }
       return;
     }
-    for (let at = 0; at < bytes.length; at += SMALL - HEAD) {
-      const part = bytes.subarray(at, at + SMALL - HEAD);
+    for (let at = 0; at < bytes.length; at += SMALL - HEAD - 1) {
+      const part = bytes.subarray(at, at + SMALL - HEAD - 1);
+      const end = HEAD + part.length;
       setLength(part.length);
       frame.set(part, HEAD);
-      write(frame.subarray(0, HEAD + part.length));
+      frame[end] = 0x0a;
+      write(frame.subarray(0, end + 1));
     }
   }
 
   function sendMessage(message: Packed): void {
     if (typeof message === "string") {
-      return send(encoder.encode(`${message}\n`));
+      return send(encode(`${message}\n`));
     }
     const { bytes, buffers } = message instanceof Uint8Array
       ? { bytes: message, buffers: [] }
       : message;
-    const lengths = buffers.map(({ byteLength }) => byteLength);
-    const line = JSON.stringify({ v8: bytes.length, buffers: lengths });
-    send(encoder.encode(`${line}\n`));
+    let lengths = "";
+    for (const { byteLength } of buffers) {
+      lengths += `${lengths && ","}${byteLength}`;
+    }
+    // Not by JSON.stringify, which asks objects for a toJSON of a task's making.
+    send(encode(`{"v8":${bytes.length},"buffers":[${lengths}]}\n`));
     send(bytes);
     for (const buffer of buffers) send(new Uint8Array(buffer));
   }
@@ -131,6 +139,8 @@ export class FrameReader {
   /** The frame whose payload is coming, and how much of it is still to come. */
   #channel = 0;
   #left = 0;
+  /** Whether the newline at the end of that frame is still to come. */
+  #open = false;
 
   constructor(
     secret: readonly number[],
@@ -166,6 +176,7 @@ export class FrameReader {
       }
       this.#channel = head[12];
       this.#left = head[13] << 16 | head[14] << 8 | head[15];
+      this.#open = true;
       output = at = this.#payload(data, at + HEAD);
     }
   }
@@ -191,12 +202,15 @@ export class FrameReader {
     this.#rest = new Uint8Array(0);
   }
 
-  /** Passes on what there is of a frame's payload; returns where that ends. */
+  /** Passes on what there is of a frame's payload; returns where the frame ends. */
   #payload(data: Uint8Array, at: number): number {
     const part = data.subarray(at, at + this.#left);
     this.#left -= part.length;
     if (part.length > 0) this.#channels[this.#channel]?.push(part);
-    return at + part.length;
+    const end = at + part.length;
+    if (!this.#open || this.#left > 0 || end === data.length) return end;
+    this.#open = false;
+    return end + 1;
   }
 
   #mayBeHead(head: Uint8Array): boolean {

@@ -61,13 +61,18 @@ export class LineForwarder {
     }
   }
 
-  /** The last lines that were passed on. */
+  /** The last lines that were passed on; if one of them tells an error, from there. */
   lastLines(): string {
     // A child colours what it prints.
     const plain = new TextDecoder().decode(this.#last).replace(
       new RegExp("\x1b\\[[0-9;]*m", "g"),
       "",
     );
-    return plain.trimEnd().split("\n").slice(-5).join("\n");
+    const lines = plain.trimEnd().split("\n");
+    const error = lines.findLastIndex((line) =>
+      /^(?:error|fatal)\b/i.test(line)
+    );
+    return lines.slice(error >= 0 && error < lines.length - 5 ? error : -5)
+      .slice(0, 5).join("\n");
   }
 }

@@ -13,6 +13,8 @@ const ADVICE: Record<string, string> = {
   "a URL": "pass its href",
   "a Headers": "pass [...headers]",
   "an AbortSignal": "what can be aborted stays with the caller",
+  "a Future": "await its result() and pass that",
+  "nested too deep": "pass it flat, as a list or as text",
 };
 
 /** Whether a value is copied by being sent, with nothing to look into. */
@@ -87,15 +89,15 @@ export function packInitializer(
     root: string,
   ) => readonly unknown[],
 ): StartMessage["initializer"] {
+  if (!Array.isArray(initargs)) {
+    throw new TypeError(
+      `initargs must be an array: received ${show(initargs)}`,
+    );
+  }
   if (initializer === undefined) return undefined;
   if (typeof initializer !== "function") {
     throw new TypeError(
       `initializer must be a function: received ${show(initializer)}`,
-    );
-  }
-  if (!Array.isArray(initargs)) {
-    throw new TypeError(
-      `initargs must be an array: received ${show(initargs)}`,
     );
   }
   const fn = describe(initializer, "initializer");
@@ -112,6 +114,32 @@ export function checkModules(
 ): string[] {
   return [option ?? []].flat().map((url) =>
     moduleUrl(url, "the module option")
+  );
+}
+
+/**
+ * Checks an option that is text, or, where it is so said, a URL.
+ *
+ * @throws {TypeError} when it is something else.
+ */
+export function checkText(value: unknown, name: string, orUrl = false): void {
+  if (typeof value === "string" || orUrl && value instanceof URL) return;
+  throw new TypeError(
+    `${name} must be a string${orUrl ? " or a URL" : ""}: received ${
+      show(value)
+    }`,
+  );
+}
+
+/**
+ * Checks what an executor was made with.
+ *
+ * @throws {TypeError} when it is no object.
+ */
+export function checkOptions(options: unknown): void {
+  if (typeof options === "object" && options !== null) return;
+  throw new TypeError(
+    `The options of an executor must be an object: received ${show(options)}`,
   );
 }
 

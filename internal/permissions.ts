@@ -44,11 +44,13 @@ const MEMBER: Record<Name, string> = {
 /**
  * Reads the `permissions` option.
  *
+ * @param cwd Where the children run, if not where this program does.
  * @throws {TypeError} when it is none of the shapes.
  * @throws {Deno.errors.NotCapable} when it asks for more than this program has.
  */
 export function childPermissions(
   option: Deno.PermissionOptions | undefined,
+  cwd?: string | URL,
 ): ChildPermissions {
   const wanted = option ?? "none";
   if (wanted !== "none" && wanted !== "inherit" && !isRecord(wanted)) {
@@ -66,11 +68,12 @@ export function childPermissions(
       );
     }
   }
-  const flags = new Set(["--allow-read"]);
+  // To read modules, and to move its stdin out of the way.
+  const flags = new Set(["--allow-read", "--allow-ffi"]);
   const tasks: Record<string, unknown> = {};
   let all = true;
   for (const name of NAMES) {
-    const grant = grantOf(name, wanted);
+    const grant = grantOf(name, wanted, cwd !== undefined);
     if (grant === true) {
       flags.add(`--allow-${name}`);
       tasks[name] = "inherit";
@@ -78,10 +81,13 @@ export function childPermissions(
       tasks[name] = false;
       all = false;
     } else {
-      // The child's main thread reads modules anywhere; the tasks, only here.
-      if (name !== "read") {
+      // The child's main thread has these as a whole; the tasks, only here.
+      if (name !== "read" && name !== "ffi") {
+        // A comma would make two of one there: the worker's list knows better.
         flags.add(
-          `--allow-${name}=${grant.join(",")}`,
+          grant.some((item) => item.includes(","))
+            ? `--allow-${name}`
+            : `--allow-${name}=${grant.join(",")}`,
         );
       }
       tasks[name] = grant;
@@ -104,6 +110,7 @@ function isRecord(value: unknown): value is Deno.PermissionOptionsObject {
 function grantOf(
   name: Name,
   wanted: Deno.PermissionOptions,
+  moved: boolean,
 ): boolean | string[] {
   const grant = wanted === "none"
     ? false
@@ -126,18 +133,31 @@ function grantOf(
   const list = grant.map((item) =>
     item instanceof URL ? pathOf(item) : String(item)
   );
-  const comma = list.find((item) => item.includes(","));
-  if (comma !== undefined) {
-    throw new TypeError(
-      `permissions.${name} can't name ${
-        show(comma)
-      }: what has a comma in it would be taken for two`,
-    );
-  }
   for (const item of list) {
     if (!isGranted(name, item)) throw escalation(name, item);
   }
-  return list.length > 0 && list;
+  if (list.length === 0) return false;
+  return moved && (MEMBER[name] === "path" || name === "run")
+    ? list.map((item) => absolute(name, item))
+    : list;
+}
+
+/** A path that means the same in another working directory. */
+function absolute(name: Name, path: string): string {
+  const isCommand = name === "run" && !/[\\/]/.test(path);
+  if (isCommand || /^(?:[\\/]|[A-Za-z]:)/.test(path)) return path;
+  let folder: string;
+  try {
+    folder = Deno.cwd();
+  } catch (error) {
+    throw new TypeError(
+      `permissions.${name} can't name ${
+        show(path)
+      }, a relative path, together with cwd: this program may not know its own working directory`,
+      { cause: error },
+    );
+  }
+  return `${folder}/${path}`;
 }
 
 /** Whether this program may do something, as far as it can know. */

@@ -145,7 +145,8 @@ export function tasksProgram(modules: Iterable<string>): string {
   let imports = "";
   for (const url of modules) {
     const name = JSON.stringify(url);
-    imports += `${name}: () => import(${name}),\n`;
+    const standIn = encodeURIComponent(`export * as module from ${name}`);
+    imports += `${name}: () => import("data:text/javascript,${standIn}"),\n`;
   }
   const list = (names: readonly string[]) => JSON.stringify(names);
   return `const checker = (${makeCloneChecker})(${
@@ -164,12 +165,48 @@ async function serveChild(
   let flags: Int32Array<SharedArrayBuffer>;
   let worker: Worker;
   let say: (message: Packed) => void;
+  let stdin: Pick<Deno.FsFile, "read" | "readSync"> = Deno.stdin;
   const decoder = new TextDecoder();
   const chunk = new Uint8Array(65536);
 
+  /**
+   * Has the pool's pipe as a file of its own, and puts `/dev/null` in its place:
+   * whatever reads stdin then, in whatever way, or inherits it, finds its end.
+   * Where that can't be done, the usual ways to read it are closed one by one,
+   * in `serveTasks`.
+   */
+  function moveStdin(): void {
+    const libraries: Partial<Record<string, string[]>> = {
+      linux: ["libc.so.6", `libc.musl-${Deno.build.arch}.so.1`, "libc.so"],
+      android: ["libc.so"],
+      darwin: ["libSystem.B.dylib"],
+      freebsd: ["libc.so.7"],
+    };
+    for (const library of libraries[Deno.build.os] ?? []) {
+      try {
+        const { symbols: c } = Deno.dlopen(library, {
+          dup: { parameters: ["i32"], result: "i32" },
+          dup2: { parameters: ["i32", "i32"], result: "i32" },
+          open: { parameters: ["buffer", "i32"], result: "i32" },
+          close: { parameters: ["i32"], result: "i32" },
+        });
+        const pipe = c.dup(0);
+        const nothing = c.open(new TextEncoder().encode("/dev/null\0"), 0);
+        // Opened anew, so that the runtime reads it, and programs don't inherit it.
+        stdin = Deno.openSync(`/dev/fd/${pipe}`);
+        c.dup2(nothing, 0);
+        c.close(pipe);
+        c.close(nothing);
+        return;
+      } catch {
+        // Not this one.
+      }
+    }
+  }
+
   /** More input; a pool that is gone, or wants no more, ends the child. */
   async function read(): Promise<Uint8Array> {
-    const count = await Deno.stdin.read(chunk);
+    const count = await stdin.read(chunk);
     if (count === null) Deno.exit(0);
     return chunk.slice(0, count);
   }
@@ -195,7 +232,7 @@ async function serveChild(
     input = input.subarray(part.length);
     for (let filled = part.length; filled < length;) {
       // The rest is on its way: waiting for it here spares it a copy.
-      const count = Deno.stdin.readSync(bytes.subarray(filled));
+      const count = stdin.readSync(bytes.subarray(filled));
       if (count === null) Deno.exit(0);
       filled += count;
     }
@@ -207,6 +244,8 @@ async function serveChild(
     const lock = new Int32Array(new SharedArrayBuffer(4));
     say = writer(message.secret, 1, { lock, isAlone: () => false });
     const url = `data:text/javascript,${encodeURIComponent(message.program)}`;
+    // Before: a worker has a handle of its own of what stdin is by then.
+    moveStdin();
     worker = new Worker(url, {
       type: "module",
       name: message.workerName,
@@ -262,7 +301,10 @@ function serveTasks(
   writer: typeof makeFrameWriter,
   serve: (scope: unknown) => void,
 ): void {
+  // Taken before any task runs: one may put its own in their place.
+  const { parse } = JSON;
   const decoder = new TextDecoder();
+  const decode = decoder.decode.bind(decoder);
   const post = scope.postMessage.bind(scope);
   const close = scope.close.bind(scope);
   const exit = Deno.exit;
@@ -377,14 +419,19 @@ function serveTasks(
     const end = data.indexOf(10);
     let at = end + 1;
     let next = 0;
-    const { fns, calls }: CallsLine = JSON.parse(
-      decoder.decode(data.subarray(0, end)),
-    );
+    const { fns, calls }: CallsLine = parse(decode(data.subarray(0, end)));
     return calls.map(([slot, fn, args, length, lengths]) => {
       if (length === undefined) return { slot, fn: fns[fn], args };
       const bytes = data.subarray(at, at += length);
       const buffers = apart.slice(next, next += lengths!.length);
-      return { slot, fn: fns[fn], args: codec.decode({ bytes, buffers }) };
+      return {
+        slot,
+        fn: fns[fn],
+        // When the call starts: what can't be read fails that call alone.
+        get args() {
+          return codec.decode({ bytes, buffers });
+        },
+      };
     });
   }
 

@@ -27,7 +27,9 @@ const MOST_SOURCES = 500;
 
 /** A function's name as a message shows it. */
 export function label(fn: FunctionRef): string {
-  return fn.name ? `"${fn.name}"` : "an anonymous function";
+  // That of a bound anonymous function is "bound ".
+  const name = fn.name.trim();
+  return name ? `"${name}"` : "an anonymous function";
 }
 
 /**
@@ -85,22 +87,39 @@ function builtinPath(
   }
   const path = renamed.get(fn);
   if (path) return path;
-  // Classes that are loaded when they are first asked for, and their statics.
-  if (LATE_STATICS.has(name)) {
-    for (const owner of LATE_CLASSES) {
+  // What is loaded when it is first asked for.
+  for (const { owners, names } of LATE) {
+    if (!names.has(name)) continue;
+    for (const owner of owners) {
       const value = (globalThis as Record<string, unknown>)[owner];
-      if (isObject(value) && valueOf(value, name) === fn) return [owner, name];
+      if (
+        isObject(value) &&
+        Object.getOwnPropertyDescriptor(value, name)?.value === fn
+      ) return [owner, name];
     }
   }
   // The rest is native code, all but bound functions: worth a longer look.
   return source.includes("[native code]") ? searchBuiltins(fn) : undefined;
 }
 
-const LATE_CLASSES = ["Response", "ReadableStream", "Buffer"];
-const LATE_STATICS = new Set(
-  ("json error redirect from alloc allocUnsafe concat compare byteLength " +
-    "isBuffer isEncoding").split(" "),
-);
+/** Classes and namespaces that are loaded late, and their functions. */
+const LATE = [
+  {
+    owners: ["Response", "ReadableStream", "Buffer"],
+    names: new Set(
+      ("json error redirect from alloc allocUnsafe concat compare byteLength " +
+        "isBuffer isEncoding").split(" "),
+    ),
+  },
+  {
+    owners: ["process"],
+    names: new Set(
+      ("abort chdir cpuUsage cwd emitWarning exit getBuiltinModule getegid " +
+        "geteuid getgid getuid hrtime kill memoryUsage nextTick umask uptime")
+        .split(" "),
+    ),
+  },
+];
 
 interface Owner {
   readonly object: object;

@@ -28,6 +28,17 @@ interface WorkerScope {
   close(): void;
 }
 
+/** What the import of a module's stand-in gives. */
+interface Imported {
+  readonly module: Readonly<Record<string, unknown>>;
+}
+
+/** A call that waits in the worker. */
+interface Waiting {
+  readonly call: CallMessage;
+  next: Waiting | undefined;
+}
+
 /** The program of a worker: a module that needs no permission. */
 export function workerProgram(): string {
   return `(${serve})(self, (${makeCloneChecker})());`;
@@ -43,8 +54,7 @@ export function workerProgram(): string {
 export function serve(
   scope: WorkerScope,
   checker: CloneChecker,
-  imports: Readonly<Record<string, () => Promise<Record<string, unknown>>>> =
-    {},
+  imports: Readonly<Record<string, () => Promise<Imported>>> = {},
 ): void {
   // deno-lint-ignore no-explicit-any -- a caller's function, of any type
   type Fn = (...args: any[]) => unknown;
@@ -59,20 +69,21 @@ export function serve(
   }
 
   const STARTED = 1;
-  /** Results that are known by their place here, and numbers. */
-  const PLAIN = [undefined, null, false, true];
-  const NUMBER = PLAIN.length;
   const globals = globalThis as unknown as Record<string | symbol, unknown>;
   const deno = globals.Deno as typeof Deno | undefined;
   // Taken before any task runs: one may put its own in their place.
   const { structuredClone, queueMicrotask } = globalThis;
   const { compareExchange, exchange, store } = Atomics;
+  const { defineProperty } = Object;
   const now = performance.now.bind(performance);
+  const printError = console.error.bind(console);
   const post = scope.postMessage.bind(scope);
   const close = scope.close.bind(scope);
-  const inbox: CallMessage[] = [];
-  const revived = new Map<string, Fn>();
-  const failedImports = new Map<string, Failure>();
+  // The calls that wait, first to last.
+  let first: Waiting | undefined;
+  let last: Waiting | undefined;
+  const revived = ownMap<Fn>();
+  const failedImports = ownMap<Failure>();
   const marker: WorkerMarker = {
     depth: 0,
     importing: [],
@@ -82,12 +93,23 @@ export function serve(
   };
   /** Runs a task so that what it starts is known as its own. */
   let asTask = <R>(run: () => R): R => run();
-  const exported = new Map<string, { fn: Fn; where: string }[]>();
+  const exported = ownMap<{ fn: Fn; where: string }[]>();
   let token: string | undefined;
   let flags: Int32Array = new Int32Array(0);
   let ring: Int32Array | undefined;
   let values: Float64Array = new Float64Array(0);
   let busy = true;
+
+  /** A map whose methods no task can replace. */
+  function ownMap<V>(): Map<string, V> {
+    const { get, set, clear, [Symbol.iterator]: iterate } = Map.prototype;
+    return Object.assign(new Map<string, V>(), {
+      get,
+      set,
+      clear,
+      [Symbol.iterator]: iterate,
+    });
+  }
 
   function say(message: FromWorker): void {
     post(token === undefined ? message : { ...message, token });
@@ -97,8 +119,25 @@ export function serve(
   // No event tells the pool that a worker ended itself: the worker says so first.
 
   function die(how: string, error: Failure | undefined): void {
-    say({ type: "died", how, error: error && recordThrown(error.error) });
-    close();
+    let what: Thrown | undefined;
+    try {
+      what = error && recordThrown(error.error);
+    } catch {
+      // What a task did to the built-ins keeps the error from being told; that
+      // the worker ends is told all the same.
+    }
+    try {
+      say({ type: "died", how, error: what });
+    } finally {
+      close();
+    }
+  }
+
+  /** The runtime itself failed: a task has taken away what it stands on. */
+  function dieOf(error: unknown): void {
+    die("a failure of its runtime, whose built-ins a task may have replaced", {
+      error,
+    });
   }
 
   if (deno) {
@@ -118,7 +157,7 @@ export function serve(
     // Without this the runtime would print the error, and end the worker unsaid.
     event.preventDefault();
     let forgiven = false;
-    Object.defineProperty(event, "preventDefault", {
+    defineProperty(event, "preventDefault", {
       value: () => {
         forgiven = true;
       },
@@ -127,7 +166,7 @@ export function serve(
     queueMicrotask(() => {
       const guarded = marker.unguarded !== undefined &&
         error === marker.unguarded;
-      if (guarded) console.error(`${error}`);
+      if (guarded) printError(`${error}`);
       else if (!forgiven) die(how, { error });
     });
   }
@@ -160,29 +199,53 @@ export function serve(
 
   /** A function's name as a message shows it. */
   function label(ref: FunctionRef): string {
-    return ref.name ? `"${ref.name}"` : "an anonymous function";
+    const name = ref.name.trim();
+    return name ? `"${name}"` : "an anonymous function";
   }
 
   /** Imports a module while pools inside of it are kept from starting. */
-  async function importModule(url: string): Promise<Record<string, unknown>> {
+  async function importModule(url: string): Promise<Imported> {
     const before = marker.unguarded;
     marker.importing.push(url);
     try {
-      const module = await (imports[url]?.() ?? import(url));
+      // By a module that stands in for it: a promise takes a module that exports
+      // a function named "then" for another promise, and waits for ever.
+      const standIn = `data:text/javascript,${
+        encodeURIComponent(`export * as module from ${JSON.stringify(url)}`)
+      }`;
+      const imported = await (imports[url]?.() ?? import(standIn));
       // What the module made of its failure to start a pool does not matter.
-      if (marker.unguarded === before) return module;
+      if (marker.unguarded === before) return imported;
     } catch (error) {
-      if (marker.unguarded === before) throw error;
+      if (marker.unguarded === before) throw withoutStandIn(error);
     } finally {
       marker.importing.splice(marker.importing.indexOf(url), 1);
     }
     throw new Unguarded(marker.unguarded!.message);
   }
 
+  /** An error of an import without the place where the stand-in asked for it. */
+  function withoutStandIn(error: unknown): unknown {
+    if (!(error instanceof Error)) return error;
+    const place = /\n\s+at [^\n]*data:text\/javascript,export[^\n]*/g;
+    for (const key of ["message", "stack"] as const) {
+      const text = error[key]?.replace(place, "");
+      if (text !== error[key]) {
+        Object.defineProperty(error, key, {
+          value: text,
+          writable: true,
+          configurable: true,
+          enumerable: false,
+        });
+      }
+    }
+    return error;
+  }
+
   async function importModules(urls: readonly string[]): Promise<void> {
     for (const url of urls) {
       try {
-        const module = await importModule(url);
+        const { module } = await importModule(url);
         for (const name of Object.keys(module)) {
           const fn = module[name];
           if (typeof fn !== "function") continue;
@@ -371,9 +434,9 @@ export function serve(
   async function reviveExport(
     ref: FunctionRef & { by: "export" },
   ): Promise<Fn> {
-    let module: Record<string, unknown>;
+    let module: Imported["module"];
     try {
-      module = await importModule(ref.module);
+      ({ module } = await importModule(ref.module));
     } catch (error) {
       throw importError(ref, ref.module, error);
     }
@@ -553,10 +616,12 @@ export function serve(
 
   /** Runs a call; a promise where the call, or an import, takes its time. */
   function run(
-    ref: FunctionRef,
-    args: readonly unknown[],
+    call: { readonly fn: FunctionRef; readonly args: unknown },
   ): Outcome | Promise<Outcome> {
+    const ref = call.fn;
     try {
+      // Where they are unpacked only now, that may fail.
+      const args = call.args as readonly unknown[];
       const fn = revive(ref);
       const value = typeof fn === "function"
         ? concurrentFuturesRun(fn, args)
@@ -623,11 +688,20 @@ export function serve(
   /** Leaves a plain result in shared memory, where there is some. */
   function leave(slot: number, ms: number, value: unknown): boolean {
     if (!ring) return false;
-    const kind = typeof value === "number"
-      ? NUMBER
-      : PLAIN.indexOf(value as undefined);
-    if (kind < 0) return false;
-    if (kind === NUMBER) values[slot * 2] = value as number;
+    // What a kind stands for is written down with the other end, in the link.
+    const kind = value === undefined
+      ? 0
+      : value === null
+      ? 1
+      : value === false
+      ? 2
+      : value === true
+      ? 3
+      : typeof value === "number"
+      ? 4
+      : undefined;
+    if (kind === undefined) return false;
+    if (kind === 4) values[slot * 2] = value as number;
     values[slot * 2 + 1] = ms;
     const left = ring[0];
     ring[2 + (left & (ring.length - 3))] = slot | kind << 16;
@@ -656,20 +730,42 @@ export function serve(
 
   async function concurrentFuturesServe(): Promise<void> {
     busy = true;
-    const skipped: number[] = [];
-    for (let call; (call = inbox.shift());) {
-      if (compareExchange(flags, call.slot, 0, STARTED) !== 0) {
-        skipped.push(call.slot);
-        continue;
+    try {
+      const skipped: number[] = [];
+      for (let call; (call = nextCall());) {
+        const { slot } = call;
+        if (compareExchange(flags, slot, 0, STARTED) !== 0) {
+          skipped[skipped.length] = slot;
+          continue;
+        }
+        const started = call;
+        const begin = now();
+        const pending = asTask(() => run(started));
+        // In either case, what the call has left to microtasks runs before the next.
+        const outcome = await pending;
+        answer(call, now() - begin, outcome);
       }
-      const begin = now();
-      const pending = asTask(() => run(call.fn, call.args as unknown[]));
-      // In either case, what the call has left to microtasks runs before the next.
-      const outcome = await pending;
-      answer(call, now() - begin, outcome);
+      if (skipped.length > 0) say({ type: "skipped", slots: skipped });
+      busy = false;
+    } catch (error) {
+      dieOf(error);
     }
-    if (skipped.length > 0) say({ type: "skipped", slots: skipped });
-    busy = false;
+  }
+
+  function nextCall(): CallMessage | undefined {
+    const waiting = first;
+    first = waiting?.next;
+    return waiting?.call;
+  }
+
+  function takeIn(calls: readonly CallMessage[]): void {
+    for (let i = 0; i < calls.length; i++) {
+      const waiting: Waiting = { call: calls[i], next: undefined };
+      if (first) last!.next = waiting;
+      else first = waiting;
+      last = waiting;
+    }
+    if (!busy) concurrentFuturesServe();
   }
 
   /** Where modules may do things of their own, tells them from what tasks do. */
@@ -710,7 +806,7 @@ export function serve(
     }
     const { initializer } = message;
     if (initializer) {
-      const outcome = await asTask(() => run(initializer.fn, initializer.args));
+      const outcome = await asTask(() => run(initializer));
       if (outcome.is !== "returned") {
         say({ type: "initializer failed", outcome });
         return;
@@ -721,12 +817,13 @@ export function serve(
   }
 
   scope.addEventListener("message", (event) => {
-    const message = (event as MessageEvent<ToWorker>).data;
-    event.stopImmediatePropagation();
-    if (message.type === "start") start(message);
-    else {
-      for (const call of message.calls) inbox.push(call);
-      if (!busy) concurrentFuturesServe();
+    try {
+      const message = (event as MessageEvent<ToWorker>).data;
+      event.stopImmediatePropagation();
+      if (message.type === "start") start(message).catch(dieOf);
+      else takeIn(message.calls);
+    } catch (error) {
+      dieOf(error);
     }
   });
 }

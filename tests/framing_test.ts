@@ -168,8 +168,23 @@ const SECRET = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 Deno.test("framing: no frame is longer than what a pipe takes in one piece", () => {
   const frames = framesOf(SECRET, 0, { text: "a".repeat(20_000) });
   const most = Deno.build.os === "darwin" ? 512 : 4096;
-  assertEquals(frames.length, Math.ceil((20_000 + 12) / (most - 16)));
+  assertEquals(frames.length, Math.ceil((20_000 + 12) / (most - 17)));
   for (const frame of frames) assertEquals(frame.length <= most, true);
+});
+
+Deno.test("framing: a frame is one write that ends with a newline, so that a stdout that is buffered by lines passes it on in one piece", () => {
+  const secret = SECRET.map(() => 10);
+  for (const message of [{ text: "\n" }, { bytes: new Uint8Array(300) }]) {
+    for (const frame of framesOf(secret, 0, message)) {
+      assertEquals([frame[0], frame.at(-1)], [MARK, 10]);
+    }
+  }
+});
+
+Deno.test("framing: a newline that a task prints after a frame is the task's", () => {
+  const frames = framesOf(SECRET, 0, { a: 1 });
+  const newline = new Uint8Array([10]);
+  assertEquals(read(SECRET, [...frames, newline]).noise, [10]);
 });
 
 Deno.test("framing: a channel keeps the order of its messages", () => {
@@ -192,7 +207,8 @@ Deno.test("framing: a message that a channel is cut off in is none, and what fol
 
 Deno.test("framing: what looked like a frame's head is output once nothing more comes, and a frame cut off is none", () => {
   const [frame] = framesOf(SECRET, 0, { a: 1 });
-  for (let length = 1; length < frame.length; length++) {
+  // The newline at its end is no part of what it says.
+  for (let length = 1; length < frame.length - 1; length++) {
     const part = frame.slice(0, length);
     const noise = length < 16 ? [...part] : [];
     assertEquals(read(SECRET, [part]), { messages: [], noise });

@@ -144,6 +144,76 @@ test("a call can import the named modules, and no other file", async () => {
   await pool.shutdown();
 });
 
+test("a module of another host is imported, and the call itself can import nothing from there", async () => {
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    (request) =>
+      new Response(
+        request.url.endsWith("helper.js")
+          ? "export const two = 2;"
+          : `import { two } from "./helper.js"; export const double = (n) => n * two;`,
+        { headers: { "content-type": "text/javascript" } },
+      ),
+  );
+  try {
+    const url = `http://127.0.0.1:${server.addr.port}/tasks.js`;
+    const tasks = taskModule<{ double(n: number): number }>(url);
+    const pool = make({ maxWorkers: 1 });
+    assertEquals(await pool.submit(tasks.double, 21).result(), 42);
+    const error = await pool.submit(
+      (url: string) => import(url),
+      `${url}?another`,
+    ).exception();
+    assertMatch((error as Error).message, /import access/);
+    await pool.shutdown();
+  } finally {
+    await server.shutdown();
+  }
+});
+
+test("a list may name a file whose name has a comma in it", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const pool = make({
+      maxWorkers: 1,
+      permissions: { read: [`${folder}/a,b`], write: [`${folder}/a,b`] },
+    });
+    const write = (path: string) => {
+      Deno.writeTextFileSync(path, "text");
+      return Deno.readTextFileSync(path);
+    };
+    assertEquals(await pool.submit(write, `${folder}/a,b`).result(), "text");
+    assertInstanceOf(
+      await pool.submit(write, `${folder}/a`).exception(),
+      Deno.errors.NotCapable,
+    );
+    await pool.shutdown();
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+test("a relative path in a list is of this program's working directory, whatever that of the children is", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const pool = make({
+      maxWorkers: 1,
+      permissions: { read: ["deno.json"] },
+      cwd: folder,
+    });
+    const own = `${Deno.cwd()}/deno.json`;
+    const read = (path: string) => Deno.readTextFileSync(path).length > 0;
+    assertEquals(await pool.submit(read, own).result(), true);
+    assertInstanceOf(
+      await pool.submit(read, `${folder}/deno.json`).exception(),
+      Deno.errors.NotCapable,
+    );
+    await pool.shutdown();
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 // ---- The option ----------------------------------------------------------------
 
 Deno.test("permissions: what is no permission is a TypeError that says what there is", () => {
@@ -230,7 +300,7 @@ Deno.test({
   permissions: "none",
   fn() {
     const { flags, tasks } = childPermissions("inherit");
-    assert(flags.every((flag) => flag === "--allow-read"), `${flags}`);
+    assertEquals(flags, ["--allow-read", "--allow-ffi"]);
     assertEquals(
       Object.values(tasks ?? {}).every((grant) => grant === false),
       true,

@@ -6,15 +6,49 @@ import {
   assertInstanceOf,
   assertMatch,
   assertNotEquals,
+  assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import { BrokenProcessPool, CancelledError, RuntimeError } from "../errors.ts";
-import { ProcessPoolExecutor } from "../process_pool.ts";
+import {
+  ProcessPoolExecutor,
+  type ProcessPoolExecutorOptions,
+} from "../process_pool.ts";
 import { make, test } from "./_children.ts";
 import { deno, isAlive } from "./_programs.ts";
 import { socketGate } from "./contract.ts";
 
 const windows = Deno.build.os === "windows";
+
+Deno.test("process pool: an option of a wrong type is refused, and which it is is said", () => {
+  for (
+    const [options, says] of [
+      [{ env: { A: 5 } }, "env.A must be a string: received 5"],
+      [{ env: ["A=5"] }, "env must be an object of strings: received an obj"],
+      [{ env: "A=5" }, 'env must be an object of strings: received "A=5"'],
+      [
+        { execArgv: "--quiet" },
+        'execArgv must be an array of strings: received "--quiet"',
+      ],
+      [{ execArgv: [1] }, "execArgv[0] must be a string: received 1"],
+      [{ execPath: 5 }, "execPath must be a string or a URL: received 5"],
+      [{ cwd: null }, "cwd must be a string or a URL: received null"],
+      [{ config: {} }, "config must be a string or a URL: received an object"],
+      [{ initargs: 5 }, "initargs must be an array: received 5"],
+      [null, "The options of an executor must be an object: received null"],
+      ["2", 'The options of an executor must be an object: received "2"'],
+    ] as const
+  ) {
+    const error = assertThrows(
+      () =>
+        new ProcessPoolExecutor(
+          options as unknown as ProcessPoolExecutorOptions,
+        ),
+      TypeError,
+    );
+    assertStringIncludes(error.message, says);
+  }
+});
 
 Deno.test("process pool: maxWorkers and maxTasksPerChild must be integers greater than 0", () => {
   for (const name of ["maxWorkers", "maxTasksPerChild"]) {

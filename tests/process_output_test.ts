@@ -84,28 +84,59 @@ test("a program that a call starts prints on after the call, and holds nobody up
   assertMatch(stdout, /^out 1\n(out 2\n)*shut down\n$/);
 });
 
-for (
-  const way of [
-    "read",
-    "readSync",
-    "readable",
-    "isTerminal",
-    "command",
-    "spawn",
-    "outputSync",
-  ]
-) {
-  test(`a call that reads stdin by ${way} finds its end, and takes nothing from the pool`, async () => {
-    const url = new URL("./programs/process_stdin.ts", import.meta.url);
-    const { code, stdout, stderr } = await deno(
-      ["run", "--no-prompt", "--no-config", "-A", url.href, way],
-    );
-    assertEquals({ code, stdout, stderr }, {
+/** The ways that are closed one by one where stdin can't be moved as a whole. */
+const usualWays = [
+  "read",
+  "readSync",
+  "readable",
+  "isTerminal",
+  "command",
+  "spawn",
+  "outputSync",
+];
+const allWays = [
+  ...usualWays,
+  "denoSpawnAndWait",
+  "nodeSpawn",
+  "nodeSpawnSync",
+  "nodeStdin",
+  "nodeReadSync",
+  "worker",
+];
+
+for (const way of allWays) {
+  // What moves stdin is for systems of Unix's kind.
+  const ignore = Deno.build.os === "windows" && !usualWays.includes(way);
+  test(
+    `a call that reads stdin by ${way} finds its end, and takes nothing from the pool`,
+    async () => {
+      assertEquals(await readStdin(way), {
+        code: 0,
+        stdout: `${way} nothing\n3\n`,
+        stderr: "",
+      });
+    },
+    { ignore },
+  );
+}
+
+for (const way of usualWays) {
+  test(`where stdin can't be moved, a call that reads it by ${way} finds its end all the same`, async () => {
+    assertEquals(await readStdin(way, "--deny-ffi"), {
       code: 0,
       stdout: `${way} nothing\n3\n`,
       stderr: "",
     });
   });
+}
+
+function readStdin(
+  ...args: string[]
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const url = new URL("./programs/process_stdin.ts", import.meta.url);
+  return deno(
+    ["run", "--no-prompt", "--no-config", "-A", url.href, ...args],
+  ).then(({ code, stdout, stderr }) => ({ code, stdout, stderr }));
 }
 
 test("all that is printed arrives on a stdout that others have made non-blocking", async () => {
@@ -189,5 +220,15 @@ Deno.test("output: the last five lines are known", () => {
   assertEquals(
     lines.lastLines(),
     "line 995\nline 996\nline 997\nline 998\nline 999",
+  );
+});
+
+Deno.test("output: where the last lines are below an error, what is known begins with the error", () => {
+  const { lines } = forwarder();
+  lines.push(bytes("before\n\x1b[31merror\x1b[0m: Uncaught Error: why\n"));
+  for (let i = 0; i < 9; i++) lines.push(bytes(`    at frame ${i}\n`));
+  assertEquals(
+    lines.lastLines(),
+    "error: Uncaught Error: why\n    at frame 0\n    at frame 1\n    at frame 2\n    at frame 3",
   );
 });

@@ -362,6 +362,7 @@ export function testFunctions(kind: ExecutorKind): void {
       ]],
       ["Deno.inspect", Deno.inspect, [{ a: 1 }], "{ a: 1 }"],
       ["Deno.cwd", Deno.cwd, [], Deno.cwd()],
+      ["process.cwd", process.cwd, [], process.cwd()],
     ];
     for (const [name, fn, args, expected] of cases) {
       await t.step(name, async () => {
@@ -447,7 +448,7 @@ export function testFunctions(kind: ExecutorKind): void {
     }
     const cases: [AnyFn, string][] = [
       [parseInt.bind(null, "5"), '"bound parseInt"'],
-      [((n: number) => n).bind(null, 5), '"bound "'],
+      [((n: number) => n).bind(null, 5), '"bound"'],
       [Point as unknown as AnyFn, '"Point"'],
       [class extends Map {} as unknown as AnyFn, "anonymous"],
     ];

@@ -61,6 +61,15 @@ export function testModules(kind: ExecutorKind): void {
     });
   });
 
+  test("a module that exports a function named then is imported as any other", async () => {
+    const url =
+      "data:text/javascript,export function then(n) { return n + 1 }" +
+      "export const half = (n) => then(n) / 2;";
+    const thenable = taskModule<{ half(n: number): number }>(url);
+    await using pool = kind.make({ maxWorkers: 1, module: url });
+    assertEquals(await pool.submit(thenable.half, 9).result(), 5);
+  });
+
   test("the module option takes several modules, which may have names in common", async () => {
     await using pool = kind.make({
       maxWorkers: 1,

@@ -9,6 +9,7 @@ import {
   assertStrictEquals,
   assertStringIncludes,
 } from "@std/assert";
+import { Future, ThreadPoolExecutor, wait } from "../../mod.ts";
 import { contractTest, type ExecutorKind, rejection } from "./kind.ts";
 
 /**
@@ -221,6 +222,19 @@ const values: Record<string, () => unknown> = {
   "a wide list": () => Array.from({ length: 50_000 }, (_, i) => ({ i })),
 };
 
+/** An object that holds an object, and so on. */
+function nested(depth: number): object {
+  let value: object = {};
+  for (let i = 1; i < depth; i++) value = { value };
+  return value;
+}
+
+function argumentsOf(..._args: unknown[]): unknown {
+  return (function () {
+    return arguments;
+  })();
+}
+
 export function testValues(kind: ExecutorKind): void {
   const test = contractTest(kind);
   // Without a copy a value is what it was.
@@ -345,7 +359,16 @@ export function testValues(kind: ExecutorKind): void {
       ["WeakMap", [{ weak: new WeakMap() }], "args[0].weak", "WeakMap"],
       ["WeakRef", [[new WeakRef({})]], "args[0][0]", "WeakRef"],
       ["Promise", [{ later: Promise.resolve() }], "args[0].later", "Promise"],
-      ["Proxy", [{ proxy: new Proxy({}, {}) }], "args[0].proxy"],
+      ["Proxy", [{ proxy: new Proxy({}, {}) }], "args[0].proxy", "a Proxy"],
+      ["Future", [[new Future()]], "args[0][0]", "a Future", "result()"],
+      [
+        "executor",
+        [{ pool: new ThreadPoolExecutor() }],
+        "args[0].pool",
+        "ThreadPoolExecutor",
+      ],
+      ["arguments", [{ a: argumentsOf(1, 2) }], "args[0].a"],
+      ["nesting too deep", [nested(20_000)], "args", "nested too deep"],
       ["generator", [{ lazy: (function* () {})() }], "args[0].lazy"],
       ["detached buffer", [{ gone: detached() }], "args[0].gone"],
       [
@@ -367,6 +390,49 @@ export function testValues(kind: ExecutorKind): void {
         }
       });
     }
+    assertEquals(await pool.submit(Math.sign, -3).result(), -1);
+  });
+
+  test("a value that is nested too deep for the worker fails its call alone, however deep that is", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const depths = Array.from({ length: 24 }, (_, i) => 1_500 + i * 100);
+    const futures = depths.map((depth) =>
+      pool.submit((value: unknown) => {
+        let depth = 0;
+        for (let at = value; at; at = Object.values(at)[0]) depth++;
+        return depth;
+      }, nested(depth))
+    );
+    await wait(futures);
+    const refused: number[] = [];
+    for (const [i, future] of futures.entries()) {
+      const error = await future.exception();
+      if (error === undefined) assertEquals(await future.result(), depths[i]);
+      else {
+        assertMatch(`${error}`, /^DataCloneError: .*nested too deep/);
+        refused.push(depths[i]);
+      }
+    }
+    // Which are, is the runtime's to say; from one on, all of them.
+    assertEquals(refused, depths.slice(depths.length - refused.length));
+    assert(refused.length > 0 && refused.length < depths.length, `${refused}`);
+  });
+
+  test("a result that is nested too deep to be sent fails its call alone", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const futures = [1_000, 2_500, 2_800, 3_000, 3_500, 20_000].map((depth) =>
+      pool.submit((depth: number) => {
+        let value: unknown = null;
+        for (let i = 0; i < depth; i++) value = { value };
+        return value;
+      }, depth)
+    );
+    await wait(futures);
+    assertEquals(await futures[0].exception(), undefined);
+    assertMatch(
+      `${await futures.at(-1)!.exception()}`,
+      /^DataCloneError: Cannot send back .* result is nested too deep/,
+    );
     assertEquals(await pool.submit(Math.sign, -3).result(), -1);
   });
 

@@ -2,8 +2,10 @@
 
 import { ProcessPoolExecutor } from "../../mod.ts";
 
+const [name, ...execArgv] = Deno.args;
 const pool = new ProcessPoolExecutor({
   maxWorkers: 1,
+  execArgv,
   permissions: { run: true, read: true, env: true, sys: true, write: true },
 });
 interface Node {
@@ -94,7 +96,6 @@ const ways: Record<string, () => unknown> = {
     return found;
   },
 };
-const [name] = Deno.args;
 const found = await pool.submit(ways[name]).result();
 console.log(name, found || "nothing");
 console.log(await pool.submit(Math.sqrt, 9).result());
