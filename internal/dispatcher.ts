@@ -243,10 +243,11 @@ export class Dispatcher {
     const most = Math.ceil(
       (this.#queue.size - this.#dropped) / this.#members.size,
     );
-    // Topped up at half, so that one message carries several calls.
+    // Topped up at half, so that one message carries several calls; and not while
+    // earlier calls are asked back, which would then come after these.
     const hungry = [...this.#members].filter((member) =>
-      member.ready && !member.isIdle && member.load < AHEAD / 2 &&
-      member.isHalfFree &&
+      member.ready && !member.isIdle && !member.recalling &&
+      member.load < AHEAD / 2 && member.isHalfFree &&
       now - member.progress < LONG
     );
     for (const member of hungry.sort((a, b) => a.load - b.load)) {

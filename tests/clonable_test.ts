@@ -423,12 +423,28 @@ for (
       fine = wrap(fine);
       bad = wrap(bad);
     }
-    assertEquals(checker.find(fine, "args"), undefined);
+    // As structured clone, which gets no deeper than the stack.
+    assertEquals(checker.find(fine, "args"), {
+      path: "args",
+      what: "nested too deep",
+    });
     const found = checker.find(bad, "args");
     assertEquals(found?.what, "a Headers");
     assert(found!.path.length >= 200_000);
   });
 }
+
+Deno.test("the clone checker sees depth as structured clone meets it, in the first way that leads to an object", () => {
+  const chain: { next?: unknown }[] = [];
+  for (let i = 0; i < 20_000; i++) chain.push({ next: chain[i - 1] });
+  // The last comes first, and leads to all others, one below another.
+  const deep = chain.toReversed();
+  assertThrows(() => structuredClone(deep), RangeError);
+  assertEquals(checker.find(deep, "args")?.what, "nested too deep");
+  // Here each is met at the top, before what leads to it.
+  structuredClone(chain);
+  assertEquals(checker.find(chain, "args"), undefined);
+});
 
 Deno.test("the clone checker goes through a million numbers, and finds what is last", () => {
   const list: unknown[] = Array.from({ length: 1_000_000 }, (_, i) => i);

@@ -173,6 +173,20 @@ test("a pool runs calls that a child gave back before those submitted later", as
   assertEquals(child.started, ["running", "a", "b", "c", "d", "e"]);
 });
 
+test("a pool hands a child nothing while it asks calls back from it, which come before", async (clock) => {
+  const { pool, child, fn } = await childWithCallsBehind("abc");
+  await clock.pass(3);
+  await callAll(pool, fn, "d");
+  // The call that was long ends after the main thread took back what waited.
+  child.answerRecalls();
+  child.answer();
+  await callAll(pool, fn, "ef");
+  assertEquals(child.holds, []);
+  child.deliverReturned();
+  await pool.runAll();
+  assertEquals(child.started, ["running", "a", "b", "c", "d", "e", "f"]);
+});
+
 test("a pool hands what a child gave back to another child that is idle", async () => {
   const { pool, child } = await childWithCallsBehind("abcd", { maxWorkers: 2 });
   pool.links[1].answer();
