@@ -7,7 +7,14 @@
 
 import { TimeoutError } from "./errors.ts";
 import type { Future } from "./future.ts";
+import {
+  type CheckedSubmitOptions,
+  checkSubmitOptions,
+  type SubmitOptions,
+} from "./internal/limits.ts";
 import { checkTimeout, show, startTimer } from "./internal/timer.ts";
+
+export type { CheckedSubmitOptions, SubmitOptions };
 
 /** The options of {@linkcode Executor.map}. */
 export interface MapOptions {
@@ -57,6 +64,15 @@ export type Input<T> = Iterable<T> | AsyncIterable<T>;
  * @typeParam A The types of the parameters.
  */
 export type Inputs<A extends unknown[]> = { [K in keyof A]: Input<A[K]> };
+
+/**
+ * An executor with other options, as {@linkcode Executor.with} gives it: the
+ * same workers, the same queue.
+ */
+export type ExecutorView = Pick<Executor, "submit" | "map" | "with">;
+
+// Set by the class itself, which alone may look at what is protected.
+let behind: (executor: Executor) => Behind;
 
 /**
  * Runs calls somewhere else, or later, and gives a {@linkcode Future} for each.
@@ -193,11 +209,94 @@ export abstract class Executor implements AsyncDisposable {
   ): AsyncIterableIterator<unknown> {
     const { inputs, options } = splitMapArguments(fn, rest);
     this.checkAccepts(fn);
+    const signals = this instanceof View
+      ? [...this.signals, ...options.signals]
+      : options.signals;
     return new Results(
       (args) => this.submit(fn, ...args),
       inputs,
-      options,
+      { ...options, signals },
     );
+  }
+
+  /**
+   * Gives a view of this executor that submits with options: signals that end
+   * its calls, a time limit for each of them, what their arguments are to move.
+   * Views nest: signals add up, of the other options the inner one counts.
+   *
+   * When a signal aborts, or a call's time is over, a call that waits is
+   * cancelled. One that runs fails at once, with the signal's reason or a
+   * {@linkcode TimeoutError}; the signal of its `currentTask()` aborts, and if it
+   * does not end soon after (100 milliseconds), its worker is replaced. A child
+   * process is killed, whatever it does. A thread in a loop that never yields
+   * can't be: its call fails, and it spins on until the program ends. The other
+   * calls, and the pool, go on.
+   *
+   * A call with options has a worker to itself while it runs, so a great many
+   * very short ones are slower with than without.
+   *
+   * @param options The options.
+   * @returns The view. What keeps the program alive is the executor, as ever.
+   * @throws {TypeError} when an option is of the wrong type, or this executor
+   * takes none.
+   * @throws {RangeError} when `timeLimit` is not greater than 0.
+   *
+   * @example A loop that would never end
+   * ```ts
+   * import { ProcessPoolExecutor, TimeoutError } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new ProcessPoolExecutor({ maxWorkers: 1 });
+   * const future = executor.with({ timeLimit: 100 }).submit(() => {
+   *   for (;;);
+   * });
+   * await assert.rejects(future.result(), TimeoutError);
+   * assert.equal(await executor.submit(Math.sqrt, 9).result(), 3);
+   * ```
+   *
+   * @example One signal for many calls
+   * ```ts
+   * import { ThreadPoolExecutor, wait } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new ThreadPoolExecutor({ maxWorkers: 1 });
+   * const controller = new AbortController();
+   * const { signal } = controller;
+   * const futures = [1, 2, 3].map(() =>
+   *   executor.with({ signal }).submit(() => new Promise(() => {}))
+   * );
+   * controller.abort();
+   * const { done } = await wait(futures);
+   * assert.equal(done.size, 3);
+   * ```
+   */
+  with(options: SubmitOptions): ExecutorView {
+    return new View(this, checkSubmitOptions(options));
+  }
+
+  /**
+   * Submits with the options of a view. For subclasses; by default, an executor
+   * takes none.
+   *
+   * @param _options The options, checked.
+   * @param _fn The function.
+   * @param _args Its arguments.
+   */
+  protected submitWith(
+    _options: CheckedSubmitOptions,
+    _fn: (...args: unknown[]) => unknown,
+    _args: readonly unknown[],
+  ): Future<unknown> {
+    throw new TypeError(
+      `${this.constructor.name} takes no options of with(): its class has no submitWith()`,
+    );
+  }
+
+  static {
+    behind = (executor) => ({
+      submitWith: (...args) => executor.submitWith(...args),
+      checkAccepts: (fn) => executor.checkAccepts(fn),
+    });
   }
 
   /**
@@ -252,10 +351,68 @@ export abstract class Executor implements AsyncDisposable {
   }
 }
 
+/** What is protected of an executor, for its views. */
+interface Behind {
+  submitWith(
+    options: CheckedSubmitOptions,
+    fn: (...args: unknown[]) => unknown,
+    args: readonly unknown[],
+  ): Future<unknown>;
+  checkAccepts(fn: unknown): void;
+}
+
+/** An executor with options. */
+class View extends Executor {
+  readonly #executor: Executor;
+  readonly #behind: Behind;
+  readonly #options: CheckedSubmitOptions;
+
+  constructor(executor: Executor, options: CheckedSubmitOptions) {
+    super();
+    this.#executor = executor;
+    this.#behind = behind(executor);
+    this.#options = options;
+  }
+
+  /** They end an iteration of `map`, too. */
+  get signals(): readonly AbortSignal[] {
+    return this.#options.signals;
+  }
+
+  override submit<A extends unknown[], R>(
+    fn: (...args: A) => R,
+    ...args: A
+  ): Future<Awaited<R>> {
+    return this.submitWith(
+      this.#options,
+      fn as (...args: unknown[]) => unknown,
+      args,
+    ) as Future<Awaited<R>>;
+  }
+
+  override with(options: SubmitOptions): ExecutorView {
+    return new View(this.#executor, checkSubmitOptions(options, this.#options));
+  }
+
+  protected override submitWith(
+    ...args: Parameters<Behind["submitWith"]>
+  ): Future<unknown> {
+    return this.#behind.submitWith(...args);
+  }
+
+  protected override checkAccepts(fn: unknown): void {
+    this.#behind.checkAccepts(fn);
+  }
+
+  override shutdown(options?: ShutdownOptions): Promise<void> {
+    return this.#executor.shutdown(options);
+  }
+}
+
 interface CheckedOptions {
   readonly limit: number | undefined;
   readonly buffersize: number | undefined;
-  readonly signal: AbortSignal | undefined;
+  readonly signals: readonly AbortSignal[];
 }
 
 /** Checks what `map` was called with, and tells inputs from options. */
@@ -302,7 +459,7 @@ function splitMapArguments(
   });
   return {
     inputs: inputs as Input<unknown>[],
-    options: { limit, buffersize, signal },
+    options: { limit, buffersize, signals: signal ? [signal] : [] },
   };
 }
 
@@ -435,7 +592,7 @@ class Results<T> implements AsyncIterableIterator<T> {
   readonly #deadline: number;
   readonly #buffersize: number;
   #inputs: Zip | undefined;
-  #signal: AbortSignal | undefined;
+  #signals: readonly AbortSignal[] = [];
   /** What was submitted; places before `#head` were read and are empty. */
   #futures: (Future<T> | undefined)[] = [];
   #head = 0;
@@ -451,19 +608,22 @@ class Results<T> implements AsyncIterableIterator<T> {
   constructor(
     submit: (args: unknown[]) => Future<T>,
     inputs: readonly Input<unknown>[],
-    { limit, buffersize, signal }: CheckedOptions,
+    { limit, buffersize, signals }: CheckedOptions,
   ) {
     this.#submit = submit;
     this.#limit = limit;
     this.#deadline = performance.now() + (limit ?? Infinity);
     this.#buffersize = buffersize ?? Infinity;
-    if (signal?.aborted) {
-      this.#end = { failed: true, error: signal.reason };
+    const aborted = signals.find((signal) => signal.aborted);
+    if (aborted) {
+      this.#end = { failed: true, error: aborted.reason };
       return;
     }
     this.#inputs = new Zip(inputs);
-    this.#signal = signal;
-    signal?.addEventListener("abort", this.#onAbort);
+    this.#signals = signals;
+    for (const signal of signals) {
+      signal.addEventListener("abort", this.#onAbort);
+    }
     try {
       this.#fill();
     } catch (error) {
@@ -602,8 +762,8 @@ class Results<T> implements AsyncIterableIterator<T> {
     this.#inputs = undefined;
   }
 
-  readonly #onAbort = () => {
-    this.#stop({ failed: true, error: this.#signal!.reason });
+  readonly #onAbort = ({ target }: Event) => {
+    this.#stop({ failed: true, error: (target as AbortSignal).reason });
   };
 
   /** Cancels what has not started; `end` is all that is left to tell. */
@@ -620,8 +780,10 @@ class Results<T> implements AsyncIterableIterator<T> {
   }
 
   #release(): void {
-    this.#signal?.removeEventListener("abort", this.#onAbort);
-    this.#signal = undefined;
+    for (const signal of this.#signals) {
+      signal.removeEventListener("abort", this.#onAbort);
+    }
+    this.#signals = [];
   }
 }
 

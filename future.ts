@@ -15,6 +15,7 @@
  */
 
 import { CancelledError, InvalidStateError, TimeoutError } from "./errors.ts";
+import { cancelReasons } from "./internal/reasons.ts";
 import { checkTimeout, show, startTimer } from "./internal/timer.ts";
 
 type State<T> =
@@ -417,7 +418,10 @@ export class Future<T> {
     if (!this.done()) await this.#wait(limit);
     const state = this.#state;
     if (state.is === "finished") return state.outcome;
-    throw new CancelledError("The call was cancelled before it started");
+    throw new CancelledError(
+      "The call was cancelled before it started",
+      cancelReasons.has(this) ? { cause: cancelReasons.get(this) } : undefined,
+    );
   }
 
   #wait(limit: number | undefined): Promise<void> {

@@ -33,4 +33,8 @@ export * from "./wait.ts";
 export * from "./executor.ts";
 export * from "./thread_pool.ts";
 export * from "./process_pool.ts";
+export * from "./event_loop_executor.ts";
+export * from "./current_task.ts";
+export * from "./transfer.ts";
+export type { PoolStats, TimeStats } from "./internal/statistics.ts";
 export { type TaskModule, taskModule } from "./internal/travel.ts";

@@ -14,49 +14,29 @@ import {
   type PackedWithBuffers,
 } from "./internal/codec.ts";
 import { findConfig } from "./internal/config.ts";
-import { reviveThrown } from "./internal/exception.ts";
-import { FrameReader, joined } from "./internal/framing.ts";
-import { LineForwarder } from "./internal/output.ts";
+import type { CheckedSubmitOptions } from "./internal/limits.ts";
+import type { PoolKind } from "./internal/link.ts";
 import {
   checkArguments,
   checkCount,
   checkIdleTimeout,
   checkModules,
+  checkOnWorkerLost,
   checkOptions,
   checkText,
   explained,
-  hasOwnModule,
   packInitializer,
 } from "./internal/packing.ts";
-import {
-  type ChildPermissions,
-  childPermissions,
-  pathOf,
-} from "./internal/permissions.ts";
-import { drained, readAll, readFrames } from "./internal/reading.ts";
-import {
-  type LinkEvents,
-  type PoolKind,
-  tell,
-  type WorkerLink,
-} from "./internal/link.ts";
+import { childPermissions, pathOf } from "./internal/permissions.ts";
 import { Pool } from "./internal/pool.ts";
+import { type ChildOptions, ProcessLink } from "./internal/process_link.ts";
 import {
   ALSO_BETWEEN_PROCESSES,
-  BOOTSTRAP,
-  childProgram,
   NOT_BETWEEN_PROCESSES,
-  tasksProgram,
-  type ToChild,
 } from "./internal/process_worker.ts";
-import type {
-  CallMessage,
-  FromWorker,
-  FunctionRef,
-  StartMessage,
-} from "./internal/protocol.ts";
-import { show, startTimer } from "./internal/timer.ts";
-import { taskModules } from "./internal/travel.ts";
+import type { FunctionRef } from "./internal/protocol.ts";
+import type { PoolStats } from "./internal/statistics.ts";
+import { show } from "./internal/timer.ts";
 
 /**
  * The options of {@linkcode ProcessPoolExecutor}.
@@ -125,19 +105,25 @@ export interface ProcessPoolExecutorOptions<I extends unknown[] = any[]> {
    * @default {200}
    */
   idleTimeout?: number;
+  /**
+   * What happens when a child dies: `"break"` fails all calls and the pool, as
+   * Python does; `"replace"` fails only the call that ran on it, and another
+   * child takes its place. A call that killed its child is not run again. An
+   * initializer that fails, and children that die one after another before they
+   * run anything, break the pool all the same.
+   * @default {"break"}
+   */
+  onWorkerLost?: "break" | "replace";
 }
 
 /** How many calls a child can hold at once. */
 const SLOTS = 256;
 /** As many handles as Windows waits for at once, less two. */
 const MOST_ON_WINDOWS = 61;
-/** How long a child that was asked to end may take, in milliseconds. */
-const GRACE = 2000;
 
 let pools = 0;
 const checker = makeCloneChecker(NOT_BETWEEN_PROCESSES, ALSO_BETWEEN_PROCESSES);
 const codec = makeCodec();
-const encoder = new TextEncoder();
 
 /**
  * Runs calls in child processes, each a `deno run`. Values cross as structured
@@ -260,6 +246,37 @@ export class ProcessPoolExecutor<I extends unknown[] = any[]> extends Executor {
     return this.#pool.submit(fn, args) as Future<Awaited<R>>;
   }
 
+  /**
+   * Tells what the pool does and has done: workers, calls, times.
+   *
+   * @returns Plain data, of this moment. All times are milliseconds.
+   *
+   * @example How many calls have returned
+   * ```ts
+   * import { ProcessPoolExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new ProcessPoolExecutor({ maxWorkers: 1 });
+   * await executor.submit(Math.sqrt, 9).result();
+   * const { workers, calls, times } = executor.stats();
+   * assert.deepEqual(workers, { live: 1, busy: 0 });
+   * assert.equal(calls.finished, 1);
+   * assert.equal(times.running.count, 1);
+   * ```
+   */
+  stats(): PoolStats {
+    return this.#pool.stats();
+  }
+
+  /** Submits with the options of a view; see {@linkcode Executor.with}. */
+  protected override submitWith(
+    options: CheckedSubmitOptions,
+    fn: (...args: unknown[]) => unknown,
+    args: readonly unknown[],
+  ): Future<unknown> {
+    return this.#pool.submit(fn, args, options);
+  }
+
   /** Throws what `submit` would throw. */
   protected override checkAccepts(fn: unknown): void {
     this.#pool.check(fn, "map");
@@ -333,19 +350,6 @@ export class ProcessPoolExecutor<I extends unknown[] = any[]> extends Executor {
   }
 }
 
-/** What all children of a pool have in common. */
-interface ChildOptions {
-  readonly name: string;
-  readonly execPath: string | URL;
-  readonly execArgv: readonly string[];
-  readonly config: string | undefined;
-  readonly permissions: ChildPermissions;
-  readonly env: Readonly<Record<string, string>> | undefined;
-  readonly cwd: string | URL | undefined;
-  readonly modules: readonly string[];
-  readonly initializer: StartMessage["initializer"];
-}
-
 /** Checks the options. */
 function processKind<I extends unknown[]>(
   options: ProcessPoolExecutorOptions<I>,
@@ -358,9 +362,11 @@ function processKind<I extends unknown[]>(
       : navigator.hardwareConcurrency,
     maxTasksPerChild,
     idleTimeout = 200,
+    onWorkerLost = "break",
     config,
   } = options;
   checkCount(maxWorkers, "maxWorkers");
+  checkOnWorkerLost(onWorkerLost);
   if (windows && maxWorkers > MOST_ON_WINDOWS) {
     throw new RangeError(
       `maxWorkers must be at most ${MOST_ON_WINDOWS} on Windows: received ${maxWorkers}`,
@@ -382,6 +388,8 @@ function processKind<I extends unknown[]>(
   if (env !== undefined) checkEnv(env);
   const child: ChildOptions = {
     name: `ProcessPoolExecutor-${pools}`,
+    codec,
+    slots: SLOTS,
     execPath: execPath ?? Deno.execPath(),
     execArgv: [...execArgv],
     config: config instanceof URL ? pathOf(config) : config ?? findConfig(),
@@ -407,7 +415,8 @@ function processKind<I extends unknown[]>(
     broken: BrokenProcessPool,
     slots: SLOTS,
     maxTasks: maxTasksPerChild ?? Infinity,
-    pack: (fn, args) => pack(fn, args, "args"),
+    onWorkerLost,
+    pack: (fn, args, _now, transfer) => pack(fn, args, "args", transfer),
     recycle,
     open: (index, depth, events) =>
       new ProcessLink(index, depth, child, events),
@@ -435,17 +444,30 @@ function checkEnv(env: unknown): void {
 }
 
 /** Arguments as they are sent. */
-function pack(fn: FunctionRef, args: readonly unknown[], root: string): Packed {
-  checkArguments(checker, fn, args, root);
+function pack(
+  fn: FunctionRef,
+  args: readonly unknown[],
+  root: string,
+  transfer: readonly Transferable[] = [],
+): Packed {
+  const moved = checkArguments(checker, fn, args, root, transfer);
   return explained(checker, fn, args, root, () => {
     const packed = codec.encode(args, 1, true);
-    if (typeof packed === "string" || packed instanceof Uint8Array) {
-      return packed;
+    if (typeof packed === "string") return packed;
+    const { bytes, buffers } = packed instanceof Uint8Array
+      ? { bytes: packed, buffers: [] }
+      : packed;
+    // Nothing is shared with a child. But who gave something away has it no more,
+    // and is spared the copy.
+    const kept = new Map<unknown, ArrayBuffer>();
+    for (const item of moved) {
+      if (item instanceof ArrayBuffer) kept.set(item, item.transfer());
     }
-    // As they are now, whatever the caller does to them before they are sent.
+    if (buffers.length === 0) return bytes;
     return {
-      bytes: packed.bytes,
-      buffers: packed.buffers.map(copyOf),
+      bytes,
+      // As they are now, whatever the caller does to them before they are sent.
+      buffers: buffers.map((buffer) => kept.get(buffer) ?? copyOf(buffer)),
     };
   });
 }
@@ -470,244 +492,4 @@ function recycle(args: unknown): void {
   if (typeof args === "string" || args instanceof Uint8Array) return;
   const [buffer] = (args as PackedWithBuffers).buffers;
   if (buffer) spare = new WeakRef(buffer);
-}
-
-/** One child process. */
-class ProcessLink implements WorkerLink {
-  readonly label: string;
-  readonly #child: Deno.ChildProcess;
-  readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #events: LinkEvents;
-  /** The modules that the child can import, `undefined` if it can all. */
-  readonly #modules: ReadonlySet<string> | undefined;
-  /** What is to be written in this turn of the event loop. */
-  #unwritten: Uint8Array[] = [];
-  /** What the child said of its death before it died. */
-  #lastWords: (FromWorker & { type: "died" }) | undefined;
-  /** Why what it said could not be read. */
-  #garbled: { readonly error: unknown } | undefined;
-  /** Resolves when the child is gone and all it has written is read. */
-  readonly #gone: Promise<void>;
-
-  constructor(
-    index: number,
-    depth: number,
-    options: ChildOptions,
-    events: LinkEvents,
-  ) {
-    const { config, permissions, cwd, env } = options;
-    const modules = new Set([...options.modules, ...taskModules]);
-    this.#modules = permissions.readAll ? undefined : modules;
-    this.#events = events;
-    // What a module of another host imports is its own business; tasks may not.
-    const isRemote = [...modules].some((url) => /^https?:/.test(url));
-    const flags = new Set(permissions.flags);
-    if (isRemote) flags.add("--allow-import");
-    this.#child = new Deno.Command(options.execPath, {
-      args: [
-        "run",
-        "--quiet",
-        "--no-prompt",
-        "--unstable-worker-options",
-        ...(config === undefined ? [] : ["--config", config]),
-        ...flags,
-        ...options.execArgv,
-        BOOTSTRAP,
-      ],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-      ...(cwd !== undefined && { cwd }),
-      ...(env !== undefined && { env }),
-    }).spawn();
-    this.label = `child ${index + 1} (pid ${this.#child.pid})`;
-    this.#stdin = this.#child.stdin.getWriter();
-    this.#stdin.closed.catch(() => {});
-
-    const secret = [...crypto.getRandomValues(new Uint8Array(11))];
-    const start: StartMessage & { secret: readonly number[] } = {
-      type: "start",
-      secret,
-      // The child makes its own; this one stays here.
-      flags: undefined as unknown as SharedArrayBuffer,
-      modules: options.modules,
-      ownModule: hasOwnModule(options.modules),
-      initializer: options.initializer,
-      depth,
-    };
-    const program = encoder.encode(childProgram());
-    this.#write(encoder.encode(`${program.length}\n`), program);
-    const packed = codec.encode(start) as string | Uint8Array<ArrayBuffer>;
-    const bytes = typeof packed === "string" ? encoder.encode(packed) : packed;
-    this.#writeLine({
-      type: "start",
-      secret,
-      program: tasksProgram(modules),
-      workerName: `${options.name}_${index}`,
-      permissions: permissions.tasks,
-      slots: SLOTS,
-      alone: !permissions.startsOthers,
-      bytes: bytes.length,
-    }, bytes);
-
-    const stdout = new LineForwarder(Deno.stdout);
-    const stderr = new LineForwarder(Deno.stderr);
-    const frames = new FrameReader(
-      secret,
-      codec,
-      (message) => this.#onMessage(message as FromWorker),
-      (output) => stdout.push(output),
-    );
-    const stops = [
-      readFrames(this.#child.stdout, frames, (error) => {
-        this.#garbled ??= { error };
-        this.#signal("SIGKILL");
-      }),
-      readAll(this.#child.stderr, (part) => stderr.push(part)),
-    ];
-    this.#gone = this.#child.status.then(async (status) => {
-      await drained(stops);
-      frames.end();
-      stdout.flush();
-      stderr.flush();
-      this.#stdin.abort().catch(() => {});
-      this.#onExit(status, stderr.lastLines());
-    });
-  }
-
-  send(calls: readonly CallMessage[]): void {
-    const fns = new Map<FunctionRef, number>();
-    const slots: number[] = [];
-    const parts: Uint8Array[] = [];
-    const buffers: ArrayBuffer[] = [];
-    let text = "";
-    for (const { slot, fn, args } of calls) {
-      let id = fns.get(fn);
-      if (id === undefined) fns.set(fn, id = fns.size);
-      slots.push(slot);
-      const packed = args as Packed;
-      if (typeof packed === "string") {
-        text += `,[${slot},${id},${packed}]`;
-        continue;
-      }
-      const { bytes, buffers: apart } = packed instanceof Uint8Array
-        ? { bytes: packed, buffers: [] }
-        : packed;
-      const lengths = apart.map(({ byteLength }) => byteLength);
-      text += `,[${slot},${id},null,${bytes.length},[${lengths}]]`;
-      parts.push(bytes);
-      buffers.push(...apart);
-    }
-    const line = encoder.encode(
-      `{"fns":${JSON.stringify([...fns.keys()])},"calls":[${text.slice(1)}]}\n`,
-    );
-    let bytes = line.length;
-    for (const part of parts) bytes += part.length;
-    this.#writeLine(
-      {
-        type: "calls",
-        slots,
-        bytes,
-        buffers: buffers.map(({ byteLength }) => byteLength),
-      },
-      line,
-      ...parts,
-      ...buffers.map((buffer) => new Uint8Array(buffer)),
-    );
-  }
-
-  /** A call that was handed to a child counts as started. */
-  hasStarted(): boolean {
-    return true;
-  }
-
-  takeBack(): boolean {
-    return false;
-  }
-
-  recall(slots: readonly number[]): void {
-    this.#writeLine({ type: "recall", slots });
-  }
-
-  accepts(fn: FunctionRef): boolean {
-    return fn.by !== "export" || !this.#modules || this.#modules.has(fn.module);
-  }
-
-  async end(): Promise<void> {
-    // The end of its stdin ends the child, with whatever it does at its end.
-    this.#flush();
-    this.#stdin.close().catch(() => {});
-    const stop = startTimer(GRACE, () => this.#signal("SIGKILL"));
-    await this.#gone;
-    stop();
-  }
-
-  async kill(signal: Deno.Signal): Promise<void> {
-    this.#signal(signal);
-    const stop = startTimer(GRACE, () => this.#signal("SIGKILL"));
-    await this.#gone;
-    stop();
-  }
-
-  #signal(signal: Deno.Signal): void {
-    try {
-      this.#child.kill(signal);
-    } catch {
-      // It is gone already.
-    }
-  }
-
-  #writeLine(message: ToChild, ...rest: readonly Uint8Array[]): void {
-    this.#write(encoder.encode(`${JSON.stringify(message)}\n`), ...rest);
-  }
-
-  /** Writes all that one turn of the event loop has to say at once. */
-  #write(...parts: readonly Uint8Array[]): void {
-    if (this.#unwritten.length === 0) queueMicrotask(() => this.#flush());
-    this.#unwritten.push(...parts);
-  }
-
-  #flush(): void {
-    const parts = this.#unwritten;
-    this.#unwritten = [];
-    let small: Uint8Array[] = [];
-    const write = (bytes: Uint8Array) => {
-      // A child that is gone is told of by its status.
-      this.#stdin.write(bytes).catch(() => {});
-    };
-    for (const part of parts) {
-      // What is large is not copied for the sake of one write less.
-      if (part.length > 65536) {
-        if (small.length > 0) write(joined(...small));
-        small = [];
-        write(part);
-      } else {
-        small.push(part);
-      }
-    }
-    if (small.length > 0) {
-      write(small.length === 1 ? small[0] : joined(...small));
-    }
-  }
-
-  #onMessage(message: FromWorker): void {
-    if (message.type === "died") this.#lastWords = message;
-    else if (message.type !== "look") tell(this.#events, message);
-  }
-
-  #onExit(status: Deno.CommandStatus, stderr: string): void {
-    if (this.#garbled) {
-      this.#events.onDeath("sent what could not be read", this.#garbled);
-      return;
-    }
-    const { how, error } = this.#lastWords ?? {};
-    const ended = status.signal
-      ? `was killed by ${status.signal}`
-      : `ended with exit code ${status.code}`;
-    this.#events.onDeath(
-      how === undefined ? ended : `${ended} after ${how}`,
-      error && { error: reviveThrown(error) },
-      stderr === "" ? undefined : `the last it wrote to stderr: ${stderr}`,
-    );
-  }
 }

@@ -8,6 +8,8 @@ import { BrokenThreadPool } from "./errors.ts";
 import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
+import type { CheckedSubmitOptions } from "./internal/limits.ts";
+import type { PoolStats } from "./internal/statistics.ts";
 import { reviveThrown } from "./internal/exception.ts";
 import {
   type LinkEvents,
@@ -21,12 +23,14 @@ import type {
   FromWorker,
   FunctionRef,
   StartMessage,
+  ToWorker,
 } from "./internal/protocol.ts";
 import {
   checkArguments,
   checkCount,
   checkIdleTimeout,
   checkModules,
+  checkOnWorkerLost,
   checkOptions,
   checkText,
   explained,
@@ -76,6 +80,15 @@ export interface ThreadPoolExecutorOptions<I extends unknown[] = any[]> {
    * @default {200}
    */
   idleTimeout?: number;
+  /**
+   * What happens when a worker dies: `"break"` fails all calls and the pool, as
+   * Python does; `"replace"` fails only the call that ran on it, and another
+   * worker takes its place. A call that killed its worker is not run again. An
+   * initializer that fails, and workers that die one after another before they
+   * run anything, break the pool all the same.
+   * @default {"break"}
+   */
+  onWorkerLost?: "break" | "replace";
 }
 
 /** How many calls a worker can hold at once. */
@@ -225,6 +238,37 @@ export class ThreadPoolExecutor<I extends unknown[] = any[]> extends Executor {
     return this.#pool.submit(fn, args) as Future<Awaited<R>>;
   }
 
+  /**
+   * Tells what the pool does and has done: workers, calls, times.
+   *
+   * @returns Plain data, of this moment. All times are milliseconds.
+   *
+   * @example How many calls have returned
+   * ```ts
+   * import { ThreadPoolExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new ThreadPoolExecutor({ maxWorkers: 1 });
+   * await executor.submit(Math.sqrt, 9).result();
+   * const { workers, calls, times } = executor.stats();
+   * assert.deepEqual(workers, { live: 1, busy: 0 });
+   * assert.equal(calls.finished, 1);
+   * assert.equal(times.running.count, 1);
+   * ```
+   */
+  stats(): PoolStats {
+    return this.#pool.stats();
+  }
+
+  /** Submits with the options of a view; see {@linkcode Executor.with}. */
+  protected override submitWith(
+    options: CheckedSubmitOptions,
+    fn: (...args: unknown[]) => unknown,
+    args: readonly unknown[],
+  ): Future<unknown> {
+    return this.#pool.submit(fn, args, options);
+  }
+
   /** Throws what `submit` would throw. */
   protected override checkAccepts(fn: unknown): void {
     this.#pool.check(fn, "map");
@@ -265,9 +309,11 @@ function threadKind<I extends unknown[]>(
     idleTimeout = 200,
     initializer,
     initargs = [],
+    onWorkerLost = "break",
   } = options;
   checkCount(maxWorkers, "maxWorkers");
   checkText(threadNamePrefix, "threadNamePrefix");
+  checkOnWorkerLost(onWorkerLost);
   const modules = checkModules(options.module);
   const start: Omit<StartMessage, "depth" | "flags" | "token"> = {
     type: "start",
@@ -276,7 +322,7 @@ function threadKind<I extends unknown[]>(
     initializer: packInitializer(
       initializer,
       initargs,
-      (fn, args, root) => pack(fn, args, false, root),
+      (fn, args, root) => pack(fn, args, false, [], root) as readonly unknown[],
     ),
   };
   const kind: PoolKind = {
@@ -287,6 +333,9 @@ function threadKind<I extends unknown[]>(
     broken: BrokenThreadPool,
     slots: SLOTS,
     maxTasks: Infinity,
+    onWorkerLost,
+    stopNote:
+      "if it is in a loop that never yields, its thread spins on, since a thread can't be stopped; ProcessPoolExecutor can stop it",
     pack,
     open: (index, depth, events) =>
       new ThreadLink(
@@ -299,17 +348,43 @@ function threadKind<I extends unknown[]>(
   return kind;
 }
 
+/** Arguments on their way, of which something is moved. */
+class Moving {
+  readonly args: readonly unknown[];
+  readonly transfer: readonly Transferable[];
+
+  constructor(args: readonly unknown[], transfer: readonly Transferable[]) {
+    this.args = args;
+    this.transfer = transfer;
+  }
+}
+
 /** Refuses arguments that can't be copied; copies them unless they are sent at once. */
 function pack(
   fn: FunctionRef,
   args: readonly unknown[],
   now: boolean,
+  transfer: readonly Transferable[] = [],
   root = "args",
-): readonly unknown[] {
+): readonly unknown[] | Moving {
   if (args.every(isPrimitive)) return args;
-  checkArguments(checker, fn, args, root);
-  if (now) return args;
-  return explained(checker, fn, args, root, () => structuredClone(args));
+  const moved = checkArguments(checker, fn, args, root, transfer);
+  if (moved.length === 0) {
+    return now
+      ? args
+      : explained(checker, fn, args, root, () => structuredClone(args));
+  }
+  if (now) return new Moving(args, moved);
+  return explained(checker, fn, args, root, () => {
+    // It moves here first; what it is then comes along as a list.
+    const [copy, list]: readonly (readonly unknown[])[] = structuredClone([
+      args,
+      moved,
+    ], {
+      transfer: [...moved],
+    });
+    return new Moving(copy, list as Transferable[]);
+  });
 }
 
 /** One Web Worker. */
@@ -362,9 +437,16 @@ class ThreadLink implements WorkerLink {
 
   send(calls: readonly CallMessage[]): void {
     for (const { slot } of calls) Atomics.store(this.#flags, slot, 0);
-    const [{ fn, args }] = calls;
+    const transfer: Transferable[] = [];
+    const messages = calls.map((call): CallMessage => {
+      if (!(call.args instanceof Moving)) return call;
+      transfer.push(...call.args.transfer);
+      return { ...call, args: call.args.args };
+    });
+    const [{ fn, args }] = messages;
     explained(checker, fn, args as readonly unknown[], "args", () => {
-      this.#worker.postMessage({ type: "calls", calls });
+      const message: ToWorker = { type: "calls", calls: messages };
+      this.#worker.postMessage(message, transfer);
     });
   }
 
@@ -374,6 +456,11 @@ class ThreadLink implements WorkerLink {
 
   takeBack(slot: number): boolean {
     return Atomics.compareExchange(this.#flags, slot, 0, TAKEN_BACK) === 0;
+  }
+
+  abort(slot: number, name: string, message: string): void {
+    const abort: ToWorker = { type: "abort", slot, name, message };
+    this.#worker.postMessage(abort);
   }
 
   end(): Promise<void> {

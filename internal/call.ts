@@ -3,6 +3,7 @@
 import { RuntimeError } from "../errors.ts";
 import { Future } from "../future.ts";
 import { reviveThrown } from "./exception.ts";
+import type { Limits } from "./limits.ts";
 import type { FunctionRef, Outcome } from "./protocol.ts";
 
 /** The slot of a call in the queue. */
@@ -22,6 +23,10 @@ export interface Call {
   slot: number;
   /** What its time was taken for when it was handed over, in milliseconds. */
   cost: number;
+  /** When it was submitted. */
+  readonly since: number;
+  /** What may end it before its time; one with limits has a worker to itself. */
+  limits: Limits | undefined;
 }
 
 /** A worker as a call's future sees it. */
@@ -83,7 +88,9 @@ export function settle(future: Future<unknown>, outcome: Outcome): void {
 
 /** What a call threw. */
 export function thrownBy(outcome: Outcome): unknown {
-  return outcome.is === "threw"
+  return outcome.is === "raised"
+    ? outcome.error
+    : outcome.is === "threw"
     ? reviveThrown(outcome.what)
     : outcome.is === "unguarded"
     ? new RuntimeError(outcome.message)
@@ -97,8 +104,9 @@ export const UNKNOWN = 1;
 const meanTimes = new WeakMap<FunctionRef, number>();
 
 /** How long a call will probably take, in milliseconds. */
-export function expected(fn: FunctionRef): number {
-  return meanTimes.get(fn) ?? UNKNOWN;
+export function expected({ fn, limits }: Call): number {
+  // What may be stopped, or can't be sent again, shares a worker with no other.
+  return limits ? Infinity : meanTimes.get(fn) ?? UNKNOWN;
 }
 
 /** Takes note of how long a call took, in milliseconds. */

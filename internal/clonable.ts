@@ -12,8 +12,17 @@ export interface Untravelable {
 
 /** Looks through a value for something that can't travel. */
 export interface CloneChecker {
-  /** What is known by its class: quick, and looks at everything once. */
-  find(value: unknown, path: string): Untravelable | undefined;
+  /**
+   * What is known by its class: quick, and looks at everything once.
+   *
+   * @param moved What is moved and not copied; what is met of it comes to `met`.
+   */
+  find(
+    value: unknown,
+    path: string,
+    moved?: ReadonlySet<object>,
+    met?: Set<object>,
+  ): Untravelable | undefined;
   /** What structured clone itself refuses: slow, for when it has. */
   locate(value: unknown, path: string): Untravelable;
 }
@@ -220,7 +229,12 @@ export function makeCloneChecker(
     return parent + path;
   }
 
-  function find(root: unknown, rootPath: string): Untravelable | undefined {
+  function find(
+    root: unknown,
+    rootPath: string,
+    moved?: ReadonlySet<object>,
+    met?: Set<object>,
+  ): Untravelable | undefined {
     let found: Untravelable | undefined;
     let seen: Set<object> | undefined;
     let depth = 0;
@@ -237,6 +251,13 @@ export function makeCloneChecker(
         return true;
       }
       if (typeof value !== "object" || value === null) return false;
+      if (moved) {
+        const whole = ArrayBuffer.isView(value) ? value.buffer : value;
+        if (moved.has(whole)) {
+          met?.add(whole);
+          return false;
+        }
+      }
       const kind = kindOf(value);
       if (kind === "leaf") return false;
       if (typeof kind === "object") {

@@ -35,16 +35,34 @@ import { Deque } from "./deque.ts";
 import type { LinkEvents, PoolKind } from "./link.ts";
 import { Member } from "./member.ts";
 import type { Outcome } from "./protocol.ts";
+import type { PoolStats, Statistics } from "./statistics.ts";
+import { startTimer } from "./timer.ts";
 
 /** How much work is handed to a worker ahead, in milliseconds. */
 const AHEAD = UNKNOWN;
 /** A call that has run for so long holds up those behind it, in milliseconds. */
 const LONG = 3;
+/** How long a call that was asked to stop may take to end, in milliseconds. */
+const GRACE = 100;
+/** So many workers in a row that died with no call begun mean that none will live. */
+const HOPELESS = 3;
+/** A call that was handed to so many workers that died is not handed to another. */
+const UNLUCKY = 2;
 
 /** What the dispatcher tells its pool. */
 export interface DispatcherEvents {
   /** No more can be done: `message` says why. */
   onBroken(message: string, cause: ErrorOptions | undefined): void;
+  /** These calls went down with a worker, and the pool goes on. */
+  onLost(
+    calls: readonly Call[],
+    message: string,
+    cause: ErrorOptions | undefined,
+  ): void;
+  /** A call with limits has started. */
+  onStarted(call: Call): void;
+  /** A call leaves the pool. */
+  onReleased(call: Call): void;
   /** Something has ended: a call, or what a worker was still to pass over. */
   onProgress(): void;
   /** A worker is on its end, which `ended` waits for. */
@@ -65,11 +83,21 @@ export class Dispatcher {
   #planned = false;
   #stopped = false;
   #watching: ReturnType<typeof setTimeout> | undefined;
+  readonly #statistics: Statistics;
+  /** How many workers in a row died with no call begun. */
+  #deaths = 0;
+  /** How many workers that died had a call that they did not begin. */
+  readonly #losses = new WeakMap<Call, number>();
   /** How many pools the workers of this one are inside of, this one included. */
   depth = 1;
 
-  constructor(kind: PoolKind, events: DispatcherEvents) {
+  constructor(
+    kind: PoolKind,
+    statistics: Statistics,
+    events: DispatcherEvents,
+  ) {
     this.#kind = kind;
+    this.#statistics = statistics;
     this.#events = events;
   }
 
@@ -81,6 +109,25 @@ export class Dispatcher {
   /** How many workers live. */
   get workers(): number {
     return this.#members.size;
+  }
+
+  /** What is true at this moment. */
+  stats(): PoolStats {
+    let busy = 0;
+    let running = 0;
+    for (const member of this.#members) {
+      if (member.live > 0) busy++;
+      for (const call of member.calls()) {
+        if (!member.hasStarted(call)) continue;
+        // Of what was handed to a child, the rest waits.
+        running++;
+        break;
+      }
+    }
+    return this.#statistics.snapshot(
+      { live: this.#members.size, busy },
+      { waiting: this.#pending - running, running },
+    );
   }
 
   /** Whether a call that comes now can be sent at once. */
@@ -110,6 +157,7 @@ export class Dispatcher {
   /** A call leaves the pool: it holds nothing of it any more. */
   release(call: Call): void {
     this.#pending--;
+    if (call.limits) this.#events.onReleased(call);
     call.args = undefined;
     call.worker = undefined;
     call.slot = RELEASED;
@@ -231,7 +279,10 @@ export class Dispatcher {
       const [call] = calls;
       this.#idleIfDone(member);
       this.release(call);
-      if (!call.future.done()) call.future.setException(error);
+      if (!call.future.done()) {
+        this.#statistics.failed++;
+        call.future.setException(error);
+      }
       this.plan();
       this.#events.onProgress();
     }
@@ -257,7 +308,7 @@ export class Dispatcher {
       while (calls.length < room) {
         const call = this.#nextCall();
         if (!call) break;
-        const cost = expected(call.fn);
+        const cost = expected(call);
         // What may be long waits for a worker of its own, and so do those behind it.
         if (cost >= AHEAD || load + cost > AHEAD || !member.accepts(call.fn)) {
           break;
@@ -299,6 +350,63 @@ export class Dispatcher {
     for (const call of calls) this.#queue.unshift(call);
   }
 
+  // ---- Stopping a call --------------------------------------------------------
+
+  /**
+   * Has a call end that runs, and whose future has failed already: it is asked
+   * to, and if it does not end soon, its worker is replaced.
+   */
+  stop(call: Call, name: string, message: string): void {
+    const member = call.worker as Member;
+    member.link.abort?.(call.slot, name, message);
+    call.limits!.stopTimer = startTimer(GRACE, () => {
+      call.limits!.stopTimer = undefined;
+      if (call.worker === member && this.#members.has(member)) {
+        this.#replace(member);
+        this.dispatch();
+        this.#events.onProgress();
+      }
+    });
+  }
+
+  /** Ends a worker in the middle of a call that was stopped. */
+  #replace(member: Member): void {
+    const { started, waiting } = member.lose();
+    this.#end(member, "SIGKILL");
+    for (const call of started) this.release(call);
+    this.#requeue(waiting.reverse());
+  }
+
+  /** A worker died, and the pool goes on: what it ran is lost, the rest is not. */
+  #carryOn(
+    member: Member,
+    message: string,
+    cause: ErrorOptions | undefined,
+  ): void {
+    const { started, waiting } = member.lose();
+    this.#end(member, "SIGKILL");
+    this.#deaths = started.length > 0 ? 0 : this.#deaths + 1;
+    const lost = started;
+    const again: Call[] = [];
+    for (const call of waiting) {
+      const losses = (this.#losses.get(call) ?? 0) + 1;
+      this.#losses.set(call, losses);
+      (losses >= UNLUCKY || call.limits?.once ? lost : again).push(call);
+    }
+    for (const call of lost) this.release(call);
+    this.#requeue(again.reverse());
+    this.#events.onLost(lost, message, cause);
+    if (this.#deaths >= HOPELESS) {
+      this.#events.onBroken(
+        `${HOPELESS} workers in a row ended before they ran a call, the last like this: ${message}`,
+        cause,
+      );
+      return;
+    }
+    this.dispatch();
+    this.#events.onProgress();
+  }
+
   // ---- Workers ---------------------------------------------------------------
 
   #start(): Member | undefined {
@@ -338,6 +446,10 @@ export class Dispatcher {
         member.ready = true;
         member.progress = performance.now();
       }),
+      onStarted: whileLive((member, slot: number) => {
+        const call = member.callIn(slot);
+        if (call) this.#events.onStarted(call);
+      }),
       onOutcome: whileLive(this.#onOutcome),
       onSkipped: whileLive((member, slots: readonly number[]) => {
         member.skipped(slots);
@@ -366,12 +478,14 @@ export class Dispatcher {
         note?: string,
       ) => {
         const why = cause ? ` (${textOf(cause.error)})` : "";
-        this.#events.onBroken(
-          `${member.link.label} ${how}${why} ${member.doing()}: create a new pool${
-            note ? `; ${note}` : ""
-          }`,
-          cause && { cause: cause.error },
-        );
+        const what = `${member.link.label} ${how}${why} ${member.doing()}`;
+        const more = note ? `; ${note}` : "";
+        const options = cause && { cause: cause.error };
+        if (this.#kind.onWorkerLost === "replace") {
+          this.#carryOn(member, `${what}${more}`, options);
+        } else {
+          this.#events.onBroken(`${what}: create a new pool${more}`, options);
+        }
       }),
     };
   }
@@ -384,15 +498,23 @@ export class Dispatcher {
     more = false,
   ) => {
     const call = member.free(slot);
-    member.progress = performance.now();
+    const now = member.progress = performance.now();
+    this.#deaths = 0;
     // Before its future is settled: a callback that submits must find it.
     this.#idleIfDone(member);
     if (call) {
       learn(call.fn, ms);
       this.#kind.recycle?.(call.args);
-      const { future } = call;
+      const { future, since } = call;
       this.release(call);
-      if (!future.done()) settle(future, outcome);
+      if (!future.done()) {
+        const statistics = this.#statistics;
+        statistics.waiting.add(Math.max(now - ms - since, 0));
+        statistics.running.add(ms);
+        if (outcome.is === "returned") statistics.finished++;
+        else statistics.failed++;
+        settle(future, outcome);
+      }
     }
     if (more) return;
     this.dispatch();

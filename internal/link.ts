@@ -29,6 +29,8 @@ export interface WorkerLink {
    * `takeBack` at once. Answered by `onReturned`.
    */
   recall?(slots: readonly number[]): void;
+  /** Asks a call that runs to stop, by the signal of its `currentTask()`. */
+  abort?(slot: number, name: string, message: string): void;
   /** Whether the worker can be given a call of this function. */
   accepts?(fn: FunctionRef): boolean;
   /** Ends the worker, which has no call; resolves when nothing of it is left. */
@@ -48,6 +50,8 @@ export interface LinkEvents {
   onSkipped(slots: readonly number[]): void;
   /** The answer to `recall`: those of the slots whose calls will not start. */
   onReturned(slots: readonly number[]): void;
+  /** A call that is watched has started. */
+  onStarted(slot: number): void;
   /** Modules are imported and the initializer has run. */
   onReady(): void;
   /** The initializer failed. */
@@ -77,6 +81,12 @@ export interface PoolKind {
   readonly slots: number;
   /** How many calls a worker runs before another takes its place. */
   readonly maxTasks: number;
+  /** What the death of a worker means for the pool. */
+  readonly onWorkerLost: "break" | "replace";
+  /** What to say of a call that can't be stopped in a busy loop. */
+  readonly stopNote?: string;
+  /** How a function is found; by default, as it travels. With it, nothing travels. */
+  describe?(fn: unknown, caller: string): FunctionRef;
   /** Starts a worker; `index` is free among those that live. */
   open(index: number, depth: number, events: LinkEvents): WorkerLink;
   /**
@@ -85,7 +95,12 @@ export interface PoolKind {
    *
    * @throws what keeps them from travelling.
    */
-  pack(fn: FunctionRef, args: readonly unknown[], now: boolean): unknown;
+  pack(
+    fn: FunctionRef,
+    args: readonly unknown[],
+    now: boolean,
+    transfer: readonly Transferable[],
+  ): unknown;
   /** Has what was packed back, of a call that has ended. */
   recycle?(args: unknown): void;
 }
@@ -100,6 +115,8 @@ export function tell(
       return events.onReady();
     case "outcome":
       return events.onOutcome(message.slot, message.ms, message.outcome);
+    case "started":
+      return events.onStarted(message.slot);
     case "returned":
       return events.onReturned(message.slots);
     case "skipped":

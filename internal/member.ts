@@ -87,9 +87,12 @@ export class Member implements CallHolder {
       call.worker = this;
       this.#calls.set(slot, call);
       this.#live++;
-      this.load += call.cost = expected(call.fn);
+      this.load += call.cost = expected(call);
       this.#tasksLeft--;
-      messages.push({ slot, fn: call.fn, args: call.args });
+      const { fn, args, limits } = call;
+      messages.push(
+        limits ? { slot, fn, args, watched: true } : { slot, fn, args },
+      );
     }
     try {
       this.link.send(messages);
@@ -169,6 +172,31 @@ export class Member implements CallHolder {
       if (this.#skippedEarly.delete(slot)) this.free(slot);
     }
     return back;
+  }
+
+  /** The call in a slot. */
+  callIn(slot: number): Call | undefined {
+    return this.#calls.get(slot);
+  }
+
+  /**
+   * It is dead: lets go of its calls, those that had started and those that had
+   * not, which will start no more.
+   */
+  lose(): { started: Call[]; waiting: Call[] } {
+    const started: Call[] = [];
+    const waiting: Call[] = [];
+    for (const call of this.calls()) {
+      // A child says nothing of a call's start: it is the first that ran.
+      const ran = this.link.recall
+        ? this.ready && started.length === 0
+        : !this.link.takeBack(call.slot);
+      (ran ? started : waiting).push(call);
+      if (!ran) waits(call);
+    }
+    this.#calls.clear();
+    this.#live = 0;
+    return { started, waiting };
   }
 
   /** Lets go of all its calls: it will end. */

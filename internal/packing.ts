@@ -27,6 +27,8 @@ export function isPrimitive(value: unknown): boolean {
 /**
  * Refuses arguments that hold something known not to travel.
  *
+ * @param transfer What may be moved and not copied.
+ * @returns What of that the arguments hold.
  * @throws {DOMException} `DataCloneError`, which says what and where.
  */
 export function checkArguments(
@@ -34,9 +36,13 @@ export function checkArguments(
   fn: FunctionRef,
   args: readonly unknown[],
   root: string,
-): void {
-  const found = checker.find(args, root);
+  transfer: readonly Transferable[] = [],
+): readonly Transferable[] {
+  const moved = transfer.length > 0 ? new Set<object>(transfer) : undefined;
+  const met = new Set<object>();
+  const found = checker.find(args, root, moved, met);
   if (found) throw cannotSend(fn, found.path, found.what);
+  return [...met] as Transferable[];
 }
 
 /** Runs what copies arguments; a `DataCloneError` of it then says where it stumbled. */
@@ -128,6 +134,18 @@ export function checkText(value: unknown, name: string, orUrl = false): void {
     `${name} must be a string${orUrl ? " or a URL" : ""}: received ${
       show(value)
     }`,
+  );
+}
+
+/**
+ * Checks what is to happen when a worker dies.
+ *
+ * @throws {TypeError} when it is neither of the two.
+ */
+export function checkOnWorkerLost(value: unknown): void {
+  if (value === "break" || value === "replace") return;
+  throw new TypeError(
+    `onWorkerLost must be "break" or "replace": received ${show(value)}`,
   );
 }
 

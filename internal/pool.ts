@@ -39,7 +39,25 @@
  * 2. It leaves the pool, and what it held is given back.
  * 3. The future is settled; its callbacks run.
  *
- * ## When a worker dies
+ * ## When a call is stopped, by a signal or its time limit
+ *
+ * 1. One that has not started is cancelled, as above.
+ * 2. One that runs is asked to stop, by the signal of its `currentTask()`, and
+ *    its future fails at once: whoever waits for it need not wait for its end.
+ * 3. If the call does not end soon after, its worker is replaced. A call with
+ *    limits has a worker to itself, so no other call suffers.
+ *
+ * The time limit counts from the start of the call, which the worker tells.
+ *
+ * ## When a worker dies, and the pool goes on (`onWorkerLost: "replace"`)
+ *
+ * 1. What it had started is lost. What it had not goes back to the front of the
+ *    queue, unless two workers have died with it: then it is lost, too.
+ * 2. The futures of what is lost fail.
+ * 3. Calls are dispatched, to new workers if need be; but where three workers in
+ *    a row died with no call begun, the pool is broken.
+ *
+ * ## When a worker dies, and breaks the pool
  *
  * 1. Each call that has started is marked as running: nobody cancels it now.
  * 2. The pool is broken, its workers are ended, and all calls leave it, before
@@ -51,13 +69,22 @@
  * `idleTimeout` and end then; the next call starts a new one.
  */
 
-import { RuntimeError } from "../errors.ts";
+import { RuntimeError, TimeoutError } from "../errors.ts";
 import type { ShutdownOptions } from "../executor.ts";
 import type { Future } from "../future.ts";
 import { type Call, type CallOwner, PooledFuture, WAITING } from "./call.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import {
+  type CheckedSubmitOptions,
+  NO_OPTIONS,
+  type Stop,
+  Watch,
+} from "./limits.ts";
 import type { PoolKind } from "./link.ts";
+import { transferablesOf } from "./marks.ts";
 import type { FunctionRef, WorkerMarker } from "./protocol.ts";
+import { cancelReasons } from "./reasons.ts";
+import { type PoolStats, Statistics } from "./statistics.ts";
 import { startTimer } from "./timer.ts";
 import { describe, label } from "./travel.ts";
 
@@ -78,6 +105,8 @@ type State =
 export class Pool implements CallOwner {
   readonly #kind: PoolKind;
   readonly #dispatcher: Dispatcher;
+  readonly #statistics = new Statistics();
+  readonly #watch: Watch<Call>;
   #state: State = { is: "open" };
   #stopIdleTimer: (() => void) | undefined;
   #idleSince = 0;
@@ -87,8 +116,15 @@ export class Pool implements CallOwner {
 
   constructor(kind: PoolKind) {
     this.#kind = kind;
-    this.#dispatcher = new Dispatcher(kind, {
+    this.#watch = new Watch(
+      (call, stop) => this.#stopCall(call, stop),
+      (call, limit) => this.#timeoutOf(call, limit),
+    );
+    this.#dispatcher = new Dispatcher(kind, this.#statistics, {
       onBroken: (message, cause) => this.#breakPool(message, cause),
+      onLost: (calls, message, cause) => this.#fail(calls, message, cause),
+      onStarted: (call) => this.#watch.started(call),
+      onReleased: (call) => this.#watch.remove(call),
       onProgress: () => this.#finishIfIdle(),
       onEnding: (ended) => {
         this.#ending++;
@@ -101,11 +137,18 @@ export class Pool implements CallOwner {
   }
 
   /** Takes a call; see "To submit a call" above. */
-  submit(fn: unknown, args: readonly unknown[]): Future<unknown> {
+  submit(
+    fn: unknown,
+    args: readonly unknown[],
+    { signals, timeLimit, transfer: listed }: CheckedSubmitOptions = NO_OPTIONS,
+  ): Future<unknown> {
     const dispatcher = this.#dispatcher;
     const ref = this.check(fn, "submit");
-    dispatcher.depth = this.#checkDepth();
+    if (!this.#kind.describe) dispatcher.depth = this.#checkDepth();
     const future = new PooledFuture<unknown>();
+    const transfer = transferablesOf(args, listed);
+    const once = transfer.length > 0;
+    const isPlain = signals.length === 0 && timeLimit === undefined && !once;
     const call: Call = {
       future,
       fn: ref,
@@ -113,25 +156,38 @@ export class Pool implements CallOwner {
       worker: undefined,
       slot: WAITING,
       cost: 0,
+      since: performance.now(),
+      limits: isPlain
+        ? undefined
+        : { signals, timeLimit, once, stopTimer: undefined },
     };
+    const aborted = signals.find((signal) => signal.aborted);
+    if (aborted) {
+      cancelReasons.set(future, aborted.reason);
+      this.#statistics.cancelled++;
+      future.cancel();
+      return future;
+    }
     let now = dispatcher.isFree;
     try {
-      call.args = this.#kind.pack(ref, args, now);
+      call.args = this.#kind.pack(ref, args, now, transfer);
       this.check(fn, "submit");
       if (now && !dispatcher.isFree) {
         now = false;
-        call.args = this.#kind.pack(ref, args, false);
+        call.args = this.#kind.pack(ref, args, false, transfer);
       }
     } catch (error) {
+      this.#statistics.failed++;
       future.setException(error);
       return future;
     }
     future.attach(this, call);
     dispatcher.add(call);
+    if (call.limits) this.#watch.add(call);
     if (now) {
       dispatcher.dispatch();
       // Another call may have come first, one that was taken back.
-      if (call.slot === WAITING) this.#copyLate(call, args);
+      if (call.slot === WAITING) this.#copyLate(call, args, transfer);
     } else {
       dispatcher.plan();
     }
@@ -139,13 +195,49 @@ export class Pool implements CallOwner {
   }
 
   /** Copies the arguments of a call that was to be sent at once, and was not. */
-  #copyLate(call: Call, args: readonly unknown[]): void {
+  #copyLate(
+    call: Call,
+    args: readonly unknown[],
+    transfer: readonly Transferable[],
+  ): void {
     try {
-      call.args = this.#kind.pack(call.fn, args, false);
+      call.args = this.#kind.pack(call.fn, args, false, transfer);
     } catch (error) {
       this.takeBack(call);
+      this.#statistics.failed++;
       call.future.setException(error);
     }
+  }
+
+  /** Ends a call before its time; see "When a call is stopped" above. */
+  #stopCall(call: Call, { reason, by }: Stop): void {
+    const { future } = call;
+    if (future.done()) return;
+    cancelReasons.set(future, reason);
+    if (future.cancel()) return;
+    cancelReasons.delete(future);
+    this.#watch.remove(call);
+    this.#statistics.failed++;
+    const name = by === "signal" ? "AbortError" : "TimeoutError";
+    const message = reason instanceof Error ? reason.message : String(reason);
+    this.#dispatcher.stop(call, name, message);
+    future.setException(reason);
+  }
+
+  #timeoutOf({ fn }: Call, timeLimit: number): TimeoutError {
+    const { stopNote } = this.#kind;
+    return new TimeoutError(
+      `${
+        capitalize(label(fn))
+      } did not end within its time limit of ${timeLimit} ms${
+        stopNote ? `: ${stopNote}` : ""
+      }`,
+    );
+  }
+
+  /** What is known of workers, calls and times. */
+  stats(): PoolStats {
+    return this.#dispatcher.stats();
   }
 
   takeBack(call: Call): boolean {
@@ -153,6 +245,7 @@ export class Pool implements CallOwner {
   }
 
   onCancelled(): void {
+    this.#statistics.cancelled++;
     this.#dispatcher.compact();
     this.#dispatcher.plan();
     this.#finishIfIdle();
@@ -160,7 +253,7 @@ export class Pool implements CallOwner {
 
   /** Describes a function that is to be submitted, if the pool takes calls. */
   check(value: unknown, caller: string): FunctionRef {
-    const fn = describe(value, caller);
+    const fn = (this.#kind.describe ?? describe)(value, caller);
     const state = this.#state;
     if (state.is === "open") return fn;
     const cannot = `Cannot submit ${label(fn)} to ${this.#kind.name}`;
@@ -221,6 +314,7 @@ export class Pool implements CallOwner {
     for (const { call: { future }, label, doing } of held) {
       if (future.done()) continue;
       const message = `${label} was ended by ${caller} ${doing}`;
+      this.#statistics.failed++;
       future.setException(new this.#kind.broken(capitalize(message)));
     }
     for (const { future } of waiting) future.cancel();
@@ -236,12 +330,22 @@ export class Pool implements CallOwner {
       ...this.#dispatcher.waiting(),
     ];
     for (const call of calls) this.#dispatcher.release(call);
+    this.#fail(calls, message, cause);
+    this.#finishIfIdle();
+  }
+
+  /** Calls have lost their worker, and left the pool. */
+  #fail(
+    calls: readonly Call[],
+    message: string,
+    cause: ErrorOptions | undefined,
+  ): void {
     for (const { future } of calls) {
       if (future.done()) continue;
+      this.#statistics.failed++;
       // Each has an error of its own: a stack, and whatever a caller adds to it.
       future.setException(new this.#kind.broken(capitalize(message), cause));
     }
-    this.#finishIfIdle();
   }
 
   #advance(to: State): void {
@@ -274,6 +378,7 @@ export class Pool implements CallOwner {
 
   /** Has idle workers end after a while, unless calls come before. */
   #planIdleEnd(): void {
+    if (this.#kind.idleTimeout === Infinity) return;
     this.#idleSince = performance.now();
     // One timer for all: it looks again when it fires too early.
     if (!this.#stopIdleTimer) this.#armIdleTimer(this.#kind.idleTimeout);

@@ -24,6 +24,7 @@ import { makeCloneChecker } from "./clonable.ts";
 import { type Codec, makeCodec, type Packed } from "./codec.ts";
 import { makeFrameWriter } from "./framing.ts";
 import type {
+  AbortMessage,
   CallMessage,
   FunctionRef,
   StartMessage,
@@ -70,11 +71,14 @@ export type ToChild =
     /** The lengths of the buffers that follow, each by itself. */
     readonly buffers: readonly number[];
   }
-  | { readonly type: "recall"; readonly slots: readonly number[] };
+  | { readonly type: "recall"; readonly slots: readonly number[] }
+  | AbortMessage;
 
 /** The line of JSON that calls come in. */
 export interface CallsLine {
   readonly fns: readonly FunctionRef[];
+  /** The slots of calls whose start is to be told. */
+  readonly watched: readonly number[];
   /** Slot, function and arguments; or how many bytes the arguments are. */
   readonly calls: readonly (
     | readonly [slot: number, fn: number, args: unknown]
@@ -101,7 +105,8 @@ type ToTasks =
     readonly type: "calls";
     readonly bytes: Uint8Array<ArrayBuffer>;
     readonly buffers: readonly ArrayBuffer[];
-  };
+  }
+  | AbortMessage;
 
 /**
  * What stands on the command line: reads the length of a program, and that, and
@@ -274,11 +279,16 @@ async function serveChild(
 
   while (true) {
     const message: ToChild = JSON.parse(await readLine());
-    if (message.type === "recall") {
-      const back = message.slots.filter((slot) =>
+    if (message.type === "recall" || message.type === "abort") {
+      const slots = message.type === "recall" ? message.slots : [message.slot];
+      const back = slots.filter((slot) =>
         Atomics.compareExchange(flags, slot, 0, 2) === 0
       );
-      say!(`{"type":"returned","slots":${JSON.stringify(back)}}`);
+      if (message.type === "recall" || back.length > 0) {
+        say!(`{"type":"returned","slots":${JSON.stringify(back)}}`);
+      } else {
+        worker!.postMessage(message);
+      }
       continue;
     }
     const bytes = readBytes(message.bytes);
@@ -385,6 +395,7 @@ function serveTasks(
   };
 
   const adapter = {
+    name: scope.name,
     addEventListener(type: string, fn: (event: unknown) => void) {
       if (type === "message") listener = fn;
       else scope.addEventListener(type, fn);
@@ -419,14 +430,20 @@ function serveTasks(
     const end = data.indexOf(10);
     let at = end + 1;
     let next = 0;
-    const { fns, calls }: CallsLine = parse(decode(data.subarray(0, end)));
+    const { fns, watched, calls }: CallsLine = parse(
+      decode(data.subarray(0, end)),
+    );
     return calls.map(([slot, fn, args, length, lengths]) => {
-      if (length === undefined) return { slot, fn: fns[fn], args };
+      const isWatched = watched.includes(slot);
+      if (length === undefined) {
+        return { slot, fn: fns[fn], args, watched: isWatched };
+      }
       const bytes = data.subarray(at, at += length);
       const buffers = apart.slice(next, next += lengths!.length);
       return {
         slot,
         fn: fns[fn],
+        watched: isWatched,
         // When the call starts: what can't be read fails that call alone.
         get args() {
           return codec.decode({ bytes, buffers });
@@ -438,6 +455,7 @@ function serveTasks(
   scope.addEventListener("message", (event: MessageEvent<ToTasks>) => {
     event.stopImmediatePropagation();
     const { data } = event;
+    if (data.type === "abort") return tell(data);
     if (data.type === "calls") {
       return tell({ type: "calls", calls: callsIn(data.bytes, data.buffers) });
     }

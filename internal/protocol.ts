@@ -27,6 +27,8 @@ export interface CallMessage {
   readonly fn: FunctionRef;
   /** As packed by the kind of pool; plain arguments once it is in the worker. */
   readonly args: unknown;
+  /** Whether the worker is to say when it starts the call. */
+  readonly watched?: boolean;
 }
 
 /**
@@ -65,9 +67,19 @@ export interface StartMessage {
   readonly depth: number;
 }
 
+/** Asks a call that runs to stop: aborts the signal of its `currentTask()`. */
+export interface AbortMessage {
+  readonly type: "abort";
+  readonly slot: number;
+  /** Of the `DOMException` that the signal's reason is. */
+  readonly name: string;
+  readonly message: string;
+}
+
 /** What a link says to its worker. */
 export type ToWorker =
   | StartMessage
+  | AbortMessage
   | { readonly type: "calls"; readonly calls: readonly CallMessage[] };
 
 /** A value, or an exception of the record's list. */
@@ -96,6 +108,8 @@ export interface Thrown {
 /** What came of a call. */
 export type Outcome =
   | { readonly is: "returned"; readonly value: unknown }
+  /** What it threw, as it is: where nothing travels. */
+  | { readonly is: "raised"; readonly error: unknown }
   | { readonly is: "threw"; readonly what: Thrown }
   /** The module that it needs starts pools while it is imported. */
   | { readonly is: "unguarded"; readonly message: string };
@@ -114,6 +128,8 @@ export type FromWorker =
   }
   /** The answer to a recall: the calls that will not start. */
   | { readonly type: "returned"; readonly slots: readonly number[] }
+  /** A call that is watched has started. */
+  | { readonly type: "started"; readonly slot: number }
   /** Results were left in shared memory. */
   | { readonly type: "look" }
   /** Calls that were taken back: their slots are free again. */
@@ -125,6 +141,14 @@ export type FromWorker =
     readonly error: Thrown | undefined;
   };
 
+/** A task, as it sees itself. */
+export interface CurrentTask {
+  /** Aborts when the task is to stop: its signal aborted, or its time is over. */
+  readonly signal: AbortSignal;
+  /** The name of the worker that runs it: `self.name`. */
+  readonly workerName: string;
+}
+
 /** What a worker's global scope holds for pools that are made inside of it. */
 export interface WorkerMarker {
   /** How many pools this worker is inside of. */
@@ -135,6 +159,8 @@ export interface WorkerMarker {
   modules: readonly string[];
   /** Whether what runs now was started by a task. */
   inTask: () => boolean;
+  /** The task that runs, as it sees itself. */
+  readonly currentTask: () => CurrentTask | undefined;
   /** What a pool threw that was stopped from starting meanwhile. */
   unguarded: Error | undefined;
 }

@@ -10,6 +10,7 @@
 import { type CloneChecker, makeCloneChecker } from "./clonable.ts";
 import type {
   CallMessage,
+  CurrentTask,
   ErrorRecord,
   FromWorker,
   FunctionRef,
@@ -24,7 +25,8 @@ import type {
 /** The part of a worker's global scope that the runtime uses. */
 interface WorkerScope {
   addEventListener(type: string, listener: (event: Event) => void): void;
-  postMessage(message: unknown): void;
+  readonly name?: string;
+  postMessage(message: unknown, transfer?: readonly Transferable[]): void;
   close(): void;
 }
 
@@ -89,8 +91,19 @@ export function serve(
     importing: [],
     modules: [],
     inTask: () => true,
+    currentTask,
     unguarded: undefined,
   };
+  /** The slot of the call that runs. */
+  let running: number | undefined;
+  /** Made when the call that runs asks for it. */
+  let aborter: AbortController | undefined;
+  const { AbortController, DOMException } = globalThis;
+  // What `transfer()` marked, by whatever copy of the library.
+  const marks = Object.assign(new WeakMap<object, readonly Transferable[]>(), {
+    get: WeakMap.prototype.get,
+    set: WeakMap.prototype.set,
+  });
   /** Runs a task so that what it starts is known as its own. */
   let asTask = <R>(run: () => R): R => run();
   const exported = ownMap<{ fn: Fn; where: string }[]>();
@@ -99,6 +112,8 @@ export function serve(
   let ring: Int32Array | undefined;
   let values: Float64Array = new Float64Array(0);
   let busy = true;
+  /** Whether the worker can't say any more that it dies. */
+  let speechless = false;
 
   /** A map whose methods no task can replace. */
   function ownMap<V>(): Map<string, V> {
@@ -111,8 +126,13 @@ export function serve(
     });
   }
 
-  function say(message: FromWorker): void {
-    post(token === undefined ? message : { ...message, token });
+  function say(
+    message: FromWorker,
+    transfer?: readonly Transferable[],
+  ): void {
+    const marked = token === undefined ? message : { ...message, token };
+    if (transfer) post(marked, transfer);
+    else post(marked);
   }
 
   // ---- The end of a worker -------------------------------------------------
@@ -126,11 +146,16 @@ export function serve(
       // What a task did to the built-ins keeps the error from being told; that
       // the worker ends is told all the same.
     }
+    // Nothing starts any more: the pool counts on it.
+    first = undefined;
     try {
       say({ type: "died", how, error: what });
-    } finally {
-      close();
+    } catch (failure) {
+      // It can't even say so. But that an error ends it, the runtime tells.
+      speechless = true;
+      throw failure;
     }
+    close();
   }
 
   /** The runtime itself failed: a task has taken away what it stands on. */
@@ -154,6 +179,7 @@ export function serve(
 
   /** An error that nobody caught ends the worker, unless a listener of a task's forgives it. */
   function onUncaught(event: Event, how: string, error: unknown): void {
+    if (speechless) return;
     // Without this the runtime would print the error, and end the worker unsaid.
     event.preventDefault();
     let forgiven = false;
@@ -660,11 +686,13 @@ export function serve(
     if (outcome.is === "returned") {
       try {
         const { value } = outcome;
+        let moved: readonly Transferable[] | undefined;
         if (
           value !== null && typeof value === "object" ||
           typeof value === "function"
         ) {
-          const found = checker.find(value, "result");
+          moved = marks.get(value);
+          const found = checker.find(value, "result", moved && new Set(moved));
           if (found) {
             throw dataCloneError(
               `${found.path} is ${found.what}, which can't be copied`,
@@ -672,7 +700,7 @@ export function serve(
           }
         }
         if (!leave(slot, ms, value)) {
-          say({ type: "outcome", slot, ms, outcome });
+          say({ type: "outcome", slot, ms, outcome }, moved);
         }
         return;
       } catch (error) {
@@ -739,17 +767,34 @@ export function serve(
           continue;
         }
         const started = call;
+        running = slot;
+        aborter = undefined;
+        if (call.watched) say({ type: "started", slot });
         const begin = now();
         const pending = asTask(() => run(started));
         // In either case, what the call has left to microtasks runs before the next.
         const outcome = await pending;
-        answer(call, now() - begin, outcome);
+        const ms = now() - begin;
+        running = undefined;
+        answer(call, ms, outcome);
       }
       if (skipped.length > 0) say({ type: "skipped", slots: skipped });
       busy = false;
     } catch (error) {
       dieOf(error);
     }
+  }
+
+  function currentTask(): CurrentTask | undefined {
+    if (running === undefined) return undefined;
+    const { signal } = aborter ??= new AbortController();
+    return { signal, workerName: scope.name ?? "" };
+  }
+
+  /** Asks the call that runs to stop, if it is still the one that is meant. */
+  function abort(slot: number, name: string, message: string): void {
+    if (slot !== running) return;
+    (aborter ??= new AbortController()).abort(new DOMException(message, name));
   }
 
   function nextCall(): CallMessage | undefined {
@@ -792,13 +837,23 @@ export function serve(
       values = new Float64Array(message.results.values);
     }
     marker.depth = message.depth;
-    Object.defineProperty(
-      globalThis,
-      Symbol.for("@concurrent/futures worker"),
-      {
-        value: marker,
+    const own: Record<string | symbol, unknown> = {
+      [Symbol.for("@concurrent/futures worker")]: marker,
+      [Symbol.for("@concurrent/futures transfers")]: marks,
+      // For functions that travel as their source, which can import nothing.
+      currentTask,
+      transfer: (value: object, transferables: readonly Transferable[]) => {
+        marks.set(value, transferables);
+        return value;
       },
-    );
+    };
+    for (const key of Reflect.ownKeys(own)) {
+      defineProperty(globalThis, key, {
+        value: own[key],
+        writable: true,
+        configurable: true,
+      });
+    }
     if (message.modules.length > 0) {
       marker.modules = message.modules;
       if (message.ownModule) trackTasks();
@@ -821,7 +876,8 @@ export function serve(
       const message = (event as MessageEvent<ToWorker>).data;
       event.stopImmediatePropagation();
       if (message.type === "start") start(message).catch(dieOf);
-      else takeIn(message.calls);
+      else if (message.type === "calls") takeIn(message.calls);
+      else abort(message.slot, message.name, message.message);
     } catch (error) {
       dieOf(error);
     }

@@ -217,6 +217,7 @@ export class HandPool extends Pool {
       broken: BrokenThreadPool,
       slots: 256,
       maxTasks: Infinity,
+      onWorkerLost: "break",
       pack: (_fn, args, now) => now ? args : structuredClone(args),
       open(index, depth, events) {
         const link = new Link(index, depth, events);

@@ -1299,7 +1299,7 @@ Deno.test("Executor: await using calls shutdown when the block throws", async ()
 Deno.test("Executor: needs no more of a subclass than submit and shutdown", () => {
   assertEquals(
     Object.getOwnPropertyNames(Executor.prototype).sort(),
-    ["checkAccepts", "constructor", "map"],
+    ["checkAccepts", "constructor", "map", "submitWith", "with"],
   );
   assert(new AtOnce() instanceof Executor);
 });

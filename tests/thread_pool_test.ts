@@ -48,31 +48,31 @@ const thread: ExecutorKind = {
 contractSuite(thread);
 
 function test(sentence: string, fn: () => Promise<void>): void {
-  Deno.test("thread pool: an option of a wrong type is refused, and which it is is said", () => {
-    for (
-      const [options, says] of [
-        [
-          { threadNamePrefix: 5 },
-          "threadNamePrefix must be a string: received 5",
-        ],
-        [{ initargs: 5 }, "initargs must be an array: received 5"],
-        [null, "The options of an executor must be an object: received null"],
-        [2, "The options of an executor must be an object: received 2"],
-      ] as const
-    ) {
-      const error = assertThrows(
-        () =>
-          new ThreadPoolExecutor(
-            options as unknown as ThreadPoolExecutorOptions,
-          ),
-        TypeError,
-      );
-      assertEquals(error.message, says);
-    }
-  });
-
   Deno.test(`thread pool: ${sentence}`, () => within(fn()));
 }
+
+Deno.test("thread pool: an option of a wrong type is refused, and which it is is said", () => {
+  for (
+    const [options, says] of [
+      [
+        { threadNamePrefix: 5 },
+        "threadNamePrefix must be a string: received 5",
+      ],
+      [{ initargs: 5 }, "initargs must be an array: received 5"],
+      [null, "The options of an executor must be an object: received null"],
+      [2, "The options of an executor must be an object: received 2"],
+    ] as const
+  ) {
+    const error = assertThrows(
+      () =>
+        new ThreadPoolExecutor(
+          options as unknown as ThreadPoolExecutorOptions,
+        ),
+      TypeError,
+    );
+    assertEquals(error.message, says);
+  }
+});
 
 // ---- Names -----------------------------------------------------------------
 

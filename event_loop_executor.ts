@@ -1,0 +1,398 @@
+/**
+ * Calls on the event loop of their caller: a {@linkcode WorkerLink} over none.
+ *
+ * @module
+ */
+
+import { BrokenExecutor } from "./errors.ts";
+import { Executor, type ShutdownOptions } from "./executor.ts";
+import type { Future } from "./future.ts";
+import type { LinkEvents, PoolKind, WorkerLink } from "./internal/link.ts";
+import type { CheckedSubmitOptions } from "./internal/limits.ts";
+import { localTask } from "./internal/local_task.ts";
+import { checkCount, checkOptions } from "./internal/packing.ts";
+import { Pool } from "./internal/pool.ts";
+import type {
+  CallMessage,
+  CurrentTask,
+  FunctionRef,
+} from "./internal/protocol.ts";
+import type { PoolStats } from "./internal/statistics.ts";
+import { describe } from "./internal/travel.ts";
+
+/** The options of {@linkcode EventLoopExecutor}. */
+export interface EventLoopExecutorOptions {
+  /**
+   * How many calls may run at once.
+   * @default {min(32, navigator.hardwareConcurrency + 4)}
+   */
+  maxWorkers?: number;
+}
+
+/**
+ * Runs calls on the current event loop, at most so many at a time: the
+ * interface of the pools, with no worker at all.
+ *
+ * For calls that wait (for the network, for files, for timers), for runtimes
+ * that have no workers, and for tests. Functions run where they are, closures
+ * and all; arguments and results are not copied. It needs no permission.
+ *
+ * A call starts in a microtask after `submit`, never within it. A call that
+ * computes holds up everything else, as any code does: nothing runs in parallel
+ * here, and no time limit can stop it.
+ *
+ * Calls that are not done keep the program alive as far as what they wait for
+ * does; the executor itself does not.
+ *
+ * @example At most two requests at a time
+ * ```ts
+ * import { EventLoopExecutor } from "@concurrent/futures";
+ * import assert from "node:assert/strict";
+ *
+ * let running = 0;
+ * let most = 0;
+ * async function request(path: string): Promise<string> {
+ *   most = Math.max(most, ++running);
+ *   await new Promise((resolve) => setTimeout(resolve, 1));
+ *   running--;
+ *   return `the page of ${path}`;
+ * }
+ *
+ * await using executor = new EventLoopExecutor({ maxWorkers: 2 });
+ * const pages = await Array.fromAsync(executor.map(request, ["/a", "/b", "/c"]));
+ * assert.equal(pages[2], "the page of /c");
+ * assert.equal(most, 2);
+ * ```
+ */
+export class EventLoopExecutor extends Executor {
+  readonly #pool: Pool;
+
+  /**
+   * Makes an executor.
+   *
+   * @param options How many calls may run at once.
+   * @throws {RangeError} when `maxWorkers` is not greater than 0.
+   * @throws {TypeError} when `maxWorkers` is no integer.
+   *
+   * @example One call after another
+   * ```ts
+   * import { EventLoopExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new EventLoopExecutor({ maxWorkers: 1 });
+   * const order: number[] = [];
+   * for (const n of [1, 2, 3]) executor.submit(async () => order.push(await n));
+   * await executor.shutdown();
+   * assert.deepEqual(order, [1, 2, 3]);
+   * ```
+   */
+  constructor(options: EventLoopExecutorOptions = {}) {
+    super();
+    checkOptions(options);
+    const { maxWorkers = Math.min(32, navigator.hardwareConcurrency + 4) } =
+      options;
+    checkCount(maxWorkers, "maxWorkers");
+    this.#pool = new Pool(loopKind(maxWorkers));
+  }
+
+  /**
+   * Has `fn(...args)` run on the event loop, soon. Nothing is copied.
+   *
+   * @typeParam A The types of the arguments.
+   * @typeParam R What the function returns.
+   * @param fn The function, async or not; one of `taskModule()` is imported.
+   * @param args Its arguments.
+   * @returns The future of the call.
+   * @throws {RuntimeError} when the executor was shut down.
+   * @throws {TypeError} when `fn` is no function.
+   *
+   * @example A closure
+   * ```ts
+   * import { EventLoopExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new EventLoopExecutor();
+   * const limit = 10;
+   * const future = executor.submit((n: number) => n < limit, 5);
+   * assert.equal(await future.result(), true);
+   * ```
+   */
+  override submit<A extends unknown[], R>(
+    fn: (...args: A) => R,
+    ...args: A
+  ): Future<Awaited<R>> {
+    return this.#pool.submit(fn, args) as Future<Awaited<R>>;
+  }
+
+  /**
+   * Tells what the executor does and has done: calls and times. Its workers are
+   * the places for calls that run at once.
+   *
+   * @returns Plain data, of this moment. All times are milliseconds.
+   *
+   * @example How many calls have returned
+   * ```ts
+   * import { EventLoopExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new EventLoopExecutor();
+   * await executor.submit(Math.sqrt, 9).result();
+   * assert.equal(executor.stats().calls.finished, 1);
+   * ```
+   */
+  stats(): PoolStats {
+    return this.#pool.stats();
+  }
+
+  /** Submits with the options of a view; see {@linkcode Executor.with}. */
+  protected override submitWith(
+    options: CheckedSubmitOptions,
+    fn: (...args: unknown[]) => unknown,
+    args: readonly unknown[],
+  ): Future<unknown> {
+    return this.#pool.submit(fn, args, options);
+  }
+
+  /** Throws what `submit` would throw. */
+  protected override checkAccepts(fn: unknown): void {
+    this.#pool.check(fn, "map");
+  }
+
+  /**
+   * Takes no more calls, and resolves once those that there are are done. It may
+   * be called again.
+   *
+   * @param options Whether to wait, and whether to cancel what has not started.
+   * @returns A promise that resolves when all is done; with `wait: false`, at
+   * once, and the work still completes.
+   *
+   * @example Cancelling what has not started
+   * ```ts
+   * import { EventLoopExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * const executor = new EventLoopExecutor({ maxWorkers: 1 });
+   * const futures = [1, 2].map((n) => executor.submit(Math.sqrt, n));
+   * await executor.shutdown({ cancelFutures: true });
+   * assert.ok(futures.every((future) => future.cancelled()));
+   * ```
+   */
+  override shutdown(options?: ShutdownOptions): Promise<void> {
+    return this.#pool.shutdown(options);
+  }
+}
+
+// deno-lint-ignore no-explicit-any -- a caller's function, of any type
+type Fn = (...args: any[]) => unknown;
+
+/** The functions behind the references: here they need not travel. */
+const functions = new WeakMap<FunctionRef, Fn>();
+const references = new WeakMap<Fn, FunctionRef>();
+
+/** A reference to a function that stays where it is. */
+function describeHere(fn: unknown, caller: string): FunctionRef {
+  const known = references.get(fn as Fn);
+  if (known) return known;
+  const isBound = typeof fn === "function" && /^bound /.test(fn.name);
+  const ref: FunctionRef = isBound
+    ? { by: "source", name: fn.name, source: "" }
+    : describe(fn, caller);
+  if (ref.by === "export") return ref;
+  // Of functions with the same source each is its own here.
+  const own = { ...ref };
+  functions.set(own, ref.by === "name" ? onItsOwner(ref.path) : fn as Fn);
+  references.set(fn as Fn, own);
+  return own;
+}
+
+/** A built-in, called on what it was found on, as a worker calls it. */
+function onItsOwner(path: readonly string[]): Fn {
+  let owner: unknown;
+  let found: unknown = globalThis;
+  for (const step of path) {
+    owner = found;
+    found = (owner as Record<string, unknown>)[step];
+  }
+  const self = path.includes("prototype") ? undefined : owner;
+  return (...args) => Reflect.apply(found as Fn, self, args);
+}
+
+function loopKind(maxWorkers: number): PoolKind {
+  return {
+    name: "EventLoopExecutor",
+    maxWorkers,
+    modules: [],
+    // A worker that is no worker costs nothing.
+    idleTimeout: Infinity,
+    broken: BrokenExecutor,
+    slots: 1,
+    maxTasks: Infinity,
+    onWorkerLost: "break",
+    describe: describeHere,
+    pack: (_fn, args) => args,
+    open: (index, _depth, events) => new LoopLink(index, events),
+  };
+}
+
+/** A place for one call at a time. */
+class LoopLink implements WorkerLink {
+  readonly label: string;
+  readonly #events: LinkEvents;
+  /** The call that is here, and whether it waits, has started, or was taken back. */
+  #call: CallMessage | undefined;
+  #is: "waiting" | "started" | "taken back" = "waiting";
+  /** The call as it sees itself. */
+  #task: LoopTask | undefined;
+
+  constructor(index: number, events: LinkEvents) {
+    this.label = `EventLoopExecutor_${index}`;
+    this.#events = events;
+    queueMicrotask(() => events.onReady());
+  }
+
+  send([call]: readonly CallMessage[]): void {
+    this.#call = call;
+    this.#is = "waiting";
+    this.#task = undefined;
+    queueMicrotask(() => this.#run(call));
+  }
+
+  hasStarted(): boolean {
+    return this.#is === "started";
+  }
+
+  takeBack(): boolean {
+    if (this.#is === "waiting") this.#is = "taken back";
+    return this.#is === "taken back";
+  }
+
+  abort(_slot: number, name: string, message: string): void {
+    const task = this.#task;
+    // What listens is part of the call.
+    if (task) {
+      runAs(task, () => task.abort(new DOMException(message, name)), []);
+    }
+  }
+
+  end(): Promise<void> {
+    this.#call = undefined;
+    return Promise.resolve();
+  }
+
+  kill(): Promise<void> {
+    return this.end();
+  }
+
+  async #run(call: CallMessage): Promise<void> {
+    const { slot, fn, watched } = call;
+    if (this.#call !== call) return;
+    if (this.#is === "taken back") return this.#events.onSkipped([slot]);
+    this.#is = "started";
+    if (watched) this.#events.onStarted(slot);
+    const task = this.#task = new LoopTask(this.label);
+    const begin = performance.now();
+    let outcome: { value: unknown } | { error: unknown };
+    try {
+      const run = functions.get(fn) ?? await imported(fn);
+      outcome = {
+        value: await runAs(task, run, call.args as readonly unknown[]),
+      };
+    } catch (error) {
+      outcome = { error };
+    }
+    // A call whose time was over has lost its place to another.
+    if (this.#call !== call) return;
+    this.#events.onOutcome(
+      slot,
+      performance.now() - begin,
+      "value" in outcome
+        ? { is: "returned", value: outcome.value }
+        : { is: "raised", error: outcome.error },
+    );
+  }
+}
+
+/** A call, as it sees itself. */
+class LoopTask implements CurrentTask {
+  readonly workerName: string;
+  /** Made when the call asks for its signal. */
+  #aborter: AbortController | undefined;
+
+  constructor(workerName: string) {
+    this.workerName = workerName;
+  }
+
+  get signal(): AbortSignal {
+    return (this.#aborter ??= new AbortController()).signal;
+  }
+
+  abort(reason: unknown): void {
+    (this.#aborter ??= new AbortController()).abort(reason);
+  }
+}
+
+/** A function that a module exports which nobody here has loaded. */
+async function imported(ref: FunctionRef): Promise<Fn> {
+  const { name, module } = ref as FunctionRef & { by: "export" };
+  // By a module that stands in for it: see `importModule` in the runtime.
+  const standIn = `data:text/javascript,${
+    encodeURIComponent(`export * as module from ${JSON.stringify(module)}`)
+  }`;
+  const found = (await import(standIn)).module[name];
+  if (typeof found === "function") return found as Fn;
+  throw new DOMException(
+    `Cannot call "${name}" of ${module}: ${
+      found === undefined
+        ? "the module does not export it"
+        : "it is no function"
+    }`,
+    "DataCloneError",
+  );
+}
+
+// ---- Which call runs ---------------------------------------------------------
+
+interface Storage {
+  run<R>(task: CurrentTask, run: () => R): R;
+  getStore(): CurrentTask | undefined;
+}
+
+let storage: Storage | undefined;
+
+/** Follows what a call awaits, where the runtime can; else its first stretch alone. */
+function makeStorage(): Storage {
+  const { process } = globalThis as unknown as {
+    process?: {
+      getBuiltinModule?(name: string): {
+        AsyncLocalStorage: new () => Storage;
+      };
+    };
+  };
+  const found = process?.getBuiltinModule?.("node:async_hooks");
+  if (found) return new found.AsyncLocalStorage();
+  let current: CurrentTask | undefined;
+  return {
+    run(task, run) {
+      const outer = current;
+      current = task;
+      try {
+        return run();
+      } finally {
+        current = outer;
+      }
+    },
+    getStore: () => current,
+  };
+}
+
+function runAs(
+  task: CurrentTask,
+  fn: Fn,
+  args: readonly unknown[],
+): unknown {
+  if (!storage) {
+    const made = storage = makeStorage();
+    localTask.current = () => made.getStore();
+  }
+  return storage.run(task, () => fn(...args));
+}

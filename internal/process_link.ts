@@ -1,0 +1,294 @@
+/** A child process as the pool sees it: a `WorkerLink` over its pipes. */
+
+import type { Codec, Packed } from "./codec.ts";
+import { reviveThrown } from "./exception.ts";
+import { FrameReader, joined } from "./framing.ts";
+import { type LinkEvents, tell, type WorkerLink } from "./link.ts";
+import { LineForwarder } from "./output.ts";
+import { hasOwnModule } from "./packing.ts";
+import type { ChildPermissions } from "./permissions.ts";
+import {
+  BOOTSTRAP,
+  childProgram,
+  tasksProgram,
+  type ToChild,
+} from "./process_worker.ts";
+import type {
+  CallMessage,
+  FromWorker,
+  FunctionRef,
+  StartMessage,
+} from "./protocol.ts";
+import { drained, readAll, readFrames } from "./reading.ts";
+import { startTimer } from "./timer.ts";
+import { taskModules } from "./travel.ts";
+
+/** How long a child that was asked to end may take, in milliseconds. */
+const GRACE = 2000;
+
+const encoder = new TextEncoder();
+
+/** What all children of a pool have in common. */
+export interface ChildOptions {
+  readonly name: string;
+  readonly codec: Codec;
+  /** How many calls a child can hold at once. */
+  readonly slots: number;
+  readonly execPath: string | URL;
+  readonly execArgv: readonly string[];
+  readonly config: string | undefined;
+  readonly permissions: ChildPermissions;
+  readonly env: Readonly<Record<string, string>> | undefined;
+  readonly cwd: string | URL | undefined;
+  readonly modules: readonly string[];
+  readonly initializer: StartMessage["initializer"];
+}
+
+/** One child process. */
+export class ProcessLink implements WorkerLink {
+  readonly label: string;
+  readonly #child: Deno.ChildProcess;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #events: LinkEvents;
+  /** The modules that the child can import, `undefined` if it can all. */
+  readonly #modules: ReadonlySet<string> | undefined;
+  /** What is to be written in this turn of the event loop. */
+  #unwritten: Uint8Array[] = [];
+  /** What the child said of its death before it died. */
+  #lastWords: (FromWorker & { type: "died" }) | undefined;
+  /** Why what it said could not be read. */
+  #garbled: { readonly error: unknown } | undefined;
+  /** Resolves when the child is gone and all it has written is read. */
+  readonly #gone: Promise<void>;
+
+  constructor(
+    index: number,
+    depth: number,
+    options: ChildOptions,
+    events: LinkEvents,
+  ) {
+    const { config, permissions, cwd, env } = options;
+    const modules = new Set([...options.modules, ...taskModules]);
+    this.#modules = permissions.readAll ? undefined : modules;
+    this.#events = events;
+    // What a module of another host imports is its own business; tasks may not.
+    const isRemote = [...modules].some((url) => /^https?:/.test(url));
+    const flags = new Set(permissions.flags);
+    if (isRemote) flags.add("--allow-import");
+    this.#child = new Deno.Command(options.execPath, {
+      args: [
+        "run",
+        "--quiet",
+        "--no-prompt",
+        "--unstable-worker-options",
+        ...(config === undefined ? [] : ["--config", config]),
+        ...flags,
+        ...options.execArgv,
+        BOOTSTRAP,
+      ],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+      ...(cwd !== undefined && { cwd }),
+      ...(env !== undefined && { env }),
+    }).spawn();
+    this.label = `child ${index + 1} (pid ${this.#child.pid})`;
+    this.#stdin = this.#child.stdin.getWriter();
+    this.#stdin.closed.catch(() => {});
+
+    const secret = [...crypto.getRandomValues(new Uint8Array(11))];
+    const start: StartMessage & { secret: readonly number[] } = {
+      type: "start",
+      secret,
+      // The child makes its own; this one stays here.
+      flags: undefined as unknown as SharedArrayBuffer,
+      modules: options.modules,
+      ownModule: hasOwnModule(options.modules),
+      initializer: options.initializer,
+      depth,
+    };
+    const program = encoder.encode(childProgram());
+    this.#write(encoder.encode(`${program.length}\n`), program);
+    const { codec, slots } = options;
+    const packed = codec.encode(start) as string | Uint8Array<ArrayBuffer>;
+    const bytes = typeof packed === "string" ? encoder.encode(packed) : packed;
+    this.#writeLine({
+      type: "start",
+      secret,
+      program: tasksProgram(modules),
+      workerName: `${options.name}_${index}`,
+      permissions: permissions.tasks,
+      slots,
+      alone: !permissions.startsOthers,
+      bytes: bytes.length,
+    }, bytes);
+
+    const stdout = new LineForwarder(Deno.stdout);
+    const stderr = new LineForwarder(Deno.stderr);
+    const frames = new FrameReader(
+      secret,
+      codec,
+      (message) => this.#onMessage(message as FromWorker),
+      (output) => stdout.push(output),
+    );
+    const stops = [
+      readFrames(this.#child.stdout, frames, (error) => {
+        this.#garbled ??= { error };
+        this.#signal("SIGKILL");
+      }),
+      readAll(this.#child.stderr, (part) => stderr.push(part)),
+    ];
+    this.#gone = this.#child.status.then(async (status) => {
+      await drained(stops);
+      frames.end();
+      stdout.flush();
+      stderr.flush();
+      this.#stdin.abort().catch(() => {});
+      this.#onExit(status, stderr.lastLines());
+    });
+  }
+
+  send(calls: readonly CallMessage[]): void {
+    const fns = new Map<FunctionRef, number>();
+    const slots: number[] = [];
+    const watched: number[] = [];
+    const parts: Uint8Array[] = [];
+    const buffers: ArrayBuffer[] = [];
+    let text = "";
+    for (const { slot, fn, args, watched: isWatched } of calls) {
+      if (isWatched) watched.push(slot);
+      let id = fns.get(fn);
+      if (id === undefined) fns.set(fn, id = fns.size);
+      slots.push(slot);
+      const packed = args as Packed;
+      if (typeof packed === "string") {
+        text += `,[${slot},${id},${packed}]`;
+        continue;
+      }
+      const { bytes, buffers: apart } = packed instanceof Uint8Array
+        ? { bytes: packed, buffers: [] }
+        : packed;
+      const lengths = apart.map(({ byteLength }) => byteLength);
+      text += `,[${slot},${id},null,${bytes.length},[${lengths}]]`;
+      parts.push(bytes);
+      buffers.push(...apart);
+    }
+    const line = encoder.encode(
+      `{"fns":${
+        JSON.stringify([...fns.keys()])
+      },"watched":[${watched}],"calls":[${text.slice(1)}]}\n`,
+    );
+    let bytes = line.length;
+    for (const part of parts) bytes += part.length;
+    this.#writeLine(
+      {
+        type: "calls",
+        slots,
+        bytes,
+        buffers: buffers.map(({ byteLength }) => byteLength),
+      },
+      line,
+      ...parts,
+      ...buffers.map((buffer) => new Uint8Array(buffer)),
+    );
+  }
+
+  /** A call that was handed to a child counts as started. */
+  hasStarted(): boolean {
+    return true;
+  }
+
+  takeBack(): boolean {
+    return false;
+  }
+
+  recall(slots: readonly number[]): void {
+    this.#writeLine({ type: "recall", slots });
+  }
+
+  abort(slot: number, name: string, message: string): void {
+    this.#writeLine({ type: "abort", slot, name, message });
+  }
+
+  accepts(fn: FunctionRef): boolean {
+    return fn.by !== "export" || !this.#modules || this.#modules.has(fn.module);
+  }
+
+  async end(): Promise<void> {
+    // The end of its stdin ends the child, with whatever it does at its end.
+    this.#flush();
+    this.#stdin.close().catch(() => {});
+    const stop = startTimer(GRACE, () => this.#signal("SIGKILL"));
+    await this.#gone;
+    stop();
+  }
+
+  async kill(signal: Deno.Signal): Promise<void> {
+    this.#signal(signal);
+    const stop = startTimer(GRACE, () => this.#signal("SIGKILL"));
+    await this.#gone;
+    stop();
+  }
+
+  #signal(signal: Deno.Signal): void {
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It is gone already.
+    }
+  }
+
+  #writeLine(message: ToChild, ...rest: readonly Uint8Array[]): void {
+    this.#write(encoder.encode(`${JSON.stringify(message)}\n`), ...rest);
+  }
+
+  /** Writes all that one turn of the event loop has to say at once. */
+  #write(...parts: readonly Uint8Array[]): void {
+    if (this.#unwritten.length === 0) queueMicrotask(() => this.#flush());
+    this.#unwritten.push(...parts);
+  }
+
+  #flush(): void {
+    const parts = this.#unwritten;
+    this.#unwritten = [];
+    let small: Uint8Array[] = [];
+    const write = (bytes: Uint8Array) => {
+      // A child that is gone is told of by its status.
+      this.#stdin.write(bytes).catch(() => {});
+    };
+    for (const part of parts) {
+      // What is large is not copied for the sake of one write less.
+      if (part.length > 65536) {
+        if (small.length > 0) write(joined(...small));
+        small = [];
+        write(part);
+      } else {
+        small.push(part);
+      }
+    }
+    if (small.length > 0) {
+      write(small.length === 1 ? small[0] : joined(...small));
+    }
+  }
+
+  #onMessage(message: FromWorker): void {
+    if (message.type === "died") this.#lastWords = message;
+    else if (message.type !== "look") tell(this.#events, message);
+  }
+
+  #onExit(status: Deno.CommandStatus, stderr: string): void {
+    if (this.#garbled) {
+      this.#events.onDeath("sent what could not be read", this.#garbled);
+      return;
+    }
+    const { how, error } = this.#lastWords ?? {};
+    const ended = status.signal
+      ? `was killed by ${status.signal}`
+      : `ended with exit code ${status.code}`;
+    this.#events.onDeath(
+      how === undefined ? ended : `${ended} after ${how}`,
+      error && { error: reviveThrown(error) },
+      stderr === "" ? undefined : `the last it wrote to stderr: ${stderr}`,
+    );
+  }
+}

@@ -1,0 +1,115 @@
+/** What a pool knows of its calls' number and times, at a cost that never shows. */
+
+/** How long something took, over all calls so far, in milliseconds. */
+export interface TimeStats {
+  /** How many were measured. */
+  readonly count: number;
+  /** Their mean; 0 if there were none, as the others are. */
+  readonly mean: number;
+  /** Half of them took no longer than this; right to about 3 %. */
+  readonly p50: number;
+  /** 99 of 100 took no longer than this; right to about 3 %. */
+  readonly p99: number;
+  /** The longest. */
+  readonly max: number;
+}
+
+/** A snapshot of what an executor does and has done: plain data. */
+export interface PoolStats {
+  /** The workers at this moment. */
+  readonly workers: {
+    /** Those that have started and not ended. */
+    readonly live: number;
+    /** Those of them that have a call. */
+    readonly busy: number;
+  };
+  /** The calls: two numbers of this moment, three of all time. */
+  readonly calls: {
+    /** Those that have not started. */
+    readonly waiting: number;
+    /** Those that run. */
+    readonly running: number;
+    /** Those that returned. */
+    readonly finished: number;
+    /** Those that threw, were stopped, could not travel, or lost their worker. */
+    readonly failed: number;
+    /** Those that were cancelled before they started. */
+    readonly cancelled: number;
+  };
+  /** Times of the calls that have returned or thrown. */
+  readonly times: {
+    /** From `submit` to the start of the call. */
+    readonly waiting: TimeStats;
+    /** From its start to its end. */
+    readonly running: TimeStats;
+  };
+}
+
+/** How many buckets an octave has: one is 4.4 % wide. */
+const FINE = 16;
+/** The shortest time that is told from none, in milliseconds. */
+const SHORTEST = 2 ** -10;
+/** Up to 2³⁰ times a second and more. */
+const BUCKETS = FINE * 50;
+
+/** Many times, in buckets whose width grows with the time. */
+export class Times {
+  #buckets: Float64Array | undefined;
+  #count = 0;
+  #sum = 0;
+  #max = 0;
+
+  add(ms: number): void {
+    this.#count++;
+    this.#sum += ms;
+    if (ms > this.#max) this.#max = ms;
+    const bucket = ms <= SHORTEST
+      ? 0
+      : Math.min(Math.ceil(Math.log2(ms / SHORTEST) * FINE), BUCKETS - 1);
+    (this.#buckets ??= new Float64Array(BUCKETS))[bucket]++;
+  }
+
+  stats(): TimeStats {
+    const count = this.#count;
+    return {
+      count,
+      mean: count === 0 ? 0 : this.#sum / count,
+      p50: this.#quantile(0.5),
+      p99: this.#quantile(0.99),
+      max: this.#max,
+    };
+  }
+
+  #quantile(part: number): number {
+    let left = Math.ceil(this.#count * part);
+    if (left === 0) return 0;
+    const buckets = this.#buckets!;
+    let bucket = 0;
+    while ((left -= buckets[bucket]) > 0) bucket++;
+    // The middle of the bucket; nothing is longer than the longest.
+    const middle = bucket === 0 ? 0 : SHORTEST * 2 ** ((bucket - 0.5) / FINE);
+    return Math.min(middle, this.#max);
+  }
+}
+
+/** What has become of a pool's calls. */
+export class Statistics {
+  finished = 0;
+  failed = 0;
+  cancelled = 0;
+  readonly waiting: Times = new Times();
+  readonly running: Times = new Times();
+
+  /** All of it, with what is true at this moment. */
+  snapshot(
+    workers: PoolStats["workers"],
+    now: { readonly waiting: number; readonly running: number },
+  ): PoolStats {
+    const { finished, failed, cancelled } = this;
+    return {
+      workers,
+      calls: { ...now, finished, failed, cancelled },
+      times: { waiting: this.waiting.stats(), running: this.running.stats() },
+    };
+  }
+}
