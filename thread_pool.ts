@@ -409,10 +409,12 @@ class ThreadLink implements WorkerLink {
     this.label = `worker "${name}"`;
     this.#events = events;
     this.#flags = new Int32Array(new SharedArrayBuffer(SLOTS * 4));
-    // A data: URL needs no permission, where a file would.
-    programUrl ??= `data:text/javascript,${
-      encodeURIComponent(workerProgram())
-    }`;
+    // A blob: URL needs no permission, where a file would. A data: URL needs none
+    // either, but would stand as a whole in each frame of a stack: each exception
+    // would take milliseconds.
+    programUrl ??= URL.createObjectURL(
+      new Blob([workerProgram()], { type: "text/javascript" }),
+    );
     this.#worker = new Worker(programUrl, { type: "module", name });
     this.#worker.addEventListener("message", this.#onMessage);
     this.#worker.addEventListener("error", (event) => {

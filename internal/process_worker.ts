@@ -248,7 +248,10 @@ async function serveChild(
     flags = new Int32Array(new SharedArrayBuffer(message.slots * 4));
     const lock = new Int32Array(new SharedArrayBuffer(4));
     say = writer(message.secret, 1, { lock, isAlone: () => false });
-    const url = `data:text/javascript,${encodeURIComponent(message.program)}`;
+    // Short, as it stands in each frame of each stack.
+    const url = URL.createObjectURL(
+      new Blob([message.program], { type: "text/javascript" }),
+    );
     // Before: a worker has a handle of its own of what stdin is by then.
     moveStdin();
     worker = new Worker(url, {
@@ -347,22 +350,29 @@ function serveTasks(
       },
     },
   });
-  // Stdout is the pool's, too: a task may write to it, and not close it.
-  const { stdout } = Deno;
-  const writeSync = stdout.writeSync.bind(stdout);
-  Object.defineProperties(stdout, {
-    close: { value: () => {} },
-    writable: {
-      get: () =>
-        new WritableStream<Uint8Array>({
-          write(chunk) {
-            for (let done = 0; done < chunk.length;) {
-              done += writeSync(chunk.subarray(done));
-            }
-          },
-        }),
-    },
-  });
+  // Stdout is the pool's, too: a task may write to it, and not close it. What it
+  // has written is out when `write` returns: the child may be about to end.
+  for (const stream of [Deno.stdout, Deno.stderr]) {
+    const writeSync = stream.writeSync.bind(stream);
+    Object.defineProperties(stream, {
+      close: { value: () => {} },
+      write: {
+        writable: true,
+        value: (bytes: Uint8Array) =>
+          new Promise((resolve) => resolve(writeSync(bytes))),
+      },
+      writable: {
+        get: () =>
+          new WritableStream<Uint8Array>({
+            write(chunk) {
+              for (let done = 0; done < chunk.length;) {
+                done += writeSync(chunk.subarray(done));
+              }
+            },
+          }),
+      },
+    });
+  }
   const commandOf = Object.getOwnPropertyDescriptor(Deno, "Command")!;
   let command: typeof Deno.Command | undefined;
   Object.defineProperty(Deno, "Command", {
