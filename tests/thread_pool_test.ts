@@ -160,6 +160,36 @@ test("workers that idleTimeout ended are made up for, and initialized again", as
   }
 });
 
+test("a pool in a compiled program loads no file and starts nothing but threads", async () => {
+  const build = Object.getOwnPropertyDescriptor(Deno, "build")!;
+  const { Command, execPath } = Deno;
+  const refuse = () => {
+    throw new Error("starts the program itself");
+  };
+  const own = globalThis.Worker;
+  const urls = new Set<string>();
+  Object.defineProperty(Deno, "build", {
+    ...build,
+    value: { ...Deno.build, standalone: true },
+  });
+  Object.assign(Deno, { Command: refuse, execPath: refuse });
+  globalThis.Worker = class extends own {
+    constructor(url: string | URL, options?: WorkerOptions) {
+      urls.add(new URL(url).protocol);
+      super(url, options);
+    }
+  };
+  try {
+    await using pool = new ThreadPoolExecutor({ maxWorkers: 1 });
+    assertEquals(await pool.submit((n: number) => n + 1, 5).result(), 6);
+    assertEquals([...urls], ["data:"]);
+  } finally {
+    globalThis.Worker = own;
+    Object.assign(Deno, { Command, execPath });
+    Object.defineProperty(Deno, "build", build);
+  }
+});
+
 // ---- Death -----------------------------------------------------------------
 
 for (const [name, way] of Object.entries(ways)) {
