@@ -45,6 +45,16 @@ export async function within<T>(promise: Promise<T>): Promise<T> {
   }
 }
 
+/** What a loop asks that never waits: throws where it would take for ever. */
+export function bound(): () => void {
+  const end = performance.now() + UPPER_BOUND_MS / 2;
+  return () => {
+    if (performance.now() > end) {
+      throw new Error(`hangs: not over after ${UPPER_BOUND_MS / 2} ms`);
+    }
+  };
+}
+
 /** A clock that stands still until the test moves it: the timers, `Date` and `performance.now()`. */
 export class FakeClock extends FakeTime {
   constructor() {

@@ -340,6 +340,13 @@ test("a program with --allow-run alone can have all calls run that need no more"
   assertEquals(code, 0);
 });
 
+test("a program with --allow-run alone is asked for no other permission", async () => {
+  const { stdout, stderr } = await deno(
+    programArgs("process_asks_nothing", ["--allow-run"]),
+  );
+  assertEquals([stdout, stderr], ["3 []\n", ""]);
+});
+
 test("a program without --allow-run is told what it needs", async () => {
   const source = `
     import { ProcessPoolExecutor } from "${import.meta.resolve("../mod.ts")}";

@@ -15,7 +15,8 @@ import {
   type ProcessPoolExecutorOptions,
 } from "../process_pool.ts";
 import { make, test } from "./_children.ts";
-import { deno, isAlive } from "./_programs.ts";
+import { UPPER_BOUND_MS } from "./_helpers.ts";
+import { childrenOf, deno, isAlive } from "./_programs.ts";
 import { socketGate } from "./contract.ts";
 
 const windows = Deno.build.os === "windows";
@@ -89,6 +90,29 @@ Deno.test("process pool: on Windows there are at most 61 children", () => {
   }
   assertEquals(Deno.build.os, os);
   if (!windows) new ProcessPoolExecutor({ maxWorkers: 62 });
+});
+
+Deno.test("process pool: the default of maxWorkers is at most 61 on Windows, however many processors there are", () => {
+  const own = Object.getOwnPropertyDescriptor(Deno, "build")!;
+  const os = (name: string) =>
+    Object.defineProperty(Deno, "build", {
+      ...own,
+      value: { ...own.value, os: name },
+    });
+  Object.defineProperty(navigator, "hardwareConcurrency", {
+    value: 128,
+    configurable: true,
+  });
+  try {
+    for (const name of ["windows", "linux"]) {
+      os(name);
+      new ProcessPoolExecutor();
+    }
+  } finally {
+    Object.defineProperty(Deno, "build", own);
+    // What is uncovered is the prototype's own.
+    Reflect.deleteProperty(navigator, "hardwareConcurrency");
+  }
 });
 
 test("maxWorkers defaults to the number of processors", async () => {
@@ -421,6 +445,49 @@ for (const how of ["terminateWorkers", "killWorkers"] as const) {
     const futures = [1, 2, 3].map((n) => pool.submit(Math.sqrt, n));
     pool[how]();
     assertEquals(futures.map((future) => future.done()), [true, true, true]);
+    await pool.shutdown();
+  });
+}
+
+for (
+  const [how, signal] of [
+    ["terminateWorkers", "SIGTERM"],
+    ["killWorkers", "SIGKILL"],
+  ] as const
+) {
+  test(`${how}() sends ${signal}, which a call ${signal === "SIGTERM" ? "can" : "can't"} handle`, async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      const pool = make({ maxWorkers: 1, permissions: { write: [folder] } });
+      await pool.submit((mark: string) => {
+        Deno.addSignalListener("SIGTERM", () => {
+          Deno.writeTextFileSync(mark, "handled");
+          Deno.exit();
+        });
+      }, `${folder}/mark`).result();
+      pool[how]();
+      await pool.shutdown();
+      const marks = [...Deno.readDirSync(folder)].length;
+      assertEquals(marks, signal === "SIGTERM" ? 1 : 0);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+
+  test(`${how}() has signalled all children when it returns`, async () => {
+    await using gate = socketGate();
+    const pool = make({ maxWorkers: 2, permissions: { net: true } });
+    const held = [0, 1].map((id) => pool.submit(gate.pass, gate.handle, id));
+    await gate.entered(0, 1);
+    const pids = childrenOf(Deno.pid);
+    assertEquals(pids.length, 2);
+    pool[how]();
+    // The event loop does not turn meanwhile: they die of what was done.
+    const end = performance.now() + UPPER_BOUND_MS / 10;
+    while (pids.some(isAlive)) {
+      assert(performance.now() < end, "hangs: a child is still alive");
+    }
+    assert(held.every((future) => future.done()));
     await pool.shutdown();
   });
 }

@@ -59,6 +59,28 @@ test("10 MB of output and bytes that look like frames arrive whole, and harm not
   );
 });
 
+test("what a child printed just before it was killed arrives to the last byte", async () => {
+  const { code, stdout, stderr } = await deno(
+    programArgs("process_dies_printing", ["--allow-run"]),
+  );
+  assertEquals({ code, stdout, stderr }, {
+    code: 0,
+    stdout: "printed\x1e",
+    stderr: "told",
+  });
+});
+
+test("nothing is printed when children die, in whatever way and at whatever time", async () => {
+  const { code, stdout, stderr } = await deno(
+    programArgs("process_deaths", ["--allow-run"]),
+  );
+  assertEquals({ code, stdout, stderr }, {
+    code: 0,
+    stdout: "done\n",
+    stderr: "",
+  });
+});
+
 test("lines of several children are never mixed", async () => {
   const { code, stdout } = await deno(
     programArgs("process_lines", ["--allow-run"]),

@@ -7,7 +7,8 @@ import {
   assertNotMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { UPPER_BOUND_MS } from "./_helpers.ts";
+import { UPPER_BOUND_MS, within } from "./_helpers.ts";
+import { runCells } from "./_jupyter.ts";
 
 interface Ended {
   readonly code: number;
@@ -152,6 +153,94 @@ test("runs in deno eval", async () => {
     stdout: "3\n[ 1, 2, 3 ]\n",
     stderr: "",
   });
+});
+
+test("runs in the REPL, where functions and pools are made line by line", async () => {
+  const lines = [
+    `const { ThreadPoolExecutor, ProcessPoolExecutor } = await import("${
+      import.meta.resolve("../mod.ts")
+    }")`,
+    "const pool = new ThreadPoolExecutor({ maxWorkers: 2 })",
+    "function twice(n) { return n * 2 }",
+    "await pool.submit(twice, 21).result()",
+    "await Array.fromAsync(pool.map(Math.sqrt, [1, 4, 9]))",
+    "(await pool.submit(() => twice(1)).exception()).name",
+    "await pool.shutdown()",
+    "const children = new ProcessPoolExecutor({ maxWorkers: 1 })",
+    "await children.submit(twice, 4).result()",
+    "await children.shutdown()",
+  ];
+  const repl = new Deno.Command(Deno.execPath(), {
+    args: ["repl", "--quiet", "--no-config", "--allow-run", "--allow-read"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+  }).spawn();
+  const writer = repl.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(lines.join("\n") + "\n"));
+  await writer.close();
+  const { stdout, stderr } = await within(repl.output());
+  const shown = new TextDecoder().decode(stdout).trimEnd().split("\n");
+  assertEquals(
+    shown.filter((line) => line !== "undefined"),
+    ["42", "[ 1, 2, 3 ]", '"ReferenceError"', "8"],
+    new TextDecoder().decode(stderr),
+  );
+});
+
+test("runs in Jupyter, cell by cell", async () => {
+  const shown = await within(runCells([
+    `import { ProcessPoolExecutor, ThreadPoolExecutor } from "${
+      import.meta.resolve("../mod.ts")
+    }";
+     const pool = new ThreadPoolExecutor({ maxWorkers: 2 });
+     function twice(n: number): number { return n * 2; }`,
+    "await pool.submit(twice, 21).result()",
+    "console.log(await Array.fromAsync(pool.map(Math.sqrt, [1, 4, 9])))",
+    "await pool.submit(() => { throw new RangeError('why'); }).result()",
+    `await pool.shutdown();
+     const children = new ProcessPoolExecutor({ maxWorkers: 1 });
+     const four = await children.submit(twice, 2).result();
+     await children.shutdown();
+     four`,
+  ]));
+  assertEquals(shown.slice(1), [
+    "42",
+    "[ 1, 2, 3 ]\n",
+    "RangeError: why",
+    "4",
+  ]);
+});
+
+test("made by deno compile has threads, with no permission", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const made = await deno(
+      "compile",
+      "--quiet",
+      "--no-config",
+      "--no-check",
+      "--output",
+      `${folder}/program`,
+      new URL("./programs/no_permissions.ts", import.meta.url).href,
+    );
+    if (made.code !== 0) {
+      console.log(
+        `skipped, for deno compile does not work here: ${
+          made.stderr.split("\n")[0]
+        }`,
+      );
+      return;
+    }
+    const { stdout } = await new Deno.Command(`${folder}/program`).output();
+    assertEquals(
+      new TextDecoder().decode(stdout),
+      "Hello world\n[ 8, 9 ]\nTypeError: no harm\nNotCapable\n",
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 // ---- A script that names itself as its workers' module ---------------------

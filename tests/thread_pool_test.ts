@@ -103,6 +103,7 @@ test("the default names of two pools differ by the pool's number", async () => {
   const [a, b] = names.map((name) =>
     Number(/^ThreadPoolExecutor-(\d+)_0$/.exec(name)?.[1])
   );
+  assert(Number.isInteger(a), `${names}`);
   assertEquals(b, a + 1);
 });
 
@@ -120,6 +121,36 @@ test("maxWorkers defaults to min(32, the processors + 4)", async () => {
   await gate.entered(...ids.slice(0, most));
   assertEquals(futures.map((future) => future.running()).indexOf(false), most);
   gate.open();
+});
+
+test("maxWorkers defaults to the processors + 4, and to 32 at the most", async () => {
+  for (const [processors, most] of [[1, 5], [27, 31], [28, 32], [200, 32]]) {
+    // Workers that never begin are enough to be counted.
+    let started = 0;
+    const own = globalThis.Worker;
+    globalThis.Worker = class extends EventTarget {
+      constructor() {
+        super();
+        started++;
+      }
+      postMessage() {}
+      terminate() {}
+    } as unknown as typeof Worker;
+    Object.defineProperty(navigator, "hardwareConcurrency", {
+      value: processors,
+      configurable: true,
+    });
+    try {
+      const pool = new ThreadPoolExecutor();
+      for (let i = 0; i < 300; i++) pool.submit(Math.sqrt, i);
+      assertEquals(started, most);
+      await pool.shutdown({ cancelFutures: true });
+    } finally {
+      globalThis.Worker = own;
+      // What is uncovered is the prototype's own.
+      Reflect.deleteProperty(navigator, "hardwareConcurrency");
+    }
+  }
 });
 
 test("idleTimeout must not be negative, and a number", () => {
@@ -152,6 +183,36 @@ test("workers that idleTimeout ended are made up for, and initialized again", as
     if (last > 0 && calls === 1) break;
     assertEquals(calls, last + 1);
     await turn();
+  }
+});
+
+test("a pool in a compiled program loads no file and starts nothing but threads", async () => {
+  const build = Object.getOwnPropertyDescriptor(Deno, "build")!;
+  const { Command, execPath } = Deno;
+  const refuse = () => {
+    throw new Error("starts the program itself");
+  };
+  const own = globalThis.Worker;
+  const urls = new Set<string>();
+  Object.defineProperty(Deno, "build", {
+    ...build,
+    value: { ...Deno.build, standalone: true },
+  });
+  Object.assign(Deno, { Command: refuse, execPath: refuse });
+  globalThis.Worker = class extends own {
+    constructor(url: string | URL, options?: WorkerOptions) {
+      urls.add(new URL(url).protocol);
+      super(url, options);
+    }
+  };
+  try {
+    await using pool = new ThreadPoolExecutor({ maxWorkers: 1 });
+    assertEquals(await pool.submit((n: number) => n + 1, 5).result(), 6);
+    assertEquals([...urls], ["data:"]);
+  } finally {
+    globalThis.Worker = own;
+    Object.assign(Deno, { Command, execPath });
+    Object.defineProperty(Deno, "build", build);
   }
 });
 

@@ -16,6 +16,7 @@ import {
   wait,
 } from "../wait.ts";
 import {
+  bound,
   cancelled,
   CountingAbortController,
   CountingFuture,
@@ -782,23 +783,30 @@ Deno.test("asCompleted: reads its futures at the call", async () => {
 Deno.test("asCompleted: gives 100,000 futures, done before and after", async () => {
   const futures = pending(100_000);
   for (let i = 0; i < futures.length; i += 2) futures[i].setResult(i);
+  const inTime = bound();
   const iterator = asCompleted(futures);
-  for (let i = 1; i < futures.length; i += 2) futures[i].setResult(i);
+  for (let i = 1; i < futures.length; i += 2) {
+    futures[i].setResult(i);
+    inTime();
+  }
   let count = 0;
   for await (const future of iterator) {
     assert(future.done());
     count++;
+    inTime();
   }
   assertEquals(count, 100_000);
 });
 
 Deno.test("asCompleted: gives 100,000 futures each as it ends", async () => {
   const futures = pending(100_000);
+  const inTime = bound();
   const iterator = asCompleted(futures);
   for (const future of futures) {
     const next = iterator.next();
     future.setResult(1);
     assertStrictEquals((await next).value, future);
+    inTime();
   }
   assertEquals((await iterator.next()).done, true);
 });
@@ -806,7 +814,11 @@ Deno.test("asCompleted: gives 100,000 futures each as it ends", async () => {
 Deno.test("wait: waits for 100,000 futures", async () => {
   const futures = pending(100_000);
   const waiting = wait(futures);
-  for (const future of futures.toReversed()) future.setResult(1);
+  const inTime = bound();
+  for (const future of futures.toReversed()) {
+    future.setResult(1);
+    inTime();
+  }
   assertEquals((await waiting).done.size, 100_000);
 });
 

@@ -399,6 +399,28 @@ export function testCalls(kind: ExecutorKind): void {
       );
     });
 
+    test("a large argument that is changed after submit() arrives as it was", async () => {
+      await using pool = kind.make({ maxWorkers: 1 });
+      await using gate = kind.makeGate();
+      const sumOf = (bytes: Uint8Array) =>
+        bytes.reduce((sum, byte) => sum + byte, 0);
+      const submit = (fill: number) => {
+        const bytes = new Uint8Array(100_000).fill(fill);
+        const future = pool.submit(sumOf, bytes);
+        bytes.fill(9);
+        return future.result();
+      };
+      assertEquals(await submit(1), 100_000); // to a worker that starts
+      assertEquals(await submit(2), 200_000); // to an idle worker
+      const held = pool.submit(gate.pass, gate.handle, 0);
+      await gate.entered(0);
+      // To the queue, all of the same size, after one that is done.
+      const results = [3, 4, 5].map(submit);
+      gate.open();
+      assertEquals(await Promise.all(results), [300_000, 400_000, 500_000]);
+      assertEquals(await held.result(), 0);
+    });
+
     test("an argument that is changed by the done callback that submitted it arrives as it was", async () => {
       await using pool = kind.make({ maxWorkers: 2 });
       await using open = kind.makeGate();

@@ -314,6 +314,8 @@ export function testErrors(kind: ExecutorKind): void {
         const error = Object.assign(new TypeError("half", { cause: () => 1 }), {
           retry() {},
           response: new Response(),
+          headers: new Headers(),
+          nested: { list: [new FormData()] },
           deep: { ok: 1, fn: () => 1 },
           code: 7,
         });
@@ -330,7 +332,9 @@ export function testErrors(kind: ExecutorKind): void {
       assertEquals(error.message, "half");
       assertEquals(error.code, 7);
       assertEquals(
-        ["retry", "response", "trap"].filter((key) => key in error),
+        ["retry", "response", "headers", "nested", "deep", "trap"].filter((
+          key,
+        ) => key in error),
         [],
       );
       assertEquals(await pool.submit(Math.sign, -3).result(), -1);

@@ -116,6 +116,9 @@ const methods = {
   async [["later", "b"][0] + "]"](n: number) {
     return await Promise.resolve([n + 1][0]);
   },
+  async [`${computed}, later`](n: number) {
+    return await Promise.resolve(n + 1);
+  },
   [Symbol.iterator](n: number) {
     return n + 1;
   },
@@ -279,6 +282,39 @@ const shapes: Record<string, Shape> = {
     Object.defineProperty((n: number) => n + 1, "name", {
       value: "not an identifier",
     }),
+    [5],
+    6,
+  ],
+  "function whose name has line breaks": [
+    Object.defineProperty((n: number) => n + 1, "name", {
+      value: "one\ntwo\u2028three\r",
+    }),
+    [5],
+    6,
+  ],
+  "function named get": [
+    function get(n: number) {
+      return n + 1;
+    },
+    [5],
+    6,
+  ],
+  "function named async, that calls itself": [
+    function async(n: number): number {
+      return n > 5 ? n : async(n + 1);
+    },
+    [5],
+    6,
+  ],
+  "function named static, which only sloppy code can be": [
+    new Function("return function static(n) { return n + 1 }")() as AnyFn,
+    [5],
+    6,
+  ],
+  "function named of": [
+    function of(n: number) {
+      return n + 1;
+    },
     [5],
     6,
   ],

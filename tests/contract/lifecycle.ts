@@ -14,7 +14,7 @@ import {
 import { BrokenExecutor, CancelledError, RuntimeError } from "../../errors.ts";
 import type { Future } from "../../future.ts";
 import { asCompleted, wait } from "../../wait.ts";
-import { stateOf } from "../_helpers.ts";
+import { FakeClock, stateOf } from "../_helpers.ts";
 import { contractTest, type ExecutorKind, rejection } from "./kind.ts";
 
 export function testLifecycle(kind: ExecutorKind): void {
@@ -214,6 +214,22 @@ function testWorkers(kind: ExecutorKind): void {
       resolve(pool.submit(kind.whoAmI).result())
     );
     assertEquals(await promise, first);
+  });
+
+  test("an idle worker stays for a while, in case of calls that come later, and ends then", async () => {
+    using clock = new FakeClock();
+    await using pool = kind.make({ maxWorkers: 1 });
+    const count = () => {
+      const scope = globalThis as unknown as { uses?: number };
+      return scope.uses = (scope.uses ?? 0) + 1;
+    };
+    assertEquals(await pool.submit(count).result(), 1);
+    await clock.pass(100);
+    assertEquals(await pool.submit(count).result(), 2);
+    await clock.pass(100);
+    assertEquals(await pool.submit(count).result(), 3);
+    await clock.pass(10_000);
+    assertEquals(await pool.submit(count).result(), 1);
   });
 
   test("workers start on demand, one for each call that finds none idle", async () => {

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Future } from "../../future.ts";
-import { withoutGc } from "../_helpers.ts";
+import { bound, withoutGc } from "../_helpers.ts";
 import { contractTest, type ExecutorKind } from "./kind.ts";
 
 const CALLS = 100_000;
@@ -15,14 +15,38 @@ export function testMany(kind: ExecutorKind): void {
   test("100,000 calls submitted at once give each its own result", async () => {
     await using pool = kind.make({ maxWorkers: 2 });
     const futures: Future<number>[] = [];
+    const inTime = bound();
     for (let i = 0; i < CALLS; i++) {
       futures.push(pool.submit((n: number) => n + 0.5, i));
+      if (i % 100 === 0) inTime();
     }
     let wrong = 0;
     for (let i = 0; i < CALLS; i++) {
       if (await futures[i].result() !== i + 0.5) wrong++;
     }
     assertEquals(wrong, 0);
+  });
+
+  test("5,000 short calls, of which some throw and some reject, give each its own outcome", async () => {
+    await using pool = kind.make({ maxWorkers: 2 });
+    const futures = Array.from(
+      { length: 5_000 },
+      (_, i) =>
+        pool.submit((i: number) => {
+          if (i % 50 === 0) throw new RangeError(`thrown by ${i}`);
+          if (i % 50 === 25) return Promise.reject(`rejected by ${i}`);
+          return i;
+        }, i),
+    );
+    for (const [i, future] of futures.entries()) {
+      const outcome = await future.exception() ?? await future.result();
+      const expected = i % 50 === 0
+        ? `RangeError: thrown by ${i}`
+        : i % 50 === 25
+        ? `rejected by ${i}`
+        : `${i}`;
+      assertEquals(`${outcome}`, expected);
+    }
   });
 
   test(
@@ -37,11 +61,16 @@ export function testMany(kind: ExecutorKind): void {
       // What one holds is freed for sure once the function that held it is left.
       const during = (() => {
         const futures: Future<number>[] = [];
+        const inTime = bound();
         for (let i = 0; i < WAITING; i++) {
           futures.push(pool.submit(increment, i));
+          if (i % 100 === 0) inTime();
         }
         const during = heapUsed();
-        for (const future of futures) future.cancel();
+        for (const [i, future] of futures.entries()) {
+          future.cancel();
+          if (i % 100 === 0) inTime();
+        }
         return during;
       })();
       assertPerCall(during - before);

@@ -166,6 +166,24 @@ const values: Record<string, () => unknown> = {
     const buffer = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]).buffer;
     return [new Uint8Array(buffer, 2, 3), new Uint16Array(buffer, 4), buffer];
   },
+  "a large resizable ArrayBuffer": () => {
+    const buffer = new ArrayBuffer(70_000, { maxByteLength: 90_000 });
+    new Uint8Array(buffer).fill(7);
+    return [buffer, new Uint8Array(buffer), new Uint8Array(buffer, 5, 6)];
+  },
+  "views of one large buffer": () => {
+    const { buffer } = Uint8Array.from({ length: 70_000 }, (_, i) => i);
+    return [new Uint8Array(buffer, 2, 3), new Uint16Array(buffer, 4), buffer];
+  },
+  "several large buffers, here and there": () => {
+    const large = (length: number) =>
+      Uint8Array.from({ length }, (_, i) => i * length);
+    return [
+      large(70_000),
+      new Map([[large(65_536), new Set([large(65_535).buffer])]]),
+      new Error("large", { cause: new DataView(large(80_000).buffer, 7) }),
+    ];
+  },
   "boxed primitives": () => [
     Object(true),
     Object(-0),
