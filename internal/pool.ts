@@ -85,7 +85,7 @@ import { transferablesOf } from "./marks.ts";
 import type { FunctionRef, WorkerMarker } from "./protocol.ts";
 import { cancelReasons } from "./reasons.ts";
 import { type PoolStats, Statistics } from "./statistics.ts";
-import { startTimer } from "./timer.ts";
+import { loadTimers, startTimer } from "./timer.ts";
 import { describe, label } from "./travel.ts";
 
 /** Pools inside of workers inside of pools: deeper is a mistake. */
@@ -191,6 +191,8 @@ export class Pool implements CallOwner {
     } else {
       dispatcher.plan();
     }
+    // Now that a worker is on its way, which takes longer.
+    loadTimers();
     return future;
   }
 

@@ -5,8 +5,22 @@
 
 const LONGEST = 2 ** 31 - 1;
 
+let loaded = false;
+
 /**
- * Checks a timeout that a caller gave.
+ * Has the runtime load its timers, which it does when they are first asked for.
+ *
+ * While it does, Deno 2.9 runs microtasks: other code, in the middle of ours. So
+ * this is called where nothing is half done, before a timer is first set.
+ */
+export function loadTimers(): void {
+  if (loaded) return;
+  loaded = true;
+  void globalThis.setTimeout;
+}
+
+/**
+ * Checks a timeout that a caller gave, and loads what is needed to keep it.
  *
  * @returns The milliseconds, or `undefined` where there is no limit.
  * @throws {TypeError} when it is no number.
@@ -27,6 +41,7 @@ export function checkTimeout(
       `${name} must be a number of milliseconds: received NaN`,
     );
   }
+  loadTimers();
   return timeout;
 }
 

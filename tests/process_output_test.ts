@@ -81,6 +81,13 @@ test("nothing is printed when children die, in whatever way and at whatever time
   });
 });
 
+test("what a call prints without waiting for it arrives, though the pool is shut down at once", async () => {
+  const { code, stdout } = await deno(
+    programArgs("process_prints_later", ["--allow-run"]),
+  );
+  assertEquals([code, stdout.length], [0, 60 << 18]);
+});
+
 test("lines of several children are never mixed", async () => {
   const { code, stdout } = await deno(
     programArgs("process_lines", ["--allow-run"]),
