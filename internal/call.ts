@@ -21,9 +21,10 @@ export interface Call {
   worker: CallHolder | undefined;
   /** Its number there; or that it waits, or is released. */
   slot: number;
-  /** What its time was taken for when it was handed over, in milliseconds. */
+  // Whole numbers, which take no memory of their own: there are many calls.
+  /** What its time was taken for when it was handed over, in microseconds. */
   cost: number;
-  /** When it was submitted. */
+  /** When it was submitted, by `clock()`. */
   readonly since: number;
   /** What may end it before its time; one with limits has a worker to itself. */
   limits: Limits | undefined;
@@ -103,10 +104,27 @@ export const UNKNOWN = 1;
 /** The mean time of a function's calls, in milliseconds. */
 const meanTimes = new WeakMap<FunctionRef, number>();
 
-/** How long a call will probably take, in milliseconds. */
+/** More than any call may take that shares a worker with another, in microseconds. */
+const TOO_LONG = 1e9;
+
+/** How long a call will probably take, in microseconds. */
 export function expected({ fn, limits }: Call): number {
   // What may be stopped, or can't be sent again, shares a worker with no other.
-  return limits ? Infinity : meanTimes.get(fn) ?? UNKNOWN;
+  if (limits) return TOO_LONG;
+  return Math.min((meanTimes.get(fn) ?? UNKNOWN) * 1000, TOO_LONG) | 0;
+}
+
+/** How much a millisecond is by `clock()`. */
+const TICKS = 16;
+
+/** A time as a whole number, which comes round after some days. */
+export function clock(now: number = performance.now()): number {
+  return (now * TICKS) | 0;
+}
+
+/** How long ago a time was, in milliseconds; right up to a day and a half. */
+export function elapsed(since: number, now: number): number {
+  return ((clock(now) - since) | 0) / TICKS;
 }
 
 /** Takes note of how long a call took, in milliseconds. */

@@ -24,6 +24,7 @@
 
 import {
   type Call,
+  elapsed,
   expected,
   learn,
   RELEASED,
@@ -38,8 +39,8 @@ import type { Outcome } from "./protocol.ts";
 import type { PoolStats, Statistics } from "./statistics.ts";
 import { startTimer } from "./timer.ts";
 
-/** How much work is handed to a worker ahead, in milliseconds. */
-const AHEAD = UNKNOWN;
+/** How much work is handed to a worker ahead, in microseconds. */
+const AHEAD = UNKNOWN * 1000;
 /** A call that has run for so long holds up those behind it, in milliseconds. */
 const LONG = 3;
 /** How long a call that was asked to stop may take to end, in milliseconds. */
@@ -509,7 +510,7 @@ export class Dispatcher {
       this.release(call);
       if (!future.done()) {
         const statistics = this.#statistics;
-        statistics.waiting.add(Math.max(now - ms - since, 0));
+        statistics.waiting.add(Math.max(elapsed(since, now) - ms, 0));
         statistics.running.add(ms);
         if (outcome.is === "returned") statistics.finished++;
         else statistics.failed++;

@@ -17,7 +17,7 @@ export class Member implements CallHolder {
   /** How many of the calls are no holes. */
   #live = 0;
   #tasksLeft: number;
-  /** How long its calls will take, as far as is known, in milliseconds. */
+  /** How long its calls will take, as far as is known, in microseconds. */
   load = 0;
   /** When it last ended a call, or was given one with none to do. */
   progress = 0;
@@ -115,8 +115,6 @@ export class Member implements CallHolder {
       this.#live--;
       this.load -= call.cost;
     }
-    // Sums of fractions drift: with no calls there is no load.
-    if (this.isIdle) this.load = 0;
     return call;
   }
 

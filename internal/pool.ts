@@ -72,7 +72,13 @@
 import { RuntimeError, TimeoutError } from "../errors.ts";
 import type { ShutdownOptions } from "../executor.ts";
 import type { Future } from "../future.ts";
-import { type Call, type CallOwner, PooledFuture, WAITING } from "./call.ts";
+import {
+  type Call,
+  type CallOwner,
+  clock,
+  PooledFuture,
+  WAITING,
+} from "./call.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import {
   type CheckedSubmitOptions,
@@ -156,7 +162,7 @@ export class Pool implements CallOwner {
       worker: undefined,
       slot: WAITING,
       cost: 0,
-      since: performance.now(),
+      since: clock(),
       limits: isPlain
         ? undefined
         : { signals, timeLimit, once, stopTimer: undefined },
