@@ -240,6 +240,7 @@ class Progress<T> implements ProgressIterator<T> {
   #showing: Showing | undefined;
   /** There from the first `next()` on, and until the end. */
   #view: View | undefined;
+  /** There while it is made. All that ask for a value meanwhile wait, and stay in order. */
   #opening: Promise<void> | undefined;
   /** How many values were passed on. */
   #given = 0;
@@ -250,7 +251,11 @@ class Progress<T> implements ProgressIterator<T> {
   }
 
   async next(): Promise<IteratorResult<T>> {
-    if (this.#showing && !this.#view) await (this.#opening ??= this.#open());
+    if (this.#showing && !this.#view) this.#open();
+    if (this.#opening) {
+      await this.#opening;
+      this.#opening = undefined;
+    }
     this.#count();
     let result: IteratorResult<T>;
     try {
@@ -278,13 +283,14 @@ class Progress<T> implements ProgressIterator<T> {
     await this.return();
   }
 
-  /** Loads what draws bars only where one is drawn: it takes its time, and a dependency. */
-  async #open(): Promise<void> {
+  #open(): void {
     const { output, meter, every } = this.#showing!;
-    if (!output.isTerminal()) {
-      this.#view = new Lines(output, meter, every);
-      return;
-    }
+    if (output.isTerminal()) this.#opening ??= this.#openBar(output, meter);
+    else this.#view = new Lines(output, meter, every);
+  }
+
+  /** Loads what draws bars only where one is drawn: it takes its time, and a dependency. */
+  async #openBar(output: Output, meter: Meter): Promise<void> {
     const { Bar } = await import("./internal/bars.ts");
     // It may have been left meanwhile.
     if (this.#showing) this.#view = new Bar(output, meter);

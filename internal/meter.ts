@@ -163,10 +163,10 @@ function percentage(fraction: number): string {
 /** A rate in a unit that gives figures worth reading: `8.3/s`, `12/min`. */
 function inWords(rate: number): string {
   const units: [number, string][] = [[1, "s"], [60, "min"], [3600, "h"]];
-  const [factor, unit] = units.find(([factor]) => rate * factor >= 1) ??
+  const [factor, unit] = units.find(([factor]) => rate * factor >= 0.95) ??
     units[2];
   const value = rate * factor;
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)}/${unit}`;
+  return `${value < 9.95 ? value.toFixed(1) : Math.round(value)}/${unit}`;
 }
 
 /** Milliseconds as a reader wants them: `7s`, `3m 05s`, `2h 40m`, `5d 03h`. */
