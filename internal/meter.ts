@@ -138,8 +138,11 @@ export class Meter {
     let figures = words.join(" | ");
     if (fraction !== undefined) {
       const free = room - width(label) - width(figures) - 1;
+      // As long as the longest figures leave it, so that it stays as it is.
+      const steady = room - width(label) - longestFigures(this.#total!) - 1;
       if (free >= SHORTEST_BAR) {
-        const bar = drawBar(fraction, Math.min(free, LONGEST_BAR));
+        const columns = Math.min(free, Math.max(steady, SHORTEST_BAR));
+        const bar = drawBar(fraction, Math.min(columns, LONGEST_BAR));
         figures = `${bar} ${figures}`;
       }
     }
@@ -149,6 +152,10 @@ export class Meter {
     }
     return (label + figures).slice(0, Math.max(room, 0));
   }
+}
+
+function longestFigures(total: number): number {
+  return ` 99% | ${total}/${total} | 9.9/min | 59m 59s left`.length;
 }
 
 function perSecond(count: number, ms: number): number | undefined {

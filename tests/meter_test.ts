@@ -156,9 +156,22 @@ Deno.test("meter: a bar has the room that the figures leave, and at most 40 colu
     meter.drawn(500, 200, drawBar),
     `${"#".repeat(20)}${".".repeat(20)} ${figures}`,
   );
-  assertEquals(meter.drawn(500, 42, drawBar), `#####..... ${figures}`);
+  assertEquals(meter.drawn(500, 42, drawBar), `###.. ${figures}`);
   assertEquals(meter.drawn(500, 37, drawBar), `###.. ${figures}`);
   assertEquals(meter.drawn(500, 36, drawBar), figures);
+});
+
+Deno.test("meter: a bar stays as long as it is, whatever the figures", () => {
+  const meter = new Meter("Pages", 1000, 0);
+  const lengths = new Set<number>();
+  for (let i = 1; i <= 1000; i++) {
+    meter.reach(i, i * i);
+    meter.drawn(i * i, 80, (_, columns) => {
+      lengths.add(columns);
+      return "";
+    });
+  }
+  assertEquals([...lengths], [31]);
 });
 
 Deno.test("meter: no line fills the terminal, however narrow", () => {

@@ -506,16 +506,14 @@ test(
     const values = progress(source, { ...options, total: 2, label: "Letters" });
     const first = values.next();
     await clock.pass(0);
-    assertEquals(terminal.lines, [`Letters ${"░".repeat(40)}   0% | 0/2`]);
+    assertEquals(terminal.lines, [`Letters ${"░".repeat(15)}   0% | 0/2`]);
     source.give("a");
     await first;
     await clock.pass(5000);
     const second = values.next();
     await clock.pass(100);
     assertEquals(terminal.lines, [
-      `Letters ${"█".repeat(11)}${
-        "░".repeat(10)
-      }  50% | 1/2 | 12/min | 5s left`,
+      `Letters ${"█".repeat(8)}${"░".repeat(7)}  50% | 1/2 | 12/min | 5s left`,
     ]);
     source.give("b");
     await second;
@@ -524,7 +522,7 @@ test(
     source.end();
     await third;
     assertEquals(terminal.lines, [
-      `Letters ${"█".repeat(22)} 100% | 2/2 | 12/min | in 10s`,
+      `Letters ${"█".repeat(15)} 100% | 2/2 | 12/min | in 10s`,
       "",
     ]);
     assertEquals(terminal.cursor, [1, 0]);
