@@ -247,7 +247,6 @@ function watchPrinting(output: Output, screen: Screen): () => void {
   // A terminal that a test made up is not where the program prints.
   if (output !== Deno.stderr) return () => {};
   const undo: (() => void)[] = [];
-  let nested = false;
 
   const wrap = (
     owner: object,
@@ -259,15 +258,11 @@ function watchPrinting(output: Output, screen: Screen): () => void {
     if (typeof original !== "function") return;
     const own = Object.getOwnPropertyDescriptor(owner, name);
     const wrapped = function (this: unknown, ...args: unknown[]): unknown {
-      // console.table() calls console.log().
-      if (nested) return original.apply(this, args);
-      nested = true;
       screen.printing();
       let result: unknown;
       try {
         return result = original.apply(this, args);
       } finally {
-        nested = false;
         const printed = () => screen.printed(endsLine(args));
         if (result instanceof Promise) result.then(printed, printed);
         else printed();

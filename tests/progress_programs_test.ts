@@ -70,6 +70,13 @@ test("writes plain lines to stderr where no terminal is, and nothing to stdout",
   assertMatch(lines.at(-1)!, /^Work: 20\/20 \(100%\), \d+\/s, in \d/);
 });
 
+test("writes its lines as the work goes on, though no timer fires", async () => {
+  const { stderr } = await run("busy");
+  const lines = stderr.trimEnd().split("\n");
+  assert(lines.length > 2, stderr);
+  assertMatch(lines.at(-1)!, /^30\/30 \(100%\), /);
+});
+
 test("tells without a total what it can", async () => {
   const { code, stdout, stderr } = await run("unknown");
   assertEquals([code, stdout], [0, ""]);

@@ -446,20 +446,6 @@ test(
 );
 
 test(
-  "a loop that lets no timer fire writes lines all the same",
-  false,
-  async ({ clock, output, options }) => {
-    for await (const _ of progress(WORDS, { ...options, every: 1000 })) {
-      clock.tick(600);
-      // The timers' own line would have come within that.
-      await Promise.resolve();
-    }
-    assertMatch(output.lines.at(-1)!, /^3\/3 \(100%\)/);
-    assert(output.lines.length >= 2, output.text);
-  },
-);
-
-test(
   "with every: Infinity there is one line, at the end",
   false,
   async ({ clock, output, options }) => {
