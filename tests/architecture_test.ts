@@ -168,10 +168,25 @@ const MAY_IMPORT: Record<string, string[]> = {
     "transfer.ts",
     "wait.ts",
   ],
+  // The entry point of progress, which knows nothing of the executors.
+  "internal/meter.ts": [],
+  "internal/lines.ts": ["internal/meter.ts"],
+  "internal/bars.ts": ["internal/lines.ts", "internal/meter.ts"],
+  "progress.ts": [
+    "internal/bars.ts",
+    "internal/lines.ts",
+    "internal/meter.ts",
+    "internal/timer.ts",
+  ],
 };
 
 /** Modules from outside of the package that a file imports on purpose. */
-const FROM_OUTSIDE: Record<string, string[]> = {};
+const FROM_OUTSIDE: Record<string, string[]> = {
+  "internal/bars.ts": ["npm:cli-progress@^3.12.0"],
+};
+
+/** What is loaded of them, in whatever version. */
+const LOADED_FROM_OUTSIDE = /^npm:\/cli-progress@/;
 
 /** How many lines a file may have, comments and empty lines aside. */
 const MOST_LINES = 450;
@@ -281,7 +296,10 @@ Deno.test("the architecture has no module from outside of the package", async ()
       if (what in MAY_IMPORT || allowed.includes(what)) continue;
       problems.push(`${file} imports ${what}`);
     }
-    if (!(file in MAY_IMPORT || file.startsWith("node:"))) {
+    if (
+      !(file in MAY_IMPORT || file.startsWith("node:") ||
+        LOADED_FROM_OUTSIDE.test(file))
+    ) {
       problems.push(`${file} is loaded`);
     }
   }
@@ -302,6 +320,32 @@ Deno.test("the architecture has no import that goes in a circle", async () => {
   };
   for (const file of graph.keys()) visit(file, []);
   assertEquals(circles, []);
+});
+
+Deno.test("the architecture has mod.ts load nothing of the other entry points, nor from outside", async () => {
+  const loaded = (await infoOf("mod.ts")).modules.map(({ specifier }) =>
+    fileOf(specifier)
+  );
+  assert(loaded.includes("thread_pool.ts"), loaded.join());
+  const apart = ["progress.ts", "bars.ts", "lines.ts", "meter.ts"];
+  const wrong = loaded.filter((file) =>
+    file.startsWith("npm:") || file.startsWith("node:") ||
+    apart.some((name) => file.endsWith(name))
+  );
+  assertEquals(wrong, []);
+});
+
+Deno.test("the architecture has progress.ts load nothing of the executors", async () => {
+  const loaded = (await infoOf("progress.ts")).modules
+    .map(({ specifier }) => fileOf(specifier))
+    .filter((file) => !LOADED_FROM_OUTSIDE.test(file));
+  assertEquals(loaded.sort(), [
+    "internal/bars.ts",
+    "internal/lines.ts",
+    "internal/meter.ts",
+    "internal/timer.ts",
+    "progress.ts",
+  ]);
 });
 
 Deno.test("the architecture lets nothing import mod.ts", async () => {

@@ -24,8 +24,21 @@ async function commandOf(example: string): Promise<string[]> {
   return parse(/^ \* Run it: deno (.+)$/m, text)[0].split(" ");
 }
 
-/** Runs an example until it ends by itself, and gives the lines that it printed. */
+/** The lines that an example printed. */
+interface Printed {
+  readonly stdout: string[];
+  readonly stderr: string[];
+}
+
+/** Runs an example that prints to stdout alone, and gives its lines. */
 async function run(example: string): Promise<string[]> {
+  const { stdout, stderr } = await runBoth(example);
+  assertEquals(stderr, [""]);
+  return stdout;
+}
+
+/** Runs an example until it ends by itself. */
+async function runBoth(example: string): Promise<Printed> {
   const child = new Deno.Command(Deno.execPath(), {
     args: await commandOf(example),
     cwd: root,
@@ -37,10 +50,11 @@ async function run(example: string): Promise<string[]> {
   const ended = child.output();
   try {
     const { code, stdout, stderr } = await within(ended);
-    const decoder = new TextDecoder();
-    assertEquals(decoder.decode(stderr), "");
-    assertEquals(code, 0);
-    return decoder.decode(stdout).trimEnd().split(/\r?\n/);
+    const linesOf = (bytes: Uint8Array) =>
+      new TextDecoder().decode(bytes).trimEnd().split(/\r?\n/);
+    const printed = { stdout: linesOf(stdout), stderr: linesOf(stderr) };
+    assertEquals(code, 0, printed.stderr.join("\n"));
+    return printed;
   } catch (error) {
     try {
       child.kill("SIGKILL");
@@ -221,4 +235,16 @@ Deno.test("stop_a_busy_loop.ts ends a loop that never ends, and goes on", async 
     "97: cancelled: true",
     "97: 118 steps",
   ]);
+});
+
+Deno.test("progress.ts shows on stderr how far it is, and its results on stdout", async () => {
+  const { stdout, stderr } = await runBoth("progress.ts");
+  const longest = "230631 takes 442 steps";
+  assertEquals(stdout[0], longest);
+  // Which ones come before it depends on who is first.
+  assertEquals(stdout.at(-1), longest);
+  for (const label of ["In order", "As they end"]) {
+    const last = stderr.findLast((line) => line.startsWith(`${label}: `));
+    assertMatch(last ?? "", /: 100\/100 \(100%\), [\d.]+\/\w+, in \w/);
+  }
 });

@@ -6,6 +6,7 @@
 import { assert } from "@std/assert";
 import { Executor, type MapOptions } from "../executor.ts";
 import { Future } from "../future.ts";
+import { progress, type ProgressIterator } from "../progress.ts";
 import {
   asCompleted,
   FIRST_COMPLETED,
@@ -318,6 +319,29 @@ export async function types() {
   asCompleted([future], { returnWhen: FIRST_COMPLETED });
   // @ts-expect-error an async iterable of futures is read by nobody
   wait(executor.map(identity, [future]));
+
+  // ---------------------------------------------------------------- progress
+  hasType<ProgressIterator<number>>()(progress(executor.map(add, [1], [2])));
+  hasType<ProgressIterator<number>>()(progress(asyncNumbers));
+  hasType<ProgressIterator<string>>()(progress(["a"], { total: 1 }));
+  hasType<ProgressIterator<string>>()(progress([Promise.resolve("a")]));
+  hasType<ProgressIterator<[string, number]>>()(
+    progress(new Map([["a", 1]]), { label: "letters" }),
+  );
+  for await (const given of progress(asCompleted([future]), { total: 1 })) {
+    hasType<Future<number>>()(given);
+  }
+  progress([1], { output: Deno.stderr, every: 1000, quiet: true });
+  // @ts-expect-error nothing to iterate
+  progress(5);
+  // @ts-expect-error a future is no list
+  progress(future);
+  // @ts-expect-error a total is a number
+  progress([1], { total: "1" });
+  // @ts-expect-error an option as tqdm spells it
+  progress([1], { desc: "letters" });
+  // @ts-expect-error a total by itself
+  progress([1], 1);
 }
 
 Deno.test("types: what must not compile does not", () => {
