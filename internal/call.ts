@@ -111,7 +111,25 @@ const TOO_LONG = 1e9;
 export function expected({ fn, limits }: Call): number {
   // What may be stopped, or can't be sent again, shares a worker with no other.
   if (limits) return TOO_LONG;
-  return Math.min((meanTimes.get(fn) ?? UNKNOWN) * 1000, TOO_LONG) | 0;
+  const ms = (meanTimes.get(fn) ?? UNKNOWN) + (sendingTimes.get(fn) ?? 0);
+  return Math.min(ms * 1000, TOO_LONG) | 0;
+}
+
+/** The mean time that the ways there and back of a function's values take, in milliseconds. */
+const sendingTimes = new WeakMap<FunctionRef, number>();
+/** What is sent in less time, in milliseconds, is not worth to be counted. */
+const SWIFT = 0.02;
+/** To be read over there takes as long as to be written; and a result may be as large. */
+const WAYS = 3;
+
+/** Takes note of how long it took to send a call's arguments, in milliseconds. */
+export function learnSending(fn: FunctionRef, ms: number): void {
+  const mean = sendingTimes.get(fn);
+  if (mean === undefined && ms < SWIFT) return;
+  sendingTimes.set(
+    fn,
+    mean === undefined ? ms * WAYS : mean + (ms * WAYS - mean) / 8,
+  );
 }
 
 /** How much a millisecond is by `clock()`. */

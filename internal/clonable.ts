@@ -59,6 +59,9 @@ export function makeCloneChecker(
   const MARGIN = 200;
   // Taken before any task runs: one may put its own in their place.
   const { structuredClone } = globalThis;
+  const { getPrototypeOf, keys: keysOf } = Object;
+  const objectPrototype = Object.prototype;
+  const arrayPrototype = Array.prototype;
 
   const cloneable = new Set(
     ("ArrayBuffer SharedArrayBuffer DataView Int8Array Uint8Array " +
@@ -209,9 +212,10 @@ export function makeCloneChecker(
     for (const key of keys) {
       const item = (value as Record<string, unknown>)[key];
       const type = typeof item;
-      if (type !== "object" && type !== "function" && type !== "symbol") {
-        continue;
-      }
+      if (
+        type !== "object" && type !== "function" && type !== "symbol" ||
+        item === null
+      ) continue;
       const step = /^[A-Za-z_$][\w$]*$/.test(key)
         ? `.${key}`
         : /^\d+$/.test(key)
@@ -229,12 +233,51 @@ export function makeCloneChecker(
     return parent + path;
   }
 
+  // ---- A quick look --------------------------------------------------------
+  // Nearly all values are fine, and need no way to what is not.
+
+  /** How deep and how far it goes, before it leaves the rest to the other. */
+  const SHALLOW = 100;
+  const MANY = 100_000;
+  let left = 0;
+
+  /** Whether a value is surely fine: a tree, not too deep, of what travels. */
+  function isFine(value: unknown, depth: number): boolean {
+    const type = typeof value;
+    if (type !== "object") return type !== "function" && type !== "symbol";
+    if (value === null) return true;
+    // Going in a circle ends here, too.
+    if (depth > SHALLOW || --left < 0) return false;
+    const proto = getPrototypeOf(value);
+    if (proto === objectPrototype) {
+      // Nothing that is inherited from there is met.
+      for (const key in value) {
+        const item = (value as Record<string, unknown>)[key];
+        if (!isFine(item, depth + 1)) return false;
+      }
+      return true;
+    }
+    if (proto === arrayPrototype) {
+      const array = value as unknown[];
+      const { length } = array;
+      if (length > 1000) return false;
+      for (let i = 0; i < length; i++) {
+        if (!isFine(array[i], depth + 1)) return false;
+      }
+      // Properties besides the items come last.
+      return length === 0 || keysOf(array).length <= length;
+    }
+    return proto !== null && kindOf(value as object) === "leaf";
+  }
+
   function find(
     root: unknown,
     rootPath: string,
     moved?: ReadonlySet<object>,
     met?: Set<object>,
   ): Untravelable | undefined {
+    left = MANY;
+    if (!moved && isFine(root, 0)) return undefined;
     let found: Untravelable | undefined;
     let seen: Set<object> | undefined;
     let depth = 0;

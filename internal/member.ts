@@ -1,6 +1,12 @@
 /** One worker of a pool, and what it holds. */
 
-import { type Call, type CallHolder, expected, WAITING } from "./call.ts";
+import {
+  type Call,
+  type CallHolder,
+  expected,
+  learnSending,
+  WAITING,
+} from "./call.ts";
 import type { PoolKind, WorkerLink } from "./link.ts";
 import type { CallMessage, FunctionRef } from "./protocol.ts";
 import { label } from "./travel.ts";
@@ -95,7 +101,10 @@ export class Member implements CallHolder {
       );
     }
     try {
+      const begin = performance.now();
       this.link.send(messages);
+      const ms = (performance.now() - begin) / calls.length;
+      for (const { fn } of calls) learnSending(fn, ms);
     } catch (error) {
       for (const call of calls) {
         this.free(call.slot);
