@@ -163,7 +163,11 @@ for (const [name, way] of Object.entries(ways)) {
   });
 
   test(`${name} on an idle worker breaks the pool`, async () => {
-    await using pool = new ThreadPoolExecutor({ maxWorkers: 1 });
+    // The worker is to die by itself, not to be ended for being idle.
+    await using pool = new ThreadPoolExecutor({
+      maxWorkers: 1,
+      idleTimeout: 60_000,
+    });
     const told = new Int32Array(new SharedArrayBuffer(4));
     await pool.submit(diesAfter, source, told.buffer).result();
     while (Atomics.load(told, 0) === 0) await turn();
