@@ -384,6 +384,7 @@ function testDeath(kind: ExecutorKind): void {
     const later = assertThrows(() => pool.submit(Math.sqrt, 4), kind.broken);
     assertInstanceOf(later, RuntimeError);
     assertThrows(() => pool.map(Math.sqrt, [4]), kind.broken);
+    assertThrows(() => pool.map(Math.sqrt, []), kind.broken);
     await Promise.all([pool.shutdown(), pool.shutdown({ wait: false })]);
   });
 

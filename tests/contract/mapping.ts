@@ -200,6 +200,17 @@ export function testMapping(kind: ExecutorKind): void {
     assertEquals([...gate.ids], [0]);
   });
 
+  test("map() that has nothing to submit at the call throws RuntimeError after a shutdown, too", async () => {
+    const pool = kind.make({ maxWorkers: 1 });
+    await pool.shutdown();
+    async function* nothing(): AsyncGenerator<number> {}
+    assertThrows(() => pool.map(Math.sqrt, []), RuntimeError);
+    assertThrows(
+      () => pool.map(Math.sqrt, nothing(), { buffersize: 1 }),
+      RuntimeError,
+    );
+  });
+
   test("map() after a shutdown throws RuntimeError at the call", async () => {
     const pool = kind.make({ maxWorkers: 1 });
     await pool.shutdown();
