@@ -8,6 +8,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { CancelledError, RuntimeError, TimeoutError } from "../../errors.ts";
+import { stateOf } from "../_helpers.ts";
 import { contractTest, type ExecutorKind } from "./kind.ts";
 
 export function testMapping(kind: ExecutorKind): void {
@@ -192,6 +193,8 @@ export function testMapping(kind: ExecutorKind): void {
     await gate.entered(0);
     const results = pool.map(gate.pass, [gate.handle, gate.handle], [1, 2]);
     const next = results.next();
+    next.catch(() => {});
+    assertEquals(await stateOf(next), "pending");
     const over = pool.shutdown({ cancelFutures: true });
     await assertRejects(() => next, CancelledError);
     gate.open();
