@@ -171,6 +171,33 @@ export function testErrors(kind: ExecutorKind): void {
     assertEquals(signal.name, "AbortError");
   });
 
+  test("a DOMException arrives with its cause and its properties", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      const error = new DOMException("enough", "AbortError");
+      Object.defineProperty(error, "cause", { value: new TypeError("why") });
+      throw Object.assign(error, { detail: { n: 1 } });
+    });
+    const error = await rejection(future.result()) as unknown as Props;
+    assertInstanceOf(error, DOMException);
+    assertInstanceOf(error.cause, TypeError);
+    assertEquals(error.cause.message, "why");
+    assertEquals((error as unknown as Props).detail, { n: 1 });
+    assertEquals(Object.keys(error), ["detail"]);
+  });
+
+  test("an exception's message arrives whole, be it empty or long", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    for (const message of ["", "two\nlines", "ä".repeat(100_000)]) {
+      const future = pool.submit((message: string) => {
+        throw new TypeError(message);
+      }, message);
+      const error = await rejection(future.result());
+      assertInstanceOf(error, TypeError);
+      assertEquals(error.message, message);
+    }
+  });
+
   test("an exception of a class of one's own arrives as an Error with its name and properties", async () => {
     await using pool = kind.make({ maxWorkers: 1 });
     const future = pool.submit(() => {
@@ -334,6 +361,29 @@ export function testErrors(kind: ExecutorKind): void {
         [],
       );
       assertEquals(await pool.submit(Math.sign, -3).result(), -1);
+    });
+
+    test("a property of an exception that turns out not to be copied is dropped, the others arrive", async () => {
+      await using pool = kind.make({ maxWorkers: 1 });
+      const future = pool.submit(() => {
+        const cause = {
+          get value(): number {
+            throw new Error("a trap");
+          },
+        };
+        throw Object.assign(new TypeError("half", { cause }), {
+          trap: cause,
+          lazy: (function* () {})(),
+          code: 7,
+        });
+      });
+      const error = await rejection(future.result()) as Props;
+      assertInstanceOf(error, TypeError);
+      assertEquals([error.message, error.code], ["half", 7]);
+      assertEquals(
+        ["trap", "lazy", "cause"].filter((key) => Object.hasOwn(error, key)),
+        [],
+      );
     });
 
     test("a value thrown that can't be copied gives a DataCloneError", async () => {
