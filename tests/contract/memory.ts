@@ -12,7 +12,7 @@ export function testMemory(kind: ExecutorKind): void {
   for (const buffersize of [undefined, 1, 4]) {
     const how = buffersize
       ? `with buffersize ${buffersize}`
-      : "submitted whole";
+      : "without buffersize";
 
     test(`map() ${how} keeps no result alive that it gave`, async () => {
       await using pool = kind.make({ maxWorkers: 2 });
