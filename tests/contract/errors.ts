@@ -278,6 +278,40 @@ export function testErrors(kind: ExecutorKind): void {
     assertEquals(error, { code: 7n });
   });
 
+  test("a cause of a class of one's own arrives with its name and properties, and as an Error", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      class LimitError extends RangeError {
+        constructor(readonly limit: number) {
+          super(`over ${limit}`);
+        }
+        // Not its own property, as where a class sets it on its prototype.
+        override get name() {
+          return "LimitError";
+        }
+      }
+      class MissingError extends TypeError {
+        constructor(readonly path: string, options: ErrorOptions) {
+          super(path, options);
+        }
+      }
+      throw new MissingError("a/b", { cause: new LimitError(5) });
+    });
+    const error = await rejection(future.result()) as Props;
+    const cause = error.cause as Props;
+    assertEquals([error.message, error.path], ["a/b", "a/b"]);
+    assertEquals([cause.name, cause.message, cause.limit], [
+      "LimitError",
+      "over 5",
+      5,
+    ]);
+    if (kind.can.copy) {
+      for (const { constructor } of [error, cause]) {
+        assertStrictEquals(constructor, Error);
+      }
+    }
+  });
+
   test("an absent cause stays absent, one that is undefined is there", async () => {
     await using pool = kind.make({ maxWorkers: 1 });
     const without = await rejection(
