@@ -302,6 +302,8 @@ class LoopLink implements WorkerLink {
     }
     // A call whose time was over has lost its place to another.
     if (this.#call !== call) return;
+    this.#call = undefined;
+    this.#task = undefined;
     this.#events.onOutcome(
       slot,
       performance.now() - begin,
@@ -353,7 +355,7 @@ async function imported(ref: FunctionRef): Promise<Fn> {
 // ---- Which call runs ---------------------------------------------------------
 
 interface Storage {
-  run<R>(task: CurrentTask, run: () => R): R;
+  run(task: CurrentTask, fn: Fn, ...args: unknown[]): unknown;
   getStore(): CurrentTask | undefined;
 }
 
@@ -372,11 +374,11 @@ function makeStorage(): Storage {
   if (found) return new found.AsyncLocalStorage();
   let current: CurrentTask | undefined;
   return {
-    run(task, run) {
+    run(task, fn, ...args) {
       const outer = current;
       current = task;
       try {
-        return run();
+        return fn(...args);
       } finally {
         current = outer;
       }
@@ -394,5 +396,7 @@ function runAs(
     const made = storage = makeStorage();
     localTask.current = () => made.getStore();
   }
-  return storage.run(task, () => fn(...args));
+  // An exception keeps the functions of its stack alive: none of them may hold
+  // the arguments.
+  return storage.run(task, fn, ...args);
 }

@@ -60,21 +60,28 @@ export class PooledFuture<T> extends Future<T> {
     if (!owner || !call || super.done() || super.running()) {
       return super.cancel();
     }
-    if (!owner.takeBack(call)) {
-      this.setRunningOrNotifyCancel();
-      return false;
-    }
+    if (!owner.takeBack(call)) return false;
     super.cancel();
     owner.onCancelled();
     return true;
   }
 
   override running(): boolean {
-    const call = this.#call;
-    if (call?.worker && !super.running() && !super.done()) {
-      if (call.worker.hasStarted(call)) this.setRunningOrNotifyCancel();
+    return super.running() || this.#hasStarted();
+  }
+
+  /** If its call has started: from here on it is running, whatever happens to its worker. */
+  keepRunning(): void {
+    if (!super.running() && this.#hasStarted()) {
+      this.setRunningOrNotifyCancel();
     }
-    return super.running();
+  }
+
+  /** As its worker has it now: of what it was given ahead, a child may give back. */
+  #hasStarted(): boolean {
+    const call = this.#call;
+    return call?.worker !== undefined && !super.done() &&
+      call.worker.hasStarted(call);
   }
 }
 

@@ -24,6 +24,15 @@ export function reviveThrown({ thrown, errors }: Thrown): unknown {
 }
 
 function construct(record: ErrorRecord): Error {
+  try {
+    return constructAs(record);
+  } catch {
+    // Its class takes more than a message. `fill` gives it its name.
+    return new Error(record.message);
+  }
+}
+
+function constructAs(record: ErrorRecord): Error {
   const { message, name } = record;
   const found = classOf(record.class);
   if (found === AggregateError) return new AggregateError([], message);
@@ -64,15 +73,15 @@ function fill(
     });
   if (record.stack !== undefined) hidden("stack", record.stack);
   if (error.name !== record.name) hidden("name", record.name);
+  if (error.message !== record.message) hidden("message", record.message);
+  const valuesOf = (link: Slot | readonly Slot[]) =>
+    Array.isArray(link) ? link.map(valueOf) : valueOf(link as Slot);
   for (const [key, link] of Object.entries(record.links)) {
-    hidden(
-      key,
-      Array.isArray(link) ? link.map(valueOf) : valueOf(link as Slot),
-    );
+    hidden(key, valuesOf(link));
   }
-  for (const [key, slot] of Object.entries(record.props)) {
+  for (const [key, link] of Object.entries(record.props)) {
     Object.defineProperty(error, key, {
-      value: valueOf(slot),
+      value: valuesOf(link),
       writable: true,
       configurable: true,
       enumerable: true,

@@ -210,7 +210,7 @@ export class Member implements CallHolder {
   abandon(): Call[] {
     const calls = [...this.calls()];
     // What has started is running, whatever the pool does about it now.
-    for (const { future } of calls) future.running();
+    for (const { future } of calls) future.keepRunning();
     this.#calls.clear();
     this.#live = 0;
     return calls;

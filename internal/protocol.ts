@@ -95,7 +95,7 @@ export interface ErrorRecord {
   /** Links that are no enumerable properties: `cause`, `errors`, `error`, `suppressed`. */
   readonly links: Readonly<Record<string, Slot | readonly Slot[]>>;
   /** Own enumerable properties. */
-  readonly props: Readonly<Record<string, Slot>>;
+  readonly props: Readonly<Record<string, Slot | readonly Slot[]>>;
 }
 
 /** What a call threw. */

@@ -479,11 +479,24 @@ export function serve(
 
   /** An exception, and all that hang on it, as plain data. */
   function recordThrown(thrown: unknown): Thrown {
+    try {
+      return recordAll(thrown);
+    } catch (error) {
+      // Reading it threw: then that is what there is to tell.
+      try {
+        return recordAll(error);
+      } catch {
+        return recordAll(new Error("What the call threw can't be read"));
+      }
+    }
+  }
+
+  function recordAll(thrown: unknown): Thrown {
     const found: Error[] = [];
     const ids = new Map<unknown, number>();
     const records: ErrorRecord[] = [];
 
-    const slot = (value: unknown): Slot | undefined => {
+    const slot = (value: unknown, isAll = false): Slot | undefined => {
       if (isError(value)) {
         let id = ids.get(value);
         if (id === undefined) {
@@ -496,12 +509,13 @@ export function serve(
       try {
         if (checker.find(value, "")) return undefined;
         return { value: structuredClone(value) };
-      } catch {
+      } catch (error) {
+        if (isAll && !isCloneError(error)) throw error;
         return undefined;
       }
     };
 
-    let top = slot(thrown);
+    let top = slot(thrown, true);
     if (top === undefined) {
       top = slot(
         dataCloneError(
@@ -519,9 +533,18 @@ export function serve(
   }
 
   function isError(value: unknown): value is Error {
-    return value instanceof Error ||
-      (typeof value === "object" && value !== null &&
-        Object.prototype.toString.call(value) === "[object Error]");
+    try {
+      return value instanceof Error ||
+        (typeof value === "object" && value !== null &&
+          Object.prototype.toString.call(value) === "[object Error]");
+    } catch {
+      // A proxy, of no use any more.
+      return false;
+    }
+  }
+
+  function isCloneError(error: unknown): error is DOMException {
+    return error instanceof DOMException && error.name === "DataCloneError";
   }
 
   function recordError(
@@ -544,21 +567,22 @@ export function serve(
       }
     };
     const links: Record<string, Slot | Slot[]> = {};
-    const props: Record<string, Slot> = {};
+    const props: Record<string, Slot | Slot[]> = {};
+    const slots = (key: string, value: unknown): Slot | Slot[] | undefined =>
+      key === "errors" && Array.isArray(value)
+        ? value.map((item) => slot(item) ?? { value: undefined })
+        : slot(value);
     for (const key of ["cause", "errors", "error", "suppressed"]) {
       if (
         !Object.hasOwn(error, key) ||
         Object.prototype.propertyIsEnumerable.call(error, key)
       ) continue;
-      const value = read(key)?.value;
-      const link = key === "errors" && Array.isArray(value)
-        ? value.map((item) => slot(item) ?? { value: undefined })
-        : slot(value);
+      const link = slots(key, read(key)?.value);
       if (link) links[key] = link;
     }
     for (const key of Object.keys(error)) {
       const value = read(key);
-      const prop = value && slot(value.value);
+      const prop = value && slots(key, value.value);
       if (prop) props[key] = prop;
     }
     const stack = text("stack", "");
@@ -618,10 +642,10 @@ export function serve(
         `from a module and name that with the module option (module: import.meta.url) or taskModule()`,
       { cause: error },
     );
-    const frames = error.stack?.split("\n").filter((line) =>
+    const frames = String(error.stack).split("\n").filter((line) =>
       /^\s+at /.test(line)
     );
-    explained.stack = [`${explained}`, ...frames ?? []].join("\n");
+    explained.stack = [`${explained}`, ...frames].join("\n");
     return explained;
   }
 
@@ -675,10 +699,16 @@ export function serve(
   }
 
   function failure(ref: FunctionRef, error: unknown): Outcome {
-    if (error instanceof Unguarded) {
-      return { is: "unguarded", message: error.message };
+    let explained = error;
+    try {
+      if (error instanceof Unguarded) {
+        return { is: "unguarded", message: error.message };
+      }
+      explained = explainReference(error, ref);
+    } catch {
+      // Something that can't be looked at: recording it will say so.
     }
-    return { is: "threw", what: recordThrown(explainReference(error, ref)) };
+    return { is: "threw", what: recordThrown(explained) };
   }
 
   function answer(call: CallMessage, ms: number, outcome: Outcome): void {
@@ -745,12 +775,16 @@ export function serve(
     value: unknown,
     error: unknown,
   ): unknown {
-    if (!(error instanceof DOMException) || error.name !== "DataCloneError") {
+    if (!isCloneError(error)) return error;
+    let why: string;
+    try {
+      why = error.message.startsWith("result")
+        ? error.message
+        : describeUntravelable(value, "result");
+    } catch {
+      // It is what a getter threw, of the same name by chance.
       return error;
     }
-    const why = error.message.startsWith("result")
-      ? error.message
-      : describeUntravelable(value, "result");
     return dataCloneError(
       `Cannot send back what ${label(fn)} returned: ${why}`,
     );

@@ -10,6 +10,7 @@ import type { ExecutorKind } from "./contract/kind.ts";
 import { testLifecycle } from "./contract/lifecycle.ts";
 import { testMany } from "./contract/many.ts";
 import { testMapping } from "./contract/mapping.ts";
+import { testMemory } from "./contract/memory.ts";
 import { testModules } from "./contract/modules.ts";
 import { testValues } from "./contract/values.ts";
 
@@ -26,4 +27,5 @@ export function contractSuite(kind: ExecutorKind): void {
   testMapping(kind);
   testLifecycle(kind);
   testMany(kind);
+  testMemory(kind);
 }

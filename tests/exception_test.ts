@@ -101,6 +101,24 @@ for (
   });
 }
 
+Deno.test("reviveThrown makes an Error of an exception whose class takes more than a message", () => {
+  const scope = globalThis as Any;
+  scope.DemandingError = class DemandingError extends Error {
+    constructor(message: string, options: { reason: string }) {
+      super(`${message}, ${options.reason}`);
+    }
+  };
+  try {
+    for (const path of ["DemandingError", "GPUPipelineError"]) {
+      const error = revive(record(path));
+      assertInstanceOf(error, Error);
+      assertEquals([error.name, error.message], [path, "oops"]);
+    }
+  } finally {
+    delete scope.DemandingError;
+  }
+});
+
 Deno.test("reviveThrown keeps the name of a class that only the worker knows", () => {
   const error = revive(record("Error", "oops", { name: "QuotaError" }));
   assertStrictEquals(Object.getPrototypeOf(error), Error.prototype);

@@ -389,6 +389,18 @@ Deno.test("map: a call that is cancelled elsewhere gives CancelledError at once"
   assertEquals(executor.calls[1].future.cancelled(), true);
 });
 
+Deno.test("map: a next() that waits is woken at once by a cancel", async () => {
+  using _clock = new FakeClock();
+  const executor = new ByHand();
+  const iterator = executor.map(same, [0, 1, 2]);
+  const next = iterator.next();
+  next.catch(() => {});
+  assertEquals(await stateOf(next), "pending");
+  executor.calls[0].future.cancel();
+  assertEquals(await stateOf(next), "rejected");
+  await assertRejects(() => next, CancelledError);
+});
+
 Deno.test("map: failures that nobody reaches are no unhandled rejections", async () => {
   const seen: unknown[] = [];
   const onRejection = (event: PromiseRejectionEvent) => {

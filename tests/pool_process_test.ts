@@ -216,6 +216,24 @@ test("a call that a child gave back can be cancelled, and one that it did not ca
   assertEquals(child.started, ["running", "a", "d"]);
 });
 
+test("a call that a child gave back waits again, whatever was asked of it before", async (clock) => {
+  const { pool, child, fn, futures } = await childWithCallsBehind("abc");
+  const [, a, b, c] = futures;
+  // As long as a child has it, a call counts as started.
+  assertEquals([a.running(), b.cancel()], [true, false]);
+  await clock.pass(3);
+  await callAll(pool, fn, "d");
+  child.answerRecalls().deliverReturned();
+  assertEquals([a, b, c].map((future) => future.running()), [
+    false,
+    false,
+    false,
+  ]);
+  assertEquals([a, b, c].map((future) => future.cancel()), [true, true, true]);
+  await pool.runAll();
+  assertEquals(child.started, ["running", "d"]);
+});
+
 for (const first of ["that they were skipped", "that they are given back"]) {
   test(`a pool of children runs each call once that is given back, if it hears ${first} first`, async (clock) => {
     const { pool, child, fn, futures } = await childWithCallsBehind("abc");

@@ -9,6 +9,8 @@ const process: ExecutorKind = {
     new ProcessPoolExecutor({
       ...options,
       permissions: { net: true, read: true, write: true, env: true, sys: true },
+      // As this program may have been started itself.
+      execArgv: ["--v8-flags=--expose-gc"],
     }),
   can: {
     copy: true,

@@ -48,11 +48,52 @@ function run(program: string, ...permissions: string[]): Promise<Ended> {
   return deno("run", "--no-prompt", "--no-config", ...permissions, url.href);
 }
 
+/** Runs a program with a pool of processes in the place of its threads. */
+async function runWithProcesses(
+  program: string,
+  ...permissions: string[]
+): Promise<Ended> {
+  const url = new URL(`./programs/${program}.ts`, import.meta.url);
+  const source = (await Deno.readTextFile(url))
+    .replaceAll("ThreadPoolExecutor", "ProcessPoolExecutor")
+    .replaceAll("../../mod.ts", import.meta.resolve("../mod.ts"));
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/${program}.ts`;
+    await Deno.writeTextFile(path, source);
+    return await deno(
+      "run",
+      "--no-prompt",
+      "--no-config",
+      ...permissions,
+      path,
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
 function test(sentence: string, fn: () => Promise<void>): void {
   Deno.test(`program: ${sentence}`, fn);
 }
 
-test("ends by itself, without a shutdown", async () => {
+/** Runs a program with what its pool needs. */
+type Run = (program: string) => Promise<Ended>;
+
+/** Registers a test for a program that is run with either pool. */
+function testBoth(
+  sentence: string,
+  fn: (run: Run) => Promise<void>,
+  ...threadsNeed: string[]
+): void {
+  test(sentence, () => fn((program) => run(program, ...threadsNeed)));
+  Deno.test(
+    `program with processes: ${sentence}`,
+    () => fn((program) => runWithProcesses(program, "--allow-run")),
+  );
+}
+
+testBoth("ends by itself, without a shutdown", async (run) => {
   assertEquals(await run("ends_by_itself"), {
     code: 0,
     stdout: "2,4,6\n",
@@ -60,23 +101,29 @@ test("ends by itself, without a shutdown", async () => {
   });
 });
 
-test("ends when its calls are done, though nobody waits for them", async () => {
-  assertEquals(await run("ends_though_nobody_waits"), {
-    code: 0,
-    stdout: "submitted\ncall 1\ncall 2\ncall 3\n",
-    stderr: "",
-  });
-});
+testBoth(
+  "ends when its calls are done, though nobody waits for them",
+  async (run) => {
+    assertEquals(await run("ends_though_nobody_waits"), {
+      code: 0,
+      stdout: "submitted\ncall 1\ncall 2\ncall 3\n",
+      stderr: "",
+    });
+  },
+);
 
-test("ends with its shutdown, however long idle workers may stay", async () => {
-  assertEquals(await run("ends_with_an_idle_minute"), {
-    code: 0,
-    stdout: "5\n",
-    stderr: "",
-  });
-});
+testBoth(
+  "ends with its shutdown, however long idle workers may stay",
+  async (run) => {
+    assertEquals(await run("ends_with_an_idle_minute"), {
+      code: 0,
+      stdout: "5\n",
+      stderr: "",
+    });
+  },
+);
 
-test("completes its work after shutdown({ wait: false })", async () => {
+testBoth("completes its work after shutdown({ wait: false })", async (run) => {
   assertEquals(await run("shutdown_without_wait"), {
     code: 0,
     stdout: "shut down\nresult 1\nresult 2\nresult 3\n",
@@ -84,13 +131,16 @@ test("completes its work after shutdown({ wait: false })", async () => {
   });
 });
 
-test("prints nothing of failed futures that nobody asks, and succeeds", async () => {
-  assertEquals(await run("failed_futures"), {
-    code: 0,
-    stdout: "done\n",
-    stderr: "",
-  });
-});
+testBoth(
+  "prints nothing of failed futures that nobody asks, and succeeds",
+  async (run) => {
+    assertEquals(await run("failed_futures"), {
+      code: 0,
+      stdout: "done\n",
+      stderr: "",
+    });
+  },
+);
 
 test("needs no permission for self-contained functions", async () => {
   assertEquals(await run("no_permissions"), {
@@ -245,21 +295,29 @@ test("made by deno compile has threads, with no permission", async () => {
 
 // ---- A script that names itself as its workers' module ---------------------
 
-test("that is its own module works if its main part is guarded", async () => {
-  assertEquals(await run("guarded", "--allow-read"), {
-    code: 0,
-    stdout: "16\n4\n7\n10\n",
-    stderr: "",
-  });
-});
+testBoth(
+  "that is its own module works if its main part is guarded",
+  async (run) => {
+    assertEquals(await run("guarded"), {
+      code: 0,
+      stdout: "16\n4\n7\n10\n",
+      stderr: "",
+    });
+  },
+  "--allow-read",
+);
 
-test("that is its own module may make its pool outside of the guard", async () => {
-  assertEquals(await run("pool_at_top_level", "--allow-read"), {
-    code: 0,
-    stdout: "15\n",
-    stderr: "",
-  });
-});
+testBoth(
+  "that is its own module may make its pool outside of the guard",
+  async (run) => {
+    assertEquals(await run("pool_at_top_level"), {
+      code: 0,
+      stdout: "15\n",
+      stderr: "",
+    });
+  },
+  "--allow-read",
+);
 
 test("that is its own module and may not be read says so", async () => {
   const { code, stdout, stderr } = await run("guarded");
@@ -269,38 +327,41 @@ test("that is its own module and may not be read says so", async () => {
 });
 
 for (const how of ["await", "main"]) {
-  test(`that is its own module and unguarded, by ${how}, gets a RuntimeError that says so`, async () => {
-    const { code, stdout, stderr } = await run(
-      `unguarded_${how}`,
-      "--allow-read",
-    );
-    assertEquals([code, stdout], [1, ""]);
-    assertMatch(stderr, /Uncaught .*RuntimeError: /);
-    assertStringIncludes(stderr, "import.meta.main");
-    assertFewLoads(stderr);
-  });
+  testBoth(
+    `that is its own module and unguarded, by ${how}, gets a RuntimeError that says so`,
+    async (run) => {
+      const { code, stdout, stderr } = await run(`unguarded_${how}`);
+      assertEquals([code, stdout], [1, ""]);
+      assertMatch(stderr, /Uncaught .*RuntimeError: /);
+      assertStringIncludes(stderr, "import.meta.main");
+      assertFewLoads(stderr);
+    },
+    "--allow-read",
+  );
 }
 
-test("that is its own module and unguarded is told so even if its copies catch what they get", async () => {
-  const { code, stdout, stderr } = await run(
-    "unguarded_caught",
-    "--allow-read",
-  );
-  assertEquals(code, 0);
-  assertMatch(stdout, /^RuntimeError: .*import\.meta\.main/m);
-  assertFewLoads(stderr);
-});
+testBoth(
+  "that is its own module and unguarded is told so even if its copies catch what they get",
+  async (run) => {
+    const { code, stdout, stderr } = await run("unguarded_caught");
+    assertEquals(code, 0);
+    assertMatch(stdout, /^RuntimeError: .*import\.meta\.main/m);
+    assertFewLoads(stderr);
+  },
+  "--allow-read",
+);
 
-test("that is its own module and unguarded, and late to make its pool, does not multiply", async () => {
-  const { code, stdout, stderr } = await run(
-    "unguarded_late_main",
-    "--allow-read",
-  );
-  // The call may be answered before the worker's copy gets that far.
-  if (code === 0) assertEquals(stdout, "3\n");
-  else assertStringIncludes(stderr, "import.meta.main");
-  assertFewLoads(stderr);
-});
+testBoth(
+  "that is its own module and unguarded, and late to make its pool, does not multiply",
+  async (run) => {
+    const { code, stdout, stderr } = await run("unguarded_late_main");
+    // The call may be answered before the worker's copy gets that far.
+    if (code === 0) assertEquals(stdout, "3\n");
+    else assertStringIncludes(stderr, "import.meta.main");
+    assertFewLoads(stderr);
+  },
+  "--allow-read",
+);
 
 /** The program is loaded once by itself, and once by each of its own workers. */
 function assertFewLoads(stderr: string): void {

@@ -6,6 +6,7 @@
 import { assert } from "@std/assert";
 import { Executor, type MapOptions } from "../executor.ts";
 import { Future } from "../future.ts";
+import { taskModule } from "../internal/travel.ts";
 import { progress, type ProgressIterator } from "../progress.ts";
 import {
   asCompleted,
@@ -219,6 +220,25 @@ export async function types() {
   executor.map((n) => n.length, [1, 2]);
   // @ts-expect-error a number has no length, with options
   executor.map((n) => n.length, [1, 2], { timeout: 1 });
+
+  // -------------------------------------------------------------- taskModule
+  const tasks = taskModule<typeof import("./modules/tasks.ts")>("file:///t.ts");
+  hasType<Future<number>>()(executor.submit(tasks.usesHelper, 1));
+  hasType<Future<number>>()(executor.submit(tasks.arrowUsesHelper, 1));
+  hasType<Future<number>>()(executor.submit(tasks.default, 1));
+  hasType<AsyncIterableIterator<number>>()(
+    executor.map(tasks.arrowUsesHelper, [1, 2]),
+  );
+  // @ts-expect-error an argument of the wrong type
+  executor.submit(tasks.usesHelper, "1");
+  // @ts-expect-error too few arguments
+  executor.submit(tasks.usesHelper);
+  // @ts-expect-error items of the wrong type
+  executor.map(tasks.usesHelper, ["1"]);
+  // @ts-expect-error the module exports it under another name
+  executor.submit(tasks.inner, 1);
+  // @ts-expect-error the module exports no function of that name
+  executor.submit(tasks.notAFunction);
 
   // ---------------------------------------------------------------- shutdown
   hasType<Promise<void>>()(executor.shutdown());

@@ -484,6 +484,18 @@ Deno.test("wait: is woken at once by a cancel that no executor has noticed", asy
   assertEquals((await waiting).done.size, 2);
 });
 
+Deno.test("wait, asCompleted: a cancel ends their waiting at once, with no timer in between", async () => {
+  using _clock = new FakeClock();
+  for (const returnWhen of ["ALL_COMPLETED", "FIRST_COMPLETED"] as const) {
+    const future = new Future<number>();
+    const waiting = wait([future], { returnWhen });
+    const next = asCompleted([future]).next();
+    future.cancel();
+    assertEquals(await stateOf(waiting), "fulfilled");
+    assertEquals(await stateOf(next), "fulfilled");
+  }
+});
+
 // --------------------------------------------------------------- asCompleted
 
 Deno.test("asCompleted: gives those that are done at the call first, in their order, then the others as they end", async () => {

@@ -117,6 +117,23 @@ export function testCalls(kind: ExecutorKind): void {
     assertEquals(states(), [[false, true], [false, true]]);
   });
 
+  test("a future shows what its call does when it is printed, unasked", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    await using gate = kind.makeGate();
+    const first = pool.submit(gate.pass, gate.handle, 0);
+    const second = pool.submit(gate.pass, gate.handle, 1);
+    await gate.entered(0);
+    const shown = () => [first, second].map((future) => Deno.inspect(future));
+    assertEquals(shown(), ["<Future state=running>", "<Future state=pending>"]);
+    second.cancel();
+    gate.open();
+    await first.result();
+    assertEquals(shown(), [
+      "<Future state=finished returned number>",
+      "<Future state=cancelled>",
+    ]);
+  });
+
   test("as many calls run at once as there are workers, and no more", async () => {
     await using pool = kind.make({ maxWorkers: 3 });
     await using gate = kind.makeGate();

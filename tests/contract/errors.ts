@@ -141,6 +141,29 @@ export function testErrors(kind: ExecutorKind): void {
     assertEquals(error.errors[1], 2);
   });
 
+  test("the errors that an exception of one's own has as a property arrive each as its class", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(function fails() {
+      class SeveralErrors extends Error {
+        constructor(readonly errors: unknown[]) {
+          super("several");
+        }
+      }
+      throw new SeveralErrors([
+        Object.assign(new TypeError("first"), { code: 7 }),
+        new Deno.errors.NotFound("second"),
+        "third",
+      ]);
+    });
+    const { errors } = await rejection(future.result()) as AggregateError;
+    assertInstanceOf(errors[0], TypeError);
+    assertEquals(errors[0].message, "first");
+    assertEquals((errors[0] as unknown as Props).code, 7);
+    if (kind.can.copy) assertNotMatch(errors[0].stack!, /data:|worker_runtime/);
+    assertInstanceOf(errors[1], Deno.errors.NotFound);
+    assertEquals(errors[2], "third");
+  });
+
   test("a SuppressedError arrives with both of its errors", async () => {
     await using pool = kind.make({ maxWorkers: 1 });
     const future = pool.submit(() => {
@@ -171,6 +194,33 @@ export function testErrors(kind: ExecutorKind): void {
     assertEquals(signal.name, "AbortError");
   });
 
+  test("a DOMException arrives with its cause and its properties", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      const error = new DOMException("enough", "AbortError");
+      Object.defineProperty(error, "cause", { value: new TypeError("why") });
+      throw Object.assign(error, { detail: { n: 1 } });
+    });
+    const error = await rejection(future.result()) as unknown as Props;
+    assertInstanceOf(error, DOMException);
+    assertInstanceOf(error.cause, TypeError);
+    assertEquals(error.cause.message, "why");
+    assertEquals((error as unknown as Props).detail, { n: 1 });
+    assertEquals(Object.keys(error), ["detail"]);
+  });
+
+  test("an exception's message arrives whole, be it empty or long", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    for (const message of ["", "two\nlines", "ä".repeat(100_000)]) {
+      const future = pool.submit((message: string) => {
+        throw new TypeError(message);
+      }, message);
+      const error = await rejection(future.result());
+      assertInstanceOf(error, TypeError);
+      assertEquals(error.message, message);
+    }
+  });
+
   test("an exception of a class of one's own arrives as an Error with its name and properties", async () => {
     await using pool = kind.make({ maxWorkers: 1 });
     const future = pool.submit(() => {
@@ -191,6 +241,20 @@ export function testErrors(kind: ExecutorKind): void {
     assertEquals(error.tags, new Map([["a", new Set([1])]]));
     assertInstanceOf(error.cause, TypeError);
     assertMatch(`${error}`, /^HttpError: status 404$/);
+  });
+
+  test("an exception arrives whose class takes more than a message", async () => {
+    // Deno 2.9 has such a class.
+    if (!("GPUPipelineError" in globalThis)) return;
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      const Class = Reflect.get(globalThis, "GPUPipelineError");
+      throw new Class("no pipeline", { reason: "validation" });
+    });
+    const error = await rejection(future.result());
+    assertInstanceOf(error, Error);
+    assertEquals(error.message, "no pipeline");
+    assertEquals(await pool.submit(Math.sign, -3).result(), -1);
   });
 
   test("a subclass that only its prototype names keeps that name", async () => {
@@ -249,6 +313,40 @@ export function testErrors(kind: ExecutorKind): void {
       error = error.cause;
     }
     assertEquals(error, { code: 7n });
+  });
+
+  test("a cause of a class of one's own arrives with its name and properties, and as an Error", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => {
+      class LimitError extends RangeError {
+        constructor(readonly limit: number) {
+          super(`over ${limit}`);
+        }
+        // Not its own property, as where a class sets it on its prototype.
+        override get name() {
+          return "LimitError";
+        }
+      }
+      class MissingError extends TypeError {
+        constructor(readonly path: string, options: ErrorOptions) {
+          super(path, options);
+        }
+      }
+      throw new MissingError("a/b", { cause: new LimitError(5) });
+    });
+    const error = await rejection(future.result()) as Props;
+    const cause = error.cause as Props;
+    assertEquals([error.message, error.path], ["a/b", "a/b"]);
+    assertEquals([cause.name, cause.message, cause.limit], [
+      "LimitError",
+      "over 5",
+      5,
+    ]);
+    if (kind.can.copy) {
+      for (const { constructor } of [error, cause]) {
+        assertStrictEquals(constructor, Error);
+      }
+    }
   });
 
   test("an absent cause stays absent, one that is undefined is there", async () => {
@@ -338,6 +436,84 @@ export function testErrors(kind: ExecutorKind): void {
         [],
       );
       assertEquals(await pool.submit(Math.sign, -3).result(), -1);
+    });
+
+    test("a property of an exception that turns out not to be copied is dropped, the others arrive", async () => {
+      await using pool = kind.make({ maxWorkers: 1 });
+      const future = pool.submit(() => {
+        const cause = {
+          get value(): number {
+            throw new Error("a trap");
+          },
+        };
+        throw Object.assign(new TypeError("half", { cause }), {
+          trap: cause,
+          lazy: (function* () {})(),
+          code: 7,
+        });
+      });
+      const error = await rejection(future.result()) as Props;
+      assertInstanceOf(error, TypeError);
+      assertEquals([error.message, error.code], ["half", 7]);
+      assertEquals(
+        ["trap", "lazy", "cause"].filter((key) => Object.hasOwn(error, key)),
+        [],
+      );
+    });
+
+    test("a thrown value, or an exception's property, that throws while it is read fails its call alone", async (t) => {
+      const thrown: [string, AnyFn, string][] = [
+        ["a getter of a thrown object", () => {
+          throw {
+            get value(): number {
+              throw new RangeError("not yet");
+            },
+          };
+        }, "RangeError"],
+        ["a getter of what a promise rejects with", () =>
+          Promise.reject({
+            get value(): number {
+              throw new RangeError("not yet");
+            },
+          }), "RangeError"],
+        ["a revoked proxy", () => {
+          const { proxy, revoke } = Proxy.revocable({}, {});
+          revoke();
+          throw proxy;
+        }, ""],
+        ["a property that is a revoked proxy", () => {
+          const { proxy, revoke } = Proxy.revocable({}, {});
+          revoke();
+          throw Object.assign(new SyntaxError("half"), { proxy });
+        }, "SyntaxError"],
+        ["an exception's proxy that can't be looked through", () => {
+          throw new Proxy(new SyntaxError("half"), {
+            ownKeys() {
+              throw new RangeError("not yet");
+            },
+          });
+        }, ""],
+        ["a ReferenceError whose stack is no string", () => {
+          throw Object.assign(new ReferenceError("a is not defined"), {
+            stack: 5,
+          });
+        }, "ReferenceError"],
+      ];
+      for (const [name, fn, expected] of thrown) {
+        await t.step(name, async () => {
+          await using pool = kind.make({ maxWorkers: 1 });
+          const who = kind.can.workers
+            ? await pool.submit(kind.whoAmI).result()
+            : undefined;
+          const error = await rejection(pool.submit(fn).result());
+          assertInstanceOf(error, Error);
+          assertEquals(error instanceof kind.broken, false, `${error}`);
+          if (expected) assertEquals((error as Error).name, expected);
+          if (kind.can.workers) {
+            assertEquals(await pool.submit(kind.whoAmI).result(), who);
+          }
+        });
+      }
     });
 
     test("a value thrown that can't be copied gives a DataCloneError", async () => {

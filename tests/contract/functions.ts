@@ -459,9 +459,15 @@ export function testFunctions(kind: ExecutorKind): void {
   test("a function that a caller put on globalThis still goes by value", async () => {
     const scope = globalThis as unknown as { ownOfTheTest?: AnyFn };
     scope.ownOfTheTest = (n: number) => n + 1;
+    // With the name of its place it could pass for a built-in.
+    const named = function ownOfTheTest(n: number) {
+      return n + 2;
+    };
     try {
       await using pool = kind.make({ maxWorkers: 1 });
       assertEquals(await pool.submit(scope.ownOfTheTest, 5).result(), 6);
+      scope.ownOfTheTest = named;
+      assertEquals(await pool.submit(named, 5).result(), 7);
     } finally {
       delete scope.ownOfTheTest;
     }
@@ -537,7 +543,13 @@ export function testFunctions(kind: ExecutorKind): void {
         assertInstanceOf(error, ReferenceError);
         assertMatch(error.message, new RegExp(`^${missing} is not defined`));
         assertStringIncludes(error.message, label);
-        for (const way of ["argument", "module", "taskModule"]) {
+        for (
+          const way of [
+            `pass ${missing} as an argument`,
+            "the module option (module: import.meta.url)",
+            "taskModule()",
+          ]
+        ) {
           assertStringIncludes(error.message, way);
         }
       });

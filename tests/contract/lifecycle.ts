@@ -400,7 +400,9 @@ function testDeath(kind: ExecutorKind): void {
     const later = assertThrows(() => pool.submit(Math.sqrt, 4), kind.broken);
     assertInstanceOf(later, RuntimeError);
     assertThrows(() => pool.map(Math.sqrt, [4]), kind.broken);
+    assertThrows(() => pool.map(Math.sqrt, []), kind.broken);
     await Promise.all([pool.shutdown(), pool.shutdown({ wait: false })]);
+    assertThrows(() => pool.submit(Math.sqrt, 4), kind.broken);
   });
 
   test("a worker that dies rejects the map() that is read", async () => {

@@ -8,6 +8,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { CancelledError, RuntimeError, TimeoutError } from "../../errors.ts";
+import { stateOf } from "../_helpers.ts";
 import { contractTest, type ExecutorKind } from "./kind.ts";
 
 export function testMapping(kind: ExecutorKind): void {
@@ -192,12 +193,25 @@ export function testMapping(kind: ExecutorKind): void {
     await gate.entered(0);
     const results = pool.map(gate.pass, [gate.handle, gate.handle], [1, 2]);
     const next = results.next();
+    next.catch(() => {});
+    assertEquals(await stateOf(next), "pending");
     const over = pool.shutdown({ cancelFutures: true });
     await assertRejects(() => next, CancelledError);
     gate.open();
     await over;
     assertEquals(await held.result(), 0);
     assertEquals([...gate.ids], [0]);
+  });
+
+  test("map() that has nothing to submit at the call throws RuntimeError after a shutdown, too", async () => {
+    const pool = kind.make({ maxWorkers: 1 });
+    await pool.shutdown();
+    async function* nothing(): AsyncGenerator<number> {}
+    assertThrows(() => pool.map(Math.sqrt, []), RuntimeError);
+    assertThrows(
+      () => pool.map(Math.sqrt, nothing(), { buffersize: 1 }),
+      RuntimeError,
+    );
   });
 
   test("map() after a shutdown throws RuntimeError at the call", async () => {

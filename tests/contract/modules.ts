@@ -204,6 +204,16 @@ export function testModules(kind: ExecutorKind): void {
       },
     );
     await t.step(
+      "an anonymous function that misses something fails with its error as cause",
+      async () => {
+        const needs = (0, eval)("(() => text)") as () => string;
+        const error = await rejection(pool.submit(needs).result());
+        assertInstanceOf(error, Error);
+        assertStringIncludes(error.message, THROWS);
+        assertInstanceOf(error.cause, RangeError);
+      },
+    );
+    await t.step(
       "a call that needs it fails with its error as cause",
       async () => {
         // As its own module has it, which can't be imported here either.

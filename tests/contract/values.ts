@@ -611,6 +611,17 @@ export function testValues(kind: ExecutorKind): void {
     await assertRejects(() => future.result(), RangeError, "not yet");
     assertEquals(await pool.submit(Math.sign, -3).result(), -1);
   });
+
+  test("a getter of a result that throws a DataCloneError of its own gives that", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const future = pool.submit(() => ({
+      get value(): number {
+        throw new DOMException("not yet", "DataCloneError");
+      },
+    }));
+    await assertRejects(() => future.result(), DOMException);
+    assertEquals(await pool.submit(Math.sign, -3).result(), -1);
+  });
 }
 
 function detached(): ArrayBuffer {

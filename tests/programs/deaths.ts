@@ -20,7 +20,8 @@ for (const way of Object.values(ways).map(String)) {
       initargs: [way],
     }),
     running: new ThreadPoolExecutor(),
-    idle: new ThreadPoolExecutor({ maxWorkers: 1 }),
+    // Its worker is to die by itself, not to be ended for being idle.
+    idle: new ThreadPoolExecutor({ maxWorkers: 1, idleTimeout: 60_000 }),
     answering: new ThreadPoolExecutor({ maxWorkers: 1 }),
   };
   pools.running.submit(diesInside, way);

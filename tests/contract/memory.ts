@@ -1,0 +1,136 @@
+/** The contract of what is kept alive, here and in the workers: nothing that is done. */
+
+import { assert, assertEquals } from "@std/assert";
+import type { Future } from "../../future.ts";
+import { isCollected, withoutGc } from "../_helpers.ts";
+import { contractTest, type ExecutorKind } from "./kind.ts";
+
+export function testMemory(kind: ExecutorKind): void {
+  const test: ReturnType<typeof contractTest> = (sentence, fn) =>
+    contractTest(kind)(sentence, fn, { ignore: withoutGc });
+
+  for (const buffersize of [undefined, 1, 4]) {
+    const how = buffersize
+      ? `with buffersize ${buffersize}`
+      : "without buffersize";
+
+    test(`map() ${how} keeps no result alive that it gave`, async () => {
+      await using pool = kind.make({ maxWorkers: 2 });
+      const results = pool.map(
+        (n: number) => ({ n, list: [n] }),
+        [0, 1, 2, 3, 4, 5],
+        { buffersize },
+      );
+      // What it gave is in no frame that is still there.
+      const take = async (n: number) => {
+        const { value } = await results.next();
+        assertEquals(value, { n, list: [n] });
+        return new WeakRef<object>(value);
+      };
+      for (let n = 0; n < 6; n++) {
+        assert(await isCollected(await take(n)), `result ${n}`);
+      }
+      assertEquals((await results.next()).done, true);
+    });
+
+    test(`map() ${how} keeps no argument alive of a call that is done, read or not`, async () => {
+      await using pool = kind.make({ maxWorkers: 1 });
+      const refs: WeakRef<object>[] = [];
+      const make = (n: number) => {
+        const input = { n, list: [n] };
+        refs.push(new WeakRef(input));
+        return input;
+      };
+      function* inputs() {
+        for (let n = 0; n < 4; n++) yield make(n);
+      }
+      const add = (a: { n: number }, b: { n: number }) => a.n + b.n;
+      // An array is let go once it is read, which with buffersize it is not yet.
+      const results = pool.map(
+        add,
+        inputs(),
+        buffersize ? inputs() : [0, 1, 2, 3].map(make),
+        { buffersize },
+      );
+      // Calls on one worker end in their order: all those before are done.
+      await pool.submit(Math.sqrt, 4).result();
+      for (const [i, ref] of refs.entries()) {
+        assert(await isCollected(ref), `argument ${i} of ${refs.length}`);
+      }
+      assertEquals(await Array.fromAsync(results), [0, 2, 4, 6]);
+      for (const ref of refs) assert(await isCollected(ref));
+    });
+  }
+
+  test("a call that is done keeps its arguments alive no longer, whatever came of it", async (t) => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const refs: WeakRef<object>[] = [];
+    const make = (): { list: number[] } => {
+      const input = { list: [1] };
+      refs.push(new WeakRef(input));
+      return input;
+    };
+    await using gate = kind.makeGate();
+    const futures: Record<string, Future<unknown>> = {
+      "sent at once": pool.submit((input: unknown) => typeof input, make()),
+    };
+    const held = pool.submit(gate.pass, gate.handle, 0);
+    Object.assign(futures, {
+      "that waited": pool.submit((input: unknown) => typeof input, make()),
+      "that threw": pool.submit((input: unknown) => {
+        throw new TypeError(typeof input);
+      }, make()),
+      "that was cancelled": pool.submit((input: unknown) => input, make()),
+    });
+    if (kind.can.copy) {
+      futures["that could not travel"] = pool.submit(
+        (input: unknown) => input,
+        Object.assign(make(), { fn() {} }),
+      );
+    }
+    await gate.entered(0);
+    futures["that was cancelled"].cancel();
+    gate.open();
+    await held.result();
+    await Promise.allSettled(Object.values(futures).map((f) => f.result()));
+    await pool.submit(Math.sqrt, 4).result();
+    for (const [i, [how, future]] of Object.entries(futures).entries()) {
+      await t.step(how, async () => {
+        assert(await isCollected(refs[i]));
+        assertEquals(future.done(), true);
+      });
+    }
+  });
+
+  if (!kind.can.workers) return;
+
+  test("a worker keeps neither arguments nor result alive of a call that is done", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const calls = [1, 2, 3].map((n) =>
+      pool.submit((input: { n: number }) => {
+        const scope = globalThis as unknown as { refs?: WeakRef<object>[] };
+        const result = { n: input.n };
+        (scope.refs ??= []).push(new WeakRef(input), new WeakRef(result));
+        return result;
+      }, { n })
+    );
+    for (const [i, call] of calls.entries()) {
+      assertEquals(await call.result(), { n: i + 1 });
+    }
+    const left = await pool.submit(async () => {
+      const { refs, gc } = globalThis as unknown as {
+        refs: WeakRef<object>[];
+        gc(): void;
+      };
+      let left = refs.length;
+      for (let i = 0; i < 10 && left > 0; i++) {
+        // A WeakRef keeps what it gave until the end of the turn.
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        gc();
+        left = refs.filter((ref) => ref.deref() !== undefined).length;
+      }
+      return left;
+    }).result();
+    assertEquals(left, 0);
+  });
+}
