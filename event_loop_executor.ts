@@ -16,6 +16,7 @@ import type {
   CallMessage,
   CurrentTask,
   FunctionRef,
+  Outcome,
 } from "./internal/protocol.ts";
 import type { PoolStats } from "./internal/statistics.ts";
 import { describe } from "./internal/travel.ts";
@@ -254,7 +255,7 @@ class LoopLink implements WorkerLink {
     this.#call = call;
     this.#is = "waiting";
     this.#task = undefined;
-    queueMicrotask(() => this.#run(call));
+    queueMicrotask(this.#start);
   }
 
   hasStarted(): boolean {
@@ -283,34 +284,34 @@ class LoopLink implements WorkerLink {
     return this.end();
   }
 
-  async #run(call: CallMessage): Promise<void> {
+  // Neither an async function nor one that captures the call: an exception keeps
+  // the functions of its stack alive, and they would keep the arguments.
+  readonly #start = () => {
+    if (this.#call) this.#run(this.#call);
+  };
+
+  #run(call: CallMessage): void {
     const { slot, fn, watched } = call;
-    if (this.#call !== call) return;
     if (this.#is === "taken back") return this.#events.onSkipped([slot]);
     this.#is = "started";
     if (watched) this.#events.onStarted(slot);
     const task = this.#task = new LoopTask(this.label);
     const begin = performance.now();
-    let outcome: { value: unknown } | { error: unknown };
-    try {
-      const run = functions.get(fn) ?? await imported(fn);
-      outcome = {
-        value: await runAs(task, run, call.args as readonly unknown[]),
-      };
-    } catch (error) {
-      outcome = { error };
-    }
-    // A call whose time was over has lost its place to another.
-    if (this.#call !== call) return;
-    this.#call = undefined;
-    this.#task = undefined;
-    this.#events.onOutcome(
-      slot,
-      performance.now() - begin,
-      "value" in outcome
-        ? { is: "returned", value: outcome.value }
-        : { is: "raised", error: outcome.error },
-    );
+    const end = (outcome: Outcome) => {
+      // A call whose time was over has lost its place to another.
+      if (this.#call !== call) return;
+      this.#call = undefined;
+      this.#task = undefined;
+      this.#events.onOutcome(slot, performance.now() - begin, outcome);
+    };
+    const run = functions.get(fn);
+    const args = call.args as readonly unknown[];
+    (run
+      ? runAs(task, run, args)
+      : imported(fn).then((run) => runAs(task, run, args))).then(
+        (value) => end({ is: "returned", value }),
+        (error) => end({ is: "raised", error }),
+      );
   }
 }
 
@@ -355,7 +356,11 @@ async function imported(ref: FunctionRef): Promise<Fn> {
 // ---- Which call runs ---------------------------------------------------------
 
 interface Storage {
-  run(task: CurrentTask, fn: Fn, ...args: unknown[]): unknown;
+  run<A extends unknown[]>(
+    task: CurrentTask,
+    fn: (...args: A) => unknown,
+    ...args: A
+  ): unknown;
   getStore(): CurrentTask | undefined;
 }
 
@@ -391,12 +396,18 @@ function runAs(
   task: CurrentTask,
   fn: Fn,
   args: readonly unknown[],
-): unknown {
+): Promise<unknown> {
   if (!storage) {
     const made = storage = makeStorage();
     localTask.current = () => made.getStore();
   }
-  // An exception keeps the functions of its stack alive: none of them may hold
-  // the arguments.
-  return storage.run(task, fn, ...args);
+  try {
+    return Promise.resolve(storage.run(task, callWith, fn, args));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+function callWith(fn: Fn, args: readonly unknown[]): unknown {
+  return fn(...args);
 }
