@@ -3,7 +3,7 @@
  * counts from its start.
  */
 
-import { checkTimeout, show, startTimer } from "./timer.ts";
+import { checkTimeout, loadTimers, show, startTimer } from "./timer.ts";
 
 /** How one call, or all of a view, are to be submitted. */
 export interface SubmitOptions {
@@ -72,6 +72,7 @@ export function checkSubmitOptions(
       `timeLimit must be greater than 0: received ${options.timeLimit}`,
     );
   }
+  loadTimers();
   return {
     signals: signal ? [...outer.signals, signal] : outer.signals,
     timeLimit: options.timeLimit === undefined

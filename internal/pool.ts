@@ -198,7 +198,7 @@ export class Pool implements CallOwner {
       dispatcher.plan();
     }
     // Now that a worker is on its way, which takes longer.
-    loadTimers();
+    if (this.#kind.idleTimeout !== Infinity) loadTimers();
     return future;
   }
 

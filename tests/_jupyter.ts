@@ -132,7 +132,7 @@ async function connect(port: number): Promise<Deno.Conn> {
   }
 }
 
-/** Has a kernel run cells; gives what each shows, its value last. */
+/** Has a kernel run cells, of which all but the first show something; gives that. */
 export async function runCells(cells: readonly string[]): Promise<string[]> {
   const file = await Deno.makeTempFile({ suffix: ".json" });
   const ports = Object.fromEntries(
@@ -157,6 +157,7 @@ export async function runCells(cells: readonly string[]): Promise<string[]> {
     stdin: "null",
     stdout: "null",
     stderr: "null",
+    env: { NO_COLOR: "1" },
   }).spawn();
   try {
     const dead = kernel.status.then(() => {
@@ -177,7 +178,7 @@ export async function runCells(cells: readonly string[]): Promise<string[]> {
           allow_stdin: false,
           stop_on_error: true,
         });
-        all.push(await textOf(shown, id));
+        all.push(await textOf(shown, id, all.length > 0));
       }
       return all;
     };
@@ -200,15 +201,22 @@ async function heard(shell: Socket, shown: Socket): Promise<void> {
   await first;
 }
 
-/** What a cell shows until the kernel is idle again. */
-async function textOf(shown: Socket, id: string): Promise<string> {
+/** What a cell shows until the kernel is idle again, and has shown it if it shows any. */
+async function textOf(
+  shown: Socket,
+  id: string,
+  showsAny: boolean,
+): Promise<string> {
   let text = "";
-  while (true) {
+  let idle = false;
+  // The kernel may say that it is idle before it shows a value.
+  while (!idle || showsAny && text === "") {
     const { type, about, content } = await shown.next();
     if (about !== id) continue;
     if (type === "stream") text += content.text;
     if (type === "execute_result") text += content.data["text/plain"];
     if (type === "error") text += `${content.ename}: ${content.evalue}`;
-    if (type === "status" && content.execution_state === "idle") return text;
+    if (type === "status") idle ||= content.execution_state === "idle";
   }
+  return text;
 }
