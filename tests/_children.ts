@@ -9,7 +9,7 @@ import {
 export type Any = any;
 
 /** The longest that anything about a child may take: a bound, never a wait. */
-const BOUND_MS = 10_000;
+const BOUND_MS = UPPER_BOUND_MS;
 
 /** The pools of the test that runs. */
 const pools = new Set<ProcessPoolExecutor<Any>>();

@@ -1,8 +1,9 @@
 /** Whole programs, and the processes that they leave or do not leave. */
 
+import { UPPER_BOUND_MS } from "./_helpers.ts";
 import { assert } from "@std/assert";
 /** The longest that a program may take: a bound, never a wait. */
-const BOUND_MS = 8_000;
+const BOUND_MS = UPPER_BOUND_MS / 2;
 
 /** What came of a program. */
 export interface Ended {

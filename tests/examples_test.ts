@@ -248,3 +248,15 @@ Deno.test("progress.ts shows on stderr how far it is, and its results on stdout"
     assertMatch(last ?? "", /: 100\/100 \(100%\), [\d.]+\/\w+, in \w/);
   }
 });
+
+Deno.test("crawl.ts reads every page but the one that never answers, with a bar for each level", async () => {
+  const { stdout, stderr } = await runBoth("crawl.ts");
+  assertEquals(stdout, [
+    '/21: TimeoutError: "linksOf" did not end within its time limit of 1000 ms',
+    "31 pages: 30 read, 1 failed, 0 cancelled",
+  ]);
+  assertEquals(
+    stderr.map((line) => parse(/^(Level \d): (\d+)\//, line).join()),
+    ["Level 1,1", "Level 2,2", "Level 3,4", "Level 4,8", "Level 5,16"],
+  );
+});
