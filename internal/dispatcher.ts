@@ -357,24 +357,26 @@ export class Dispatcher {
    * to, and if it does not end soon, its worker is replaced.
    */
   stop(call: Call, name: string, message: string): void {
-    const member = call.worker as Member;
+    const member = call.worker as Member | undefined;
+    // In the queue, where somebody else's hand marked it as running.
+    if (!member) return;
     member.link.abort?.(call.slot, name, message);
     call.limits!.stopTimer = startTimer(GRACE, () => {
       call.limits!.stopTimer = undefined;
       if (call.worker === member && this.#members.has(member)) {
         this.#replace(member);
-        this.dispatch();
-        this.#events.onProgress();
       }
     });
   }
 
-  /** Ends a worker in the middle of a call that was stopped. */
+  /** Ends a worker in the middle of a call that was stopped; another takes its place. */
   #replace(member: Member): void {
     const { started, waiting } = member.lose();
     this.#end(member, "SIGKILL");
     for (const call of started) this.release(call);
     this.#requeue(waiting.reverse());
+    this.dispatch();
+    this.#events.onProgress();
   }
 
   /** A worker died, and the pool goes on: what it ran is lost, the rest is not. */
@@ -461,6 +463,8 @@ export class Dispatcher {
         this.#requeue(member.returned(slots));
         this.#idleIfDone(member);
         this.dispatch();
+        // One that was stopped, and passed over before, ends with this.
+        this.#events.onProgress();
       }),
       onInitializerFailed: whileLive((member, outcome: Outcome) => {
         const error = thrownBy(outcome);
@@ -477,6 +481,8 @@ export class Dispatcher {
         cause?: { readonly error: unknown },
         note?: string,
       ) => {
+        // A call that was stopped took its worker along, which was to go anyway.
+        if (member.wasStopped) return this.#replace(member);
         const why = cause ? ` (${textOf(cause.error)})` : "";
         const what = `${member.link.label} ${how}${why} ${member.doing()}`;
         const more = note ? `; ${note}` : "";

@@ -56,6 +56,14 @@ export class Member implements CallHolder {
     return this.#tasksLeft <= 0;
   }
 
+  /** Whether the call that it runs was stopped; one with limits is its only one. */
+  get wasStopped(): boolean {
+    for (const { limits, future } of this.calls()) {
+      return limits !== undefined && future.done();
+    }
+    return false;
+  }
+
   /** How many calls it can be given. */
   get room(): number {
     return Math.min(this.#freeSlots.length, this.#tasksLeft);

@@ -161,13 +161,7 @@ export class Pool implements CallOwner {
         ? undefined
         : { signals, timeLimit, once, stopTimer: undefined },
     };
-    const aborted = signals.find((signal) => signal.aborted);
-    if (aborted) {
-      cancelReasons.set(future, aborted.reason);
-      this.#statistics.cancelled++;
-      future.cancel();
-      return future;
-    }
+    if (this.#cancelIfAborted(future, signals)) return future;
     let now = dispatcher.isFree;
     try {
       call.args = this.#kind.pack(ref, args, now, transfer);
@@ -181,6 +175,8 @@ export class Pool implements CallOwner {
       future.setException(error);
       return future;
     }
+    // Again: reading the arguments may have brought it about.
+    if (this.#cancelIfAborted(future, signals)) return future;
     future.attach(this, call);
     dispatcher.add(call);
     if (call.limits) this.#watch.add(call);
@@ -194,6 +190,19 @@ export class Pool implements CallOwner {
     // Now that a worker is on its way, which takes longer.
     loadTimers();
     return future;
+  }
+
+  /** Cancels a call that has not come into the pool, if a signal says so. */
+  #cancelIfAborted(
+    future: Future<unknown>,
+    signals: readonly AbortSignal[],
+  ): boolean {
+    const aborted = signals.find((signal) => signal.aborted);
+    if (!aborted) return false;
+    cancelReasons.set(future, aborted.reason);
+    this.#statistics.cancelled++;
+    future.cancel();
+    return true;
   }
 
   /** Copies the arguments of a call that was to be sent at once, and was not. */
@@ -221,8 +230,7 @@ export class Pool implements CallOwner {
     this.#watch.remove(call);
     this.#statistics.failed++;
     const name = by === "signal" ? "AbortError" : "TimeoutError";
-    const message = reason instanceof Error ? reason.message : String(reason);
-    this.#dispatcher.stop(call, name, message);
+    this.#dispatcher.stop(call, name, messageOf(reason));
     future.setException(reason);
   }
 
@@ -394,6 +402,15 @@ export class Pool implements CallOwner {
       if (left > 1) this.#armIdleTimer(left);
       else this.#dispatcher.endAll();
     });
+  }
+}
+
+/** What a reason says, whatever it is: an abort must not fail for one that can't be read. */
+function messageOf(reason: unknown): string {
+  try {
+    return String(reason instanceof Error ? reason.message : reason);
+  } catch {
+    return "The call was stopped";
   }
 }
 
