@@ -387,7 +387,9 @@ export class Dispatcher {
   ): void {
     const { started, waiting } = member.lose();
     this.#end(member, "SIGKILL");
-    this.#deaths = started.length > 0 ? 0 : this.#deaths + 1;
+    if (started.length > 0) this.#deaths = 0;
+    // One that is killed from outside, idle or about to begin, is no bad sign.
+    else if (waiting.length > 0 && !member.hasWorked) this.#deaths++;
     const lost = started;
     const again: Call[] = [];
     for (const call of waiting) {
@@ -398,9 +400,11 @@ export class Dispatcher {
     for (const call of lost) this.release(call);
     this.#requeue(again.reverse());
     this.#events.onLost(lost, message, cause);
+    // What heard of it may have ended all.
+    if (this.#stopped) return;
     if (this.#deaths >= HOPELESS) {
       this.#events.onBroken(
-        `${HOPELESS} workers in a row ended before they ran a call, the last like this: ${message}`,
+        `${HOPELESS} workers in a row ended before they ran a call: create a new pool; the last: ${message}`,
         cause,
       );
       return;
@@ -505,6 +509,7 @@ export class Dispatcher {
   ) => {
     const call = member.free(slot);
     const now = member.progress = performance.now();
+    member.hasWorked = true;
     this.#deaths = 0;
     // Before its future is settled: a callback that submits must find it.
     this.#idleIfDone(member);

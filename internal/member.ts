@@ -23,6 +23,8 @@ export class Member implements CallHolder {
   progress = 0;
   /** Whether it is past its start: until then nothing is handed to it ahead. */
   ready = false;
+  /** Whether it has ended a call. */
+  hasWorked = false;
   /** Whether a `recall` is unanswered. */
   recalling = false;
 

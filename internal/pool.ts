@@ -54,8 +54,10 @@
  * 1. What it had started is lost. What it had not goes back to the front of the
  *    queue, unless two workers have died with it: then it is lost, too.
  * 2. The futures of what is lost fail.
- * 3. Calls are dispatched, to new workers if need be; but where three workers in
- *    a row died with no call begun, the pool is broken.
+ * 3. Calls are dispatched, to new workers if need be; but where three new workers
+ *    in a row died with no call begun, the pool is broken.
+ *
+ * A worker that dies of a call that was stopped is replaced in any case.
  *
  * ## When a worker dies, and breaks the pool
  *
