@@ -83,7 +83,8 @@ export class ControlChild extends ControlLink {
 
   /** The pool hears the main thread. */
   answerFromMain(): void {
-    for (let tell; (tell = this.answers.shift());) tell();
+    // What it is asked meanwhile, it answers the next time.
+    for (const tell of this.answers.splice(0)) tell();
   }
 }
 

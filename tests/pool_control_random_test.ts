@@ -3,7 +3,7 @@
 import { assert } from "@std/assert";
 import { BrokenThreadPool, CancelledError, TimeoutError } from "../errors.ts";
 import type { Future } from "../future.ts";
-import { type Any, knownFn, test, unknownFn } from "./_hand.ts";
+import { type Any, knownFn, returned, test, unknownFn } from "./_hand.ts";
 import {
   ControlChild,
   ControlChildPool,
@@ -77,7 +77,7 @@ async function play(
   };
   const step = (link: ControlLink) => {
     if (!link.current) link.ready().begin();
-    else link.finish({ is: "returned", value: link.current.name });
+    else link.finish(returned(link.current.name), random(8) === 0 ? 5 : 0.001);
   };
   const hear = (link: ControlLink) => {
     if (link instanceof ControlChild && random(2) === 0) link.answerFromMain();
@@ -104,9 +104,9 @@ async function play(
     } else if (dice < 90) {
       // Only one that runs: else the pool may give up, and rightly so.
       if (link?.current) {
-        mayBeLost.add(link.current.name);
-        link.outbox.length = 0;
-        for (const name of link.holds) if (ofChildren) mayBeLost.add(name);
+        // All that it has said is heard before.
+        link.deliver();
+        if (link.current && link.ended === 0) mayBeLost.add(link.current.name);
         link.die();
       }
     } else if (dice < 97) await clock.tickAsync(random(5));
