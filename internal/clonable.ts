@@ -71,6 +71,8 @@ export function makeCloneChecker(
       "Buffer WebAssembly.Module WebAssembly.Memory").split(" "),
   );
   for (const name of refused) cloneable.delete(name);
+  // Between processes, what is moved is copied: that goes for bytes alone.
+  const movesAll = !refused.includes("MessagePort");
   const containers: Record<string, Kind> = {
     Object: "plain",
     Array: "array",
@@ -296,7 +298,7 @@ export function makeCloneChecker(
       if (typeof value !== "object" || value === null) return false;
       if (moved) {
         const whole = ArrayBuffer.isView(value) ? value.buffer : value;
-        if (moved.has(whole)) {
+        if (moved.has(whole) && (movesAll || whole instanceof ArrayBuffer)) {
           met?.add(whole);
           return false;
         }
@@ -352,6 +354,10 @@ export function makeCloneChecker(
     }
   }
 
+  function isDetached(value: unknown): boolean {
+    return value instanceof ArrayBuffer && value.detached;
+  }
+
   function isRefused(value: unknown): boolean {
     try {
       structuredClone(value);
@@ -378,7 +384,14 @@ export function makeCloneChecker(
       : typeof value;
     // Nothing in it is refused, and it is no class that is known.
     const what = type === "Object" ? "Proxy or the like" : type;
-    return { path, what: `${/^[AEIOUaeiou]/.test(what) ? "an" : "a"} ${what}` };
+    const shown = `${/^[AEIOaeio]|^un/.test(what) ? "an" : "a"} ${what}`;
+    if (ArrayBuffer.isView(value) && isDetached(value.buffer)) {
+      return { path, what: `${shown} whose buffer was moved before` };
+    }
+    return {
+      path,
+      what: isDetached(value) ? `${shown} that was moved before` : shown,
+    };
   }
 
   return { find, locate };

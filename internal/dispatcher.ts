@@ -358,24 +358,26 @@ export class Dispatcher {
    * to, and if it does not end soon, its worker is replaced.
    */
   stop(call: Call, name: string, message: string): void {
-    const member = call.worker as Member;
+    const member = call.worker as Member | undefined;
+    // In the queue, where somebody else's hand marked it as running.
+    if (!member) return;
     member.link.abort?.(call.slot, name, message);
     call.limits!.stopTimer = startTimer(GRACE, () => {
       call.limits!.stopTimer = undefined;
       if (call.worker === member && this.#members.has(member)) {
         this.#replace(member);
-        this.dispatch();
-        this.#events.onProgress();
       }
     });
   }
 
-  /** Ends a worker in the middle of a call that was stopped. */
+  /** Ends a worker in the middle of a call that was stopped; another takes its place. */
   #replace(member: Member): void {
     const { started, waiting } = member.lose();
     this.#end(member, "SIGKILL");
     for (const call of started) this.release(call);
     this.#requeue(waiting.reverse());
+    this.dispatch();
+    this.#events.onProgress();
   }
 
   /** A worker died, and the pool goes on: what it ran is lost, the rest is not. */
@@ -386,7 +388,9 @@ export class Dispatcher {
   ): void {
     const { started, waiting } = member.lose();
     this.#end(member, "SIGKILL");
-    this.#deaths = started.length > 0 ? 0 : this.#deaths + 1;
+    if (started.length > 0) this.#deaths = 0;
+    // One that is killed from outside, idle or about to begin, is no bad sign.
+    else if (waiting.length > 0 && !member.hasWorked) this.#deaths++;
     const lost = started;
     const again: Call[] = [];
     for (const call of waiting) {
@@ -397,9 +401,11 @@ export class Dispatcher {
     for (const call of lost) this.release(call);
     this.#requeue(again.reverse());
     this.#events.onLost(lost, message, cause);
+    // What heard of it may have ended all.
+    if (this.#stopped) return;
     if (this.#deaths >= HOPELESS) {
       this.#events.onBroken(
-        `${HOPELESS} workers in a row ended before they ran a call, the last like this: ${message}`,
+        `${HOPELESS} workers in a row ended before they ran a call: create a new pool; the last: ${message}`,
         cause,
       );
       return;
@@ -462,6 +468,8 @@ export class Dispatcher {
         this.#requeue(member.returned(slots));
         this.#idleIfDone(member);
         this.dispatch();
+        // One that was stopped, and passed over before, ends with this.
+        this.#events.onProgress();
       }),
       onInitializerFailed: whileLive((member, outcome: Outcome) => {
         const error = thrownBy(outcome);
@@ -478,6 +486,8 @@ export class Dispatcher {
         cause?: { readonly error: unknown },
         note?: string,
       ) => {
+        // A call that was stopped took its worker along, which was to go anyway.
+        if (member.wasStopped) return this.#replace(member);
         const why = cause ? ` (${textOf(cause.error)})` : "";
         const what = `${member.link.label} ${how}${why} ${member.doing()}`;
         const more = note ? `; ${note}` : "";
@@ -500,6 +510,7 @@ export class Dispatcher {
   ) => {
     const call = member.free(slot);
     const now = member.progress = performance.now();
+    member.hasWorked = true;
     this.#deaths = 0;
     // Before its future is settled: a callback that submits must find it.
     this.#idleIfDone(member);

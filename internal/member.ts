@@ -29,6 +29,8 @@ export class Member implements CallHolder {
   progress = 0;
   /** Whether it is past its start: until then nothing is handed to it ahead. */
   ready = false;
+  /** Whether it has ended a call. */
+  hasWorked = false;
   /** Whether a `recall` is unanswered. */
   recalling = false;
 
@@ -60,6 +62,14 @@ export class Member implements CallHolder {
   /** Whether it has run as many calls as it may. */
   get isRetired(): boolean {
     return this.#tasksLeft <= 0;
+  }
+
+  /** Whether the call that it runs was stopped; one with limits is its only one. */
+  get wasStopped(): boolean {
+    for (const { limits, future } of this.calls()) {
+      return limits !== undefined && future.done();
+    }
+    return false;
   }
 
   /** How many calls it can be given. */

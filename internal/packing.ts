@@ -70,7 +70,10 @@ function cannotSend(
   what: string,
   cause?: unknown,
 ): DOMException {
-  const advice = ADVICE[what] ?? "pass the plain data that it is made from";
+  const advice = ADVICE[what] ??
+    (what.endsWith("was moved before")
+      ? "pass what came back, or a copy that was made before"
+      : "pass the plain data that it is made from");
   const error = new DOMException(
     `Cannot send the arguments of ${
       label(fn)

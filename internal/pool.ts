@@ -54,8 +54,10 @@
  * 1. What it had started is lost. What it had not goes back to the front of the
  *    queue, unless two workers have died with it: then it is lost, too.
  * 2. The futures of what is lost fail.
- * 3. Calls are dispatched, to new workers if need be; but where three workers in
- *    a row died with no call begun, the pool is broken.
+ * 3. Calls are dispatched, to new workers if need be; but where three new workers
+ *    in a row died with no call begun, the pool is broken.
+ *
+ * A worker that dies of a call that was stopped is replaced in any case.
  *
  * ## When a worker dies, and breaks the pool
  *
@@ -167,13 +169,7 @@ export class Pool implements CallOwner {
         ? undefined
         : { signals, timeLimit, once, stopTimer: undefined },
     };
-    const aborted = signals.find((signal) => signal.aborted);
-    if (aborted) {
-      cancelReasons.set(future, aborted.reason);
-      this.#statistics.cancelled++;
-      future.cancel();
-      return future;
-    }
+    if (this.#cancelIfAborted(future, signals)) return future;
     let now = dispatcher.isFree;
     try {
       call.args = this.#kind.pack(ref, args, now, transfer);
@@ -187,6 +183,8 @@ export class Pool implements CallOwner {
       future.setException(error);
       return future;
     }
+    // Again: reading the arguments may have brought it about.
+    if (this.#cancelIfAborted(future, signals)) return future;
     future.attach(this, call);
     dispatcher.add(call);
     if (call.limits) this.#watch.add(call);
@@ -200,6 +198,19 @@ export class Pool implements CallOwner {
     // Now that a worker is on its way, which takes longer.
     if (this.#kind.idleTimeout !== Infinity) loadTimers();
     return future;
+  }
+
+  /** Cancels a call that has not come into the pool, if a signal says so. */
+  #cancelIfAborted(
+    future: Future<unknown>,
+    signals: readonly AbortSignal[],
+  ): boolean {
+    const aborted = signals.find((signal) => signal.aborted);
+    if (!aborted) return false;
+    cancelReasons.set(future, aborted.reason);
+    this.#statistics.cancelled++;
+    future.cancel();
+    return true;
   }
 
   /** Copies the arguments of a call that was to be sent at once, and was not. */
@@ -227,8 +238,7 @@ export class Pool implements CallOwner {
     this.#watch.remove(call);
     this.#statistics.failed++;
     const name = by === "signal" ? "AbortError" : "TimeoutError";
-    const message = reason instanceof Error ? reason.message : String(reason);
-    this.#dispatcher.stop(call, name, message);
+    this.#dispatcher.stop(call, name, messageOf(reason));
     future.setException(reason);
   }
 
@@ -400,6 +410,15 @@ export class Pool implements CallOwner {
       if (left > 1) this.#armIdleTimer(left);
       else this.#dispatcher.endAll();
     });
+  }
+}
+
+/** What a reason says, whatever it is: an abort must not fail for one that can't be read. */
+function messageOf(reason: unknown): string {
+  try {
+    return String(reason instanceof Error ? reason.message : reason);
+  } catch {
+    return "The call was stopped";
   }
 }
 

@@ -42,6 +42,7 @@ export const NOT_BETWEEN_PROCESSES: readonly string[] = [
   "File",
   "WebAssembly.Module",
   "WebAssembly.Memory",
+  "MessagePort",
 ];
 
 /** The first line to a child: what its main thread starts the worker with. */

@@ -721,8 +721,10 @@ export function serve(
           value !== null && typeof value === "object" ||
           typeof value === "function"
         ) {
-          moved = marks.get(value);
-          const found = checker.find(value, "result", moved && new Set(moved));
+          const marked = marks.get(value);
+          const once = marked && new Set<Transferable>(marked);
+          const found = checker.find(value, "result", once);
+          moved = once && [...once];
           if (found) {
             throw dataCloneError(
               `${found.path} is ${found.what}, which can't be copied`,

@@ -4,6 +4,7 @@ import {
   ProcessPoolExecutor,
   type ProcessPoolExecutorOptions,
 } from "../process_pool.ts";
+import { UPPER_BOUND_MS } from "./_helpers.ts";
 
 // deno-lint-ignore no-explicit-any -- arguments of whatever type
 export type Any = any;

@@ -4,6 +4,7 @@
  */
 
 import { testCalls } from "./contract/calls.ts";
+import { testControl } from "./contract/control.ts";
 import { testErrors } from "./contract/errors.ts";
 import { testFunctions } from "./contract/functions.ts";
 import type { ExecutorKind } from "./contract/kind.ts";
@@ -28,4 +29,5 @@ export function contractSuite(kind: ExecutorKind): void {
   testLifecycle(kind);
   testMany(kind);
   testMemory(kind);
+  testControl(kind);
 }

@@ -1,0 +1,121 @@
+/** Workers that the test plays, for pools whose calls have limits. */
+
+import type { Future } from "../future.ts";
+import { checkSubmitOptions, type SubmitOptions } from "../internal/limits.ts";
+import type { PoolKind } from "../internal/link.ts";
+import type { CallMessage } from "../internal/protocol.ts";
+import { type Any, type Got, HandLink, HandPool, nameOf } from "./_hand.ts";
+
+/** What a worker was asked to stop. */
+export interface Asked {
+  /** The name of the call that had the slot. */
+  readonly call: Any;
+  readonly name: string;
+  readonly message: string;
+}
+
+/** A worker that tells when a call with limits starts, and is asked to stop it. */
+export class ControlLink extends HandLink {
+  readonly asked: Asked[] = [];
+  readonly #watched = new Set<number>();
+  readonly #names = new Map<number, Any>();
+
+  override send(calls: readonly CallMessage[]): void {
+    super.send(calls);
+    for (const call of calls) {
+      this.#names.set(call.slot, nameOf(call));
+      if (call.watched) this.#watched.add(call.slot);
+      else this.#watched.delete(call.slot);
+    }
+  }
+
+  override begin(): Got | undefined {
+    const got = super.begin();
+    if (got && this.#watched.has(got.slot)) {
+      this.outbox.push(() => this.events.onStarted(got.slot));
+    }
+    return got;
+  }
+
+  /** Starts the next call, and says so if that is to be told. */
+  start(): this {
+    this.begin();
+    this.deliver();
+    return this;
+  }
+
+  abort(slot: number, name: string, message: string): void {
+    this.asked.push({ call: this.#names.get(slot), name, message });
+  }
+
+  die(how = "was killed by the test", error?: unknown): void {
+    this.events.onDeath(how, error === undefined ? undefined : { error });
+  }
+}
+
+/** A child: shares no memory, so what it was handed counts as started. */
+export class ControlChild extends ControlLink {
+  /** What its main thread has to say. */
+  readonly answers: (() => void)[] = [];
+
+  override hasStarted(): boolean {
+    return true;
+  }
+
+  override takeBack(): boolean {
+    return false;
+  }
+
+  recall(slots: readonly number[]): void {
+    this.#giveBack(slots);
+  }
+
+  override abort(slot: number, name: string, message: string): void {
+    if (this.flags.get(slot) === "waiting") this.#giveBack([slot]);
+    else super.abort(slot, name, message);
+  }
+
+  #giveBack(slots: readonly number[]): void {
+    const back = slots.filter((slot) => this.flags.get(slot) === "waiting");
+    for (const slot of back) this.flags.set(slot, "taken back");
+    this.answers.push(() => this.events.onReturned(back));
+  }
+
+  /** The pool hears the main thread. */
+  answerFromMain(): void {
+    // What it is asked meanwhile, it answers the next time.
+    for (const tell of this.answers.splice(0)) tell();
+  }
+}
+
+/** A pool whose calls the test stops. */
+export class ControlPool extends HandPool {
+  declare readonly links: ControlLink[];
+
+  constructor(
+    options: Partial<PoolKind> & { Link?: typeof ControlLink } = {},
+  ) {
+    super({ Link: ControlLink, ...options });
+  }
+
+  /** Submits `fn(...args)` through a view with these options. */
+  with(options: SubmitOptions, fn: unknown, ...args: unknown[]): Future<Any> {
+    return this.submit(fn, args, checkSubmitOptions(options));
+  }
+
+  get last(): ControlLink {
+    return this.links.at(-1)!;
+  }
+}
+
+/** A pool of children that the test plays. */
+export class ControlChildPool extends ControlPool {
+  declare readonly links: ControlChild[];
+
+  constructor(options: Partial<PoolKind> = {}) {
+    super({ Link: ControlChild, ...options });
+  }
+}
+
+/** How long a call that was asked to stop may take to end, in milliseconds. */
+export const GRACE_MS = 100;
