@@ -193,8 +193,9 @@ export abstract class Executor implements AsyncDisposable {
   ): AsyncIterableIterator<unknown> {
     const { inputs, options } = splitMapArguments(fn, rest);
     this.checkAccepts(fn);
+    const held = this.hold(fn) as typeof fn;
     return new Results(
-      (args) => this.submit(fn, ...args),
+      (args) => this.submit(held, ...args),
       inputs,
       options,
     );
@@ -207,6 +208,18 @@ export abstract class Executor implements AsyncDisposable {
    * @param _fn The function that is to be submitted.
    */
   protected checkAccepts(_fn: unknown): void {}
+
+  /**
+   * What `map` submits in the place of its function, once for each item. For
+   * subclasses that read what is around a function: they do so here, once. By
+   * default, the function.
+   *
+   * @param fn The function.
+   * @returns The function, or what stands for it in `submit`.
+   */
+  protected hold(fn: unknown): unknown {
+    return fn;
+  }
 
   /**
    * Takes no more calls, and frees what the executor holds once the calls that

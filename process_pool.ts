@@ -19,6 +19,7 @@ import { FrameReader, joined } from "./internal/framing.ts";
 import { LineForwarder } from "./internal/output.ts";
 import {
   checkArguments,
+  checkClosures,
   checkCount,
   checkIdleTimeout,
   checkModules,
@@ -116,6 +117,14 @@ export interface ProcessPoolExecutorOptions<I extends unknown[] = any[]> {
   env?: Readonly<Record<string, string>>;
   /** The working directory of the children. @default {undefined} this program's */
   cwd?: string | URL;
+  /**
+   * Whether a function takes along what is around it: the variables, functions
+   * and classes that it uses. Needs `--allow-sys`; without it functions go as
+   * their source alone.
+   * @default {true} `false` where the `module` option is given: the functions of
+   * these modules are imported
+   */
+  closures?: boolean;
   /**
    * How long children stay when there is nothing to do, in milliseconds. An idle
    * child keeps the program alive, so this is also how long a program that never
@@ -263,6 +272,11 @@ export class ProcessPoolExecutor<I extends unknown[] = any[]> extends Executor {
     this.#pool.check(fn, "map");
   }
 
+  /** Reads what the function captured, for all its calls. */
+  protected override hold(fn: unknown): unknown {
+    return this.#pool.hold(fn);
+  }
+
   /**
    * Takes no more calls, and ends the children once the calls that there are
    * are done. It may be called again.
@@ -371,6 +385,8 @@ function processKind<I extends unknown[]>(
       "Cannot create ProcessPoolExecutor in a compiled program, whose Deno.execPath() is the program itself: name a deno with the execPath option, or use ThreadPoolExecutor",
     );
   }
+  const modules = checkModules(options.module);
+  const closures = checkClosures(options.closures, modules);
   const child: ChildOptions = {
     name: `ProcessPoolExecutor-${pools}`,
     execPath: options.execPath ?? Deno.execPath(),
@@ -379,7 +395,7 @@ function processKind<I extends unknown[]>(
     permissions: childPermissions(options.permissions),
     env: options.env,
     cwd: options.cwd,
-    modules: checkModules(options.module),
+    modules,
     initializer: packInitializer(
       options.initializer,
       options.initargs ?? [],
@@ -387,18 +403,21 @@ function processKind<I extends unknown[]>(
         pack(fn, args, root);
         return structuredClone(args);
       },
+      closures,
     ),
   };
   pools++;
   return {
     name: "ProcessPoolExecutor",
     maxWorkers,
-    modules: child.modules,
+    modules,
+    closures,
     idleTimeout: checkIdleTimeout(idleTimeout),
     broken: BrokenProcessPool,
     slots: SLOTS,
     maxTasks: maxTasksPerChild ?? Infinity,
     pack: (fn, args) => pack(fn, args, "args"),
+    copy: (captured) => codec.decode(codec.encode(captured)),
     recycle,
     open: (index, depth, events) =>
       new ProcessLink(index, depth, child, events),
@@ -597,7 +616,10 @@ class ProcessLink implements WorkerLink {
   }
 
   accepts(fn: FunctionRef): boolean {
-    return fn.by !== "export" || !this.#modules || this.#modules.has(fn.module);
+    const modules = this.#modules;
+    if (!modules) return true;
+    if (fn.by === "closure") return fn.modules.every((url) => modules.has(url));
+    return fn.by !== "export" || modules.has(fn.module);
   }
 
   async end(): Promise<void> {

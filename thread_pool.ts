@@ -24,6 +24,7 @@ import type {
 } from "./internal/protocol.ts";
 import {
   checkArguments,
+  checkClosures,
   checkCount,
   checkIdleTimeout,
   checkModules,
@@ -67,6 +68,14 @@ export interface ThreadPoolExecutorOptions<I extends unknown[] = any[]> {
    * @default {undefined} none
    */
   module?: string | URL | readonly (string | URL)[];
+  /**
+   * Whether a function takes along what is around it: the variables, functions
+   * and classes that it uses. Needs `--allow-sys`; without it functions go as
+   * their source alone.
+   * @default {true} `false` where the `module` option is given: the functions of
+   * these modules are imported
+   */
+  closures?: boolean;
   /**
    * How long the workers stay when there is nothing to do, in milliseconds. An
    * idle worker keeps the program alive, so this is also how long a program
@@ -228,6 +237,11 @@ export class ThreadPoolExecutor<I extends unknown[] = any[]> extends Executor {
     this.#pool.check(fn, "map");
   }
 
+  /** Reads what the function captured, for all its calls. */
+  protected override hold(fn: unknown): unknown {
+    return this.#pool.hold(fn);
+  }
+
   /**
    * Takes no more calls, and ends the workers once the calls that there are
    * are done. It may be called again.
@@ -265,6 +279,7 @@ function threadKind<I extends unknown[]>(
   } = options;
   checkCount(maxWorkers, "maxWorkers");
   const modules = checkModules(options.module);
+  const closures = checkClosures(options.closures, modules);
   const start: Omit<StartMessage, "depth" | "flags" | "token"> = {
     type: "start",
     modules,
@@ -273,17 +288,20 @@ function threadKind<I extends unknown[]>(
       initializer,
       initargs,
       (fn, args, root) => pack(fn, args, false, root),
+      closures,
     ),
   };
   const kind: PoolKind = {
     name: "ThreadPoolExecutor",
     maxWorkers,
     modules,
+    closures,
     idleTimeout: checkIdleTimeout(idleTimeout),
     broken: BrokenThreadPool,
     slots: SLOTS,
     maxTasks: Infinity,
     pack,
+    copy: structuredClone,
     open: (index, depth, events) =>
       new ThreadLink(
         `${threadNamePrefix}_${index}`,

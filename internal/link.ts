@@ -70,6 +70,8 @@ export interface PoolKind {
   readonly maxWorkers: number;
   /** The modules that its workers import when they start. */
   readonly modules: readonly string[];
+  /** Whether functions take along what is around them. */
+  readonly closures?: boolean;
   /** How long idle workers stay, in milliseconds. */
   readonly idleTimeout: number;
   readonly broken: new (message: string, options?: ErrorOptions) => Error;
@@ -86,6 +88,8 @@ export interface PoolKind {
    * @throws what keeps them from travelling.
    */
   pack(fn: FunctionRef, args: readonly unknown[], now: boolean): unknown;
+  /** A copy of what a function captured, as its workers would be sent it. */
+  copy?(captured: unknown): unknown;
   /** Has what was packed back, of a call that has ended. */
   recycle?(args: unknown): void;
 }

@@ -4,7 +4,8 @@
  */
 
 import type { CloneChecker } from "./clonable.ts";
-import type { FunctionRef, StartMessage } from "./protocol.ts";
+import { closureOf } from "./closures.ts";
+import type { ClosureRef, FunctionRef, StartMessage } from "./protocol.ts";
 import { show } from "./timer.ts";
 import { describe, label, moduleUrl } from "./travel.ts";
 
@@ -62,6 +63,17 @@ function cannotSend(
   what: string,
   cause?: unknown,
 ): DOMException {
+  const captured = fn.by === "closure" ? nameOfCaptured(fn, path) : undefined;
+  if (captured !== undefined) {
+    const error = new DOMException(
+      `Cannot send ${
+        label(fn)
+      } to a worker: captured "${captured}" is ${what}, which can't be copied; make it in the function, or pass the plain data that it is made from`,
+      "DataCloneError",
+    );
+    if (cause !== undefined) error.cause = cause;
+    return error;
+  }
   const advice = ADVICE[what] ?? "pass the plain data that it is made from";
   const error = new DOMException(
     `Cannot send the arguments of ${
@@ -71,6 +83,17 @@ function cannotSend(
   );
   if (cause !== undefined) error.cause = cause;
   return error;
+}
+
+/** What a caller calls a value that is on its way behind the arguments. */
+function nameOfCaptured(fn: ClosureRef, path: string): string | undefined {
+  const found = /^\w+\[\d+\]\.(values|properties)\[(\d+)\](?:\[1\])?(.*)$/s
+    .exec(path);
+  if (!found) return undefined;
+  const [, kind, index, rest] = found;
+  return kind === "values"
+    ? `${fn.names[Number(index)]}${path.slice(path.length - rest.length)}`
+    : `${fn.owners[Number(index)]}${rest}`;
 }
 
 /**
@@ -86,6 +109,7 @@ export function packInitializer(
     args: readonly unknown[],
     root: string,
   ) => readonly unknown[],
+  closures: boolean,
 ): StartMessage["initializer"] {
   if (initializer === undefined) return undefined;
   if (typeof initializer !== "function") {
@@ -99,7 +123,26 @@ export function packInitializer(
     );
   }
   const fn = describe(initializer, "initializer");
-  return { fn, args: pack(fn, initargs, "initargs") };
+  const closure = closures ? closureOf(initializer, fn) : undefined;
+  const captured = closure?.captured;
+  const ref = closure?.ref ?? fn;
+  const args = captured ? [...initargs, captured] : initargs;
+  return { fn: ref, args: pack(ref, args, "initargs") };
+}
+
+/**
+ * Checks the `closures` option.
+ *
+ * @throws {TypeError} when it is no boolean.
+ */
+export function checkClosures(
+  option: boolean | undefined,
+  modules: readonly string[],
+): boolean {
+  if (option !== undefined && typeof option !== "boolean") {
+    throw new TypeError(`closures must be a boolean: received ${show(option)}`);
+  }
+  return option ?? modules.length === 0;
 }
 
 /**

@@ -56,8 +56,9 @@ import type { ShutdownOptions } from "../executor.ts";
 import type { Future } from "../future.ts";
 import { type Call, type CallOwner, PooledFuture, WAITING } from "./call.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import { type Closure, closureOf } from "./closures.ts";
 import type { PoolKind } from "./link.ts";
-import type { FunctionRef, WorkerMarker } from "./protocol.ts";
+import type { Captured, FunctionRef, WorkerMarker } from "./protocol.ts";
 import { startTimer } from "./timer.ts";
 import { describe, label } from "./travel.ts";
 
@@ -74,10 +75,19 @@ type State =
     readonly cause: ErrorOptions | undefined;
   };
 
+/** A function that is submitted many times, with what it captured. */
+interface Held {
+  readonly ref: FunctionRef;
+  /** What keeps it from travelling. */
+  readonly failure?: { readonly error: unknown };
+  readonly closure?: Closure;
+}
+
 /** The engine of an executor that has workers. */
 export class Pool implements CallOwner {
   readonly #kind: PoolKind;
   readonly #dispatcher: Dispatcher;
+  readonly #held = new WeakMap<object, Held>();
   #state: State = { is: "open" };
   #stopIdleTimer: (() => void) | undefined;
   #idleSince = 0;
@@ -103,9 +113,17 @@ export class Pool implements CallOwner {
   /** Takes a call; see "To submit a call" above. */
   submit(fn: unknown, args: readonly unknown[]): Future<unknown> {
     const dispatcher = this.#dispatcher;
-    const ref = this.check(fn, "submit");
+    let ref = this.check(fn, "submit");
     dispatcher.depth = this.#checkDepth();
     const future = new PooledFuture<unknown>();
+    try {
+      const closure = this.#closure(fn, ref);
+      if (closure) ref = closure.ref;
+      if (closure?.captured) args = [...args, closure.captured];
+    } catch (error) {
+      future.setException(error);
+      return future;
+    }
     const call: Call = {
       future,
       fn: ref,
@@ -158,9 +176,39 @@ export class Pool implements CallOwner {
     this.#finishIfIdle();
   }
 
+  /** What a function takes along, read now unless it is held. */
+  #closure(fn: unknown, ref: FunctionRef): Closure | undefined {
+    if (!this.#kind.closures) return undefined;
+    const held = this.#held.get(fn as object);
+    if (!held) return closureOf(fn, ref);
+    if (held.failure) throw held.failure.error;
+    return held.closure;
+  }
+
+  /**
+   * Reads what a function takes along, once for many calls: submitted in its
+   * place, what this gives is a call of the function as it is now.
+   */
+  hold(fn: unknown): unknown {
+    const ref = this.check(fn, "map");
+    let held: Held | undefined;
+    try {
+      const closure = this.#closure(fn, ref);
+      if (!closure?.captured) return fn;
+      const captured = (this.#kind.copy?.(closure.captured) ??
+        closure.captured) as Captured;
+      held = { ref, closure: { ref: closure.ref, captured } };
+    } catch (error) {
+      held = { ref, failure: { error } };
+    }
+    const standIn = () => {};
+    this.#held.set(standIn, held);
+    return standIn;
+  }
+
   /** Describes a function that is to be submitted, if the pool takes calls. */
   check(value: unknown, caller: string): FunctionRef {
-    const fn = describe(value, caller);
+    const fn = this.#held.get(value as object)?.ref ?? describe(value, caller);
     const state = this.#state;
     if (state.is === "open") return fn;
     const cannot = `Cannot submit ${label(fn)} to ${this.#kind.name}`;

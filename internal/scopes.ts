@@ -1,0 +1,220 @@
+/**
+ * What is around a function: the variables that it captured, as the runtime's
+ * inspector shows them. It is asked from within the program, and answers in the
+ * middle of a call; no port is opened, and nothing of it stays enabled.
+ */
+
+/** A scope around a function. Its variables are a copy, of their values now. */
+export interface Scope {
+  /** What kind it is, and of which function: `Closure (outer)`, `Module`. */
+  readonly kind: string;
+  readonly variables: Readonly<Record<string, unknown>>;
+}
+
+/** What is around a function. */
+export interface Surroundings {
+  /** The script that it stands in, as the inspector numbers it. */
+  readonly script: string;
+  /** Where it stands there. */
+  readonly place: string;
+  /** The scopes around it, the innermost first, the global one aside. */
+  readonly scopes: readonly Scope[];
+}
+
+/** A script that runs in the program. */
+export interface Script {
+  readonly url: string;
+  readonly source: string;
+}
+
+/** The flag that makes this possible. */
+export const FLAG = "--allow-sys";
+
+interface Process {
+  nextTick: (fn: (...args: unknown[]) => void, ...args: unknown[]) => void;
+  getBuiltinModule?(name: string): {
+    Session: new () => Session;
+  };
+}
+
+interface Session {
+  connect(): void;
+  post(
+    method: string,
+    params: object,
+    callback: (error: unknown, result: unknown) => void,
+  ): void;
+  on(event: string, listener: (message: { params: unknown }) => void): void;
+  off(event: string, listener: (message: { params: unknown }) => void): void;
+}
+
+/** Something in the program, by the name that the inspector gives it. */
+interface Remote {
+  readonly objectId: string;
+}
+
+/** What functions and the inspector's answers pass through. */
+interface Exchange {
+  fn: unknown;
+  scopes: Record<string, { description?: string; object: object }>;
+}
+
+let session: Session | undefined;
+let exchange: Exchange;
+let exchangeId: string;
+/** Whether this runtime turned out not to answer. */
+let isMute = false;
+
+/** Whether the surroundings of functions may be looked at. Nobody is asked. */
+export function mayLook(): boolean {
+  if (session) return true;
+  try {
+    const { state } = Deno.permissions.querySync(
+      {
+        name: "sys",
+        kind: "inspector",
+      } as unknown as Deno.SysPermissionDescriptor,
+    );
+    return state === "granted";
+  } catch {
+    return false;
+  }
+}
+
+/** Whether there is an inspector to ask. Opened when it is first asked. */
+export function canLook(): boolean {
+  if (session || isMute) return !isMute;
+  try {
+    open();
+  } catch {
+    session = undefined;
+    isMute = true;
+  }
+  return !isMute;
+}
+
+function processOf(): Process {
+  return (globalThis as unknown as { process: Process }).process;
+}
+
+function open(): void {
+  const inspector = processOf().getBuiltinModule!("node:inspector");
+  session = new inspector.Session();
+  session.connect();
+  exchange = { fn: undefined, scopes: {} };
+  // The one moment that it can be found by a name.
+  const name = `@concurrent/futures ${crypto.randomUUID()}`;
+  Object.defineProperty(globalThis, name, {
+    value: exchange,
+    configurable: true,
+  });
+  try {
+    const { result } = ask<{ result: Remote }>("Runtime.evaluate", {
+      expression: `globalThis[${JSON.stringify(name)}]`,
+    });
+    exchangeId = result.objectId;
+  } finally {
+    Reflect.deleteProperty(globalThis, name);
+  }
+}
+
+/** Asks the inspector, and has its answer at once. */
+function ask<R>(method: string, params: object): R {
+  const process = processOf();
+  const { nextTick } = process;
+  const late: (() => void)[] = [];
+  let answer: { error: unknown; result: unknown } | undefined;
+  // The answer is there before `post` returns; the session leaves it to the next
+  // tick to be handed over, which would be after the caller has gone on.
+  process.nextTick = (fn, ...args) => late.push(() => fn(...args));
+  try {
+    session!.post(method, params, (error, result) => {
+      answer = { error, result };
+    });
+  } finally {
+    process.nextTick = nextTick;
+  }
+  for (const fn of late) fn();
+  if (!answer) throw new Error("the inspector gives no answer at once");
+  if (answer.error) throw answer.error;
+  return answer.result as R;
+}
+
+/** Looks what is around a function. */
+export function lookAround(fn: unknown): Surroundings {
+  exchange.fn = fn;
+  try {
+    const { result } = ask<{ result: Remote }>("Runtime.callFunctionOn", {
+      objectId: exchangeId,
+      functionDeclaration: "function () { return this.fn; }",
+      objectGroup: "look",
+    });
+    const { internalProperties } = ask<{
+      internalProperties: {
+        readonly name: string;
+        readonly value: Remote & {
+          readonly value: {
+            readonly scriptId: string;
+            readonly lineNumber: number;
+            readonly columnNumber: number;
+          };
+        };
+      }[];
+    }>("Runtime.getProperties", {
+      objectId: result.objectId,
+      ownProperties: true,
+    });
+    const internal = (name: string) =>
+      internalProperties.find((property) => property.name === name)?.value;
+    const place = internal("[[FunctionLocation]]")?.value;
+    const around = internal("[[Scopes]]");
+    if (around) {
+      ask("Runtime.callFunctionOn", {
+        objectId: exchangeId,
+        functionDeclaration: "function (scopes) { this.scopes = scopes; }",
+        arguments: [{ objectId: around.objectId }],
+        objectGroup: "look",
+      });
+    }
+    const scopes: Scope[] = [];
+    for (let i = 0; exchange.scopes[i] !== undefined; i++) {
+      const { description = "", object } = exchange.scopes[i];
+      if (description === "Global") continue;
+      scopes.push({
+        kind: description,
+        variables: object as Record<string, unknown>,
+      });
+    }
+    return {
+      script: place?.scriptId ?? "",
+      place: `${place?.scriptId}:${place?.lineNumber}:${place?.columnNumber}`,
+      scopes,
+    };
+  } finally {
+    exchange.fn = undefined;
+    exchange.scopes = {};
+    ask("Runtime.releaseObjectGroup", { objectGroup: "look" });
+  }
+}
+
+/** Finds a script, by its number. */
+export function scriptOf(id: string): Script {
+  let url = "";
+  const note = ({ params }: { params: unknown }) => {
+    const script = params as { scriptId: string; url: string };
+    if (script.scriptId === id) url = script.url;
+  };
+  session!.on("Debugger.scriptParsed", note);
+  try {
+    ask("Debugger.enable", {});
+    const { scriptSource } = ask<{ scriptSource: string }>(
+      "Debugger.getScriptSource",
+      { scriptId: id },
+    );
+    return { url, source: scriptSource };
+  } finally {
+    // Enabled, it would keep the runtime from some of its ways to be fast.
+    ask("Debugger.disable", {});
+    session!.off("Debugger.scriptParsed", note);
+  }
+}
