@@ -192,10 +192,9 @@ export abstract class Executor implements AsyncDisposable {
     ...rest: unknown[]
   ): AsyncIterableIterator<unknown> {
     const { inputs, options } = splitMapArguments(fn, rest);
-    this.checkAccepts(fn);
-    const held = this.hold(fn) as typeof fn;
+    const held = this.checkAccepts(fn) as typeof fn | undefined;
     return new Results(
-      (args) => this.submit(held, ...args),
+      (args) => this.submit(held ?? fn, ...args),
       inputs,
       options,
     );
@@ -206,19 +205,11 @@ export abstract class Executor implements AsyncDisposable {
    * it reads its inputs, which may be none. For subclasses; by default, nothing.
    *
    * @param _fn The function that is to be submitted.
+   * @returns What to submit in its place, once for each item: for subclasses that
+   * read what is around a function, and do so once. `undefined`: the function.
    */
-  protected checkAccepts(_fn: unknown): void {}
-
-  /**
-   * What `map` submits in the place of its function, once for each item. For
-   * subclasses that read what is around a function: they do so here, once. By
-   * default, the function.
-   *
-   * @param fn The function.
-   * @returns The function, or what stands for it in `submit`.
-   */
-  protected hold(fn: unknown): unknown {
-    return fn;
+  protected checkAccepts(_fn: unknown): unknown {
+    return undefined;
   }
 
   /**

@@ -267,13 +267,8 @@ export class ProcessPoolExecutor<I extends unknown[] = any[]> extends Executor {
     return this.#pool.submit(fn, args) as Future<Awaited<R>>;
   }
 
-  /** Throws what `submit` would throw. */
-  protected override checkAccepts(fn: unknown): void {
-    this.#pool.check(fn, "map");
-  }
-
-  /** Reads what the function captured, for all its calls. */
-  protected override hold(fn: unknown): unknown {
+  /** Throws what `submit` would throw; reads what the function captured. */
+  protected override checkAccepts(fn: unknown): unknown {
     return this.#pool.hold(fn);
   }
 

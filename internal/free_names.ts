@@ -8,6 +8,10 @@
  * it knows no precedence, and accepts more than the language does.
  */
 
+import { Names } from "./names.ts";
+import { type Imported, Statements } from "./statements.ts";
+import { isReserved, REGEX, TEMPLATE, Tokens } from "./tokens.ts";
+
 /** What a function is not able to take along, and what a message calls it. */
 export type OuterUse =
   | "this"
@@ -47,56 +51,10 @@ export function readSource(source: string): SourceFacts {
   return new Reader(source).read();
 }
 
-/** What a module imports under a name of its own. */
-export interface Imported {
-  readonly local: string;
-  /** The name of the export; "*" for all. */
-  readonly name: string;
-  readonly specifier: string;
-}
-
 /** Reads what a module imports, but for what needs attributes, such as JSON. */
 export function readImports(source: string): Imported[] {
   return new Reader(source).imports();
 }
-
-interface Token {
-  readonly type: "name" | "private" | "number" | "string" | "punct" | "end";
-  readonly value: string;
-  readonly start: number;
-  readonly end: number;
-  /** Whether a line ends before it. */
-  readonly newLine: boolean;
-}
-
-interface Scope {
-  readonly parent: Scope | undefined;
-  /** Whether a `var` stays in it. */
-  readonly isFunction: boolean;
-  readonly names: Set<string>;
-  refs: Ref[];
-}
-
-interface Ref {
-  readonly name: string;
-  assigned: boolean;
-}
-
-const ESCAPE = "\\\\u(?:[\\da-fA-F]{4}|\\{[\\da-fA-F]+\\})";
-const SPACE = /(?:[\s\ufeff]|\/\/[^\n\r\u2028\u2029]*|\/\*[^]*?\*\/)*/y;
-const NAME = new RegExp(
-  `#?(?:[\\p{ID_Start}$_]|${ESCAPE})(?:[\\p{ID_Continue}$\\u200c\\u200d]|${ESCAPE})*`,
-  "uy",
-);
-const NUMBER =
-  /0[xXbBoO][\da-fA-F_]+n?|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?[\d_]+)?n?/y;
-const STRING = /"(?:[^"\\]|\\[^])*"|'(?:[^'\\]|\\[^])*'/y;
-const PUNCT =
-  />>>=|\.\.\.|===|!==|\*\*=|<<=|>>=|>>>|&&=|\|\|=|\?\?=|=>|==|!=|<=|>=|&&|\|\||\?\?|\?\.(?!\d)|\+\+|--|\+=|-=|\*=|\/=|%=|&=|\|=|\^=|<<|>>|\*\*|[^]/y;
-const REGEX =
-  /\/(?:[^\\/[\n\r]|\\[^\n\r]|\[(?:[^\\\]\n\r]|\\[^\n\r])*\])+\/[\p{ID_Continue}$]*/uy;
-/** The text of a template up to what is put in, or its end. */
-const TEMPLATE = /(?:[^`\\$]|\\[^]|\$(?!\{))*(?:`|\$\{)/y;
 
 const words = (text: string) => new Set(text.split(" "));
 const ASSIGN = words("= += -= *= /= %= **= <<= >>= >>>= &= |= ^= &&= ||= ??=");
@@ -104,17 +62,10 @@ const BINARY = words(
   "|| && ?? | ^ & == != === !== < > <= >= << >> >>> + - * / % ** in instanceof",
 );
 const UNARY = words("! ~ + - ++ -- typeof void delete new");
-/** Words of the language that are never names. */
-const RESERVED = words(
-  "break case catch class const continue debugger default delete do else " +
-    "enum export extends false finally for function if import in instanceof " +
-    "new null return super switch this throw true try typeof var void while with",
-);
-
 class Reader {
-  readonly #source: string;
-  #token!: Token;
-  #scope: Scope = scopeIn(undefined, true);
+  readonly #tokens: Tokens;
+  readonly #statements: Statements;
+  readonly #names = new Names();
   readonly #outer = new Set<OuterUse>();
   /** Whether `this` is a function's in the source; `super`, a member's. */
   #ownThis = false;
@@ -130,25 +81,32 @@ class Reader {
   #heritage: [number, number] | undefined;
 
   constructor(source: string) {
-    this.#source = source;
-    this.#to(0);
+    this.#tokens = new Tokens(source);
+    this.#statements = new Statements(this.#tokens, this.#names, {
+      assign: (noIn) => this.#assign(noIn),
+      expression: (noIn) => this.#expression(noIn),
+      binding: (isVar) => this.#binding(isVar),
+      function: (isDeclaration) => this.#function(isDeclaration),
+      class: (isDeclaration) => this.#class(isDeclaration),
+      object: () => this.#object(),
+    });
   }
 
   read(): SourceFacts {
     let { form, text }: { form: SourceFacts["form"]; text: string } = {
       form: "expression",
-      text: this.#source,
+      text: this.#tokens.source,
     };
-    const isClass = this.#is("class");
+    const isClass = this.#tokens.is("class");
     if (isClass) this.#ownName = this.#class(false);
-    else if (this.#is("function") || this.#isAsyncFunction()) {
+    else if (this.#tokens.is("function") || this.#tokens.isAsyncFunction()) {
       this.#ownName = this.#function(false);
     } else if (!this.#arrow(false)) {
       form = "member";
       text = this.#topMember();
     }
     const refs = new Map<string, boolean>();
-    for (const { name, assigned } of this.#scope.refs) {
+    for (const { name, assigned } of this.#names.refs) {
       refs.set(name, assigned || (refs.get(name) ?? false));
     }
     if (refs.delete("arguments")) this.#outer.add("arguments");
@@ -168,214 +126,48 @@ class Reader {
   }
 
   imports(): Imported[] {
-    const found: Imported[] = [];
     this.#inAsync = true;
-    if (this.#source.startsWith("#!")) this.#to(this.#source.indexOf("\n"));
-    while (this.#token.type !== "end") {
-      const { value } = this.#after();
-      if (this.#is("import") && value !== "(" && value !== ".") {
-        found.push(...this.#import());
-      } else if (this.#eat("export")) this.#export();
-      else this.#statement();
-    }
-    return found;
-  }
-
-  #import(): Imported[] {
-    const names: { local: string; name: string }[] = [];
-    this.#next();
-    if (this.#isName()) {
-      names.push({ local: this.#word(), name: "default" });
-      this.#eat(",");
-    }
-    if (this.#eat("*")) {
-      this.#expect("as");
-      names.push({ local: this.#word(), name: "*" });
-    } else if (this.#eat("{")) {
-      while (!this.#eat("}")) {
-        const name = this.#word();
-        names.push({ local: this.#eat("as") ? this.#word() : name, name });
-        this.#eat(",");
-      }
-    }
-    if (names.length > 0) this.#expect("from");
-    const { specifier, hasAttributes } = this.#from();
-    return hasAttributes ? [] : names.map((one) => ({ ...one, specifier }));
-  }
-
-  #from(): { specifier: string; hasAttributes: boolean } {
-    const specifier = this.#word();
-    const hasAttributes = this.#eat("with");
-    if (hasAttributes) this.#object();
-    this.#eat(";");
-    return { specifier, hasAttributes };
-  }
-
-  /** A name, or what a string says. */
-  #word(): string {
-    const { type, value } = this.#token;
-    this.#next();
-    return type === "string"
-      ? value.slice(1, -1).replace(/\\(.)/g, "$1")
-      : value;
-  }
-
-  #export(): void {
-    if (this.#eat("default")) {
-      if (this.#is("class")) this.#class(true);
-      else if (this.#is("function") || this.#isAsyncFunction()) {
-        this.#function(true);
-      } else this.#expressionStatement();
-    } else if (this.#eat("*")) {
-      if (this.#eat("as")) this.#word();
-      this.#expect("from");
-      this.#from();
-    } else if (this.#eat("{")) {
-      while (!this.#eat("}")) this.#word();
-      if (this.#eat("from")) this.#from();
-      else this.#eat(";");
-    } else {
-      this.#statement();
-    }
+    return this.#statements.imports();
   }
 
   /** A member without what is around it: its name, if computed, is another. */
   #topMember(): string {
-    while (/^(?:async|get|set)$/.test(this.#token.value)) {
-      const { end } = this.#token;
-      const after = this.#after();
+    while (/^(?:async|get|set)$/.test(this.#tokens.token.value)) {
+      const { end } = this.#tokens.token;
+      const after = this.#tokens.after();
       if (after.value === "(" && after.type === "punct") break;
-      this.#to(end);
+      this.#tokens.to(end);
     }
-    this.#eat("*");
-    const { start } = this.#token;
-    let end = this.#token.end;
-    let name = this.#token.value;
-    if (this.#is("[")) {
+    this.#tokens.eat("*");
+    const { start } = this.#tokens.token;
+    let end = this.#tokens.token.end;
+    let name = this.#tokens.token.value;
+    if (this.#tokens.is("[")) {
       // What works the name out was run where the member was made.
-      const { refs } = this.#scope;
-      this.#scope.refs = [];
+      const { refs } = this.#names;
+      this.#names.refs = [];
       const before = new Set(this.#outer);
-      this.#next();
+      this.#tokens.next();
       this.#assign();
-      end = this.#token.end;
-      this.#scope.refs = refs;
+      end = this.#tokens.token.end;
+      this.#names.refs = refs;
       this.#outer.clear();
       for (const use of before) this.#outer.add(use);
       this.#privates = [];
       name = "computed";
-    } else if (this.#token.type !== "name" && this.#token.type !== "private") {
-      name = this.#source.slice(start, end);
+    } else if (
+      this.#tokens.token.type !== "name" &&
+      this.#tokens.token.type !== "private"
+    ) {
+      name = this.#tokens.source.slice(start, end);
     }
-    const head = this.#source.slice(0, start);
-    this.#to(end);
+    const head = this.#tokens.source.slice(0, start);
+    this.#tokens.to(end);
     this.#method(/^(?:async\b)/.test(head), head.includes("*"), false);
-    return `${head}${name.replace("#", "")}${this.#source.slice(end)}`;
-  }
-
-  // ---- Tokens ----------------------------------------------------------------
-
-  #match(pattern: RegExp, at: number): string | undefined {
-    pattern.lastIndex = at;
-    return pattern.exec(this.#source)?.[0];
-  }
-
-  #scan(at: number): Token {
-    const space = this.#match(SPACE, at)!;
-    const start = at + space.length;
-    const newLine = /[\n\r\u2028\u2029]/.test(space);
-    const token = (type: Token["type"], text: string, value = text): Token => ({
-      type,
-      value,
-      start,
-      end: start + text.length,
-      newLine,
-    });
-    if (start >= this.#source.length) return token("end", "");
-    const name = this.#match(NAME, start);
-    if (name !== undefined) {
-      const value = name.includes("\\")
-        ? name.replace(
-          /\\u\{?([\da-fA-F]+)\}?/g,
-          (_, code) => String.fromCodePoint(parseInt(code, 16)),
-        )
-        : name;
-      return token(name[0] === "#" ? "private" : "name", name, value);
-    }
-    const number = this.#match(NUMBER, start);
-    if (number) return token("number", number);
-    const string = this.#match(STRING, start);
-    if (string !== undefined) return token("string", string);
-    return token("punct", this.#match(PUNCT, start)!);
-  }
-
-  #to(position: number): void {
-    this.#token = this.#scan(position);
-  }
-
-  #next(): void {
-    this.#to(this.#token.end);
-  }
-
-  #after(): Token {
-    return this.#scan(this.#token.end);
-  }
-
-  /** Whether a word or sign comes next. */
-  #is(value: string): boolean {
-    const { type } = this.#token;
-    return this.#token.value === value &&
-      (type === "punct" || type === "name");
-  }
-
-  #eat(value: string): boolean {
-    if (!this.#is(value)) return false;
-    this.#next();
-    return true;
-  }
-
-  #expect(value: string): void {
-    if (!this.#eat(value)) this.#fail(value);
-  }
-
-  #fail(expected: string): never {
-    const { start, value } = this.#token;
-    throw new SyntaxError(
-      `${expected} expected at ${start}: found ${value || "the end"}`,
-    );
-  }
-
-  #isName(): boolean {
-    return this.#token.type === "name" && !RESERVED.has(this.#token.value);
-  }
-
-  #isAsyncFunction(): boolean {
-    if (!this.#is("async")) return false;
-    const { value, newLine } = this.#after();
-    return value === "function" && !newLine;
+    return `${head}${name.replace("#", "")}${this.#tokens.source.slice(end)}`;
   }
 
   // ---- Names -----------------------------------------------------------------
-
-  #refer(name: string): Ref {
-    const ref = { name, assigned: false };
-    this.#scope.refs.push(ref);
-    return ref;
-  }
-
-  #declare(name: string, isVar = false): void {
-    let scope = this.#scope;
-    while (isVar && !scope.isFunction) scope = scope.parent!;
-    scope.names.add(name);
-  }
-
-  #inScope(isFunction: boolean, read: () => void): void {
-    const scope = this.#scope = scopeIn(this.#scope, isFunction);
-    read();
-    const { parent, names, refs } = scope;
-    for (const ref of refs) if (!names.has(ref.name)) parent!.refs.push(ref);
-    this.#scope = parent!;
-  }
 
   /** Reads with other answers to what `this`, `await` and the like mean. */
   #inFunction(
@@ -399,8 +191,8 @@ class Reader {
     }
     this.#inAsync = isAsync ?? false;
     this.#inGenerator = isGenerator ?? false;
-    this.#inScope(true, () => {
-      if (!isArrow) this.#declare("arguments");
+    this.#names.inScope(true, () => {
+      if (!isArrow) this.#names.declare("arguments");
       read();
     });
     [this.#ownThis, this.#ownSuper, this.#inAsync, this.#inGenerator] = before;
@@ -410,14 +202,14 @@ class Reader {
 
   /** `function`, `async` and `*` included; gives the name. */
   #function(isDeclaration: boolean): string {
-    const isAsync = this.#eat("async");
-    this.#expect("function");
-    const isGenerator = this.#eat("*");
-    const name = this.#isName() ? this.#token.value : undefined;
-    if (name !== undefined) this.#next();
-    if (name !== undefined && isDeclaration) this.#declare(name);
-    this.#inScope(false, () => {
-      if (name !== undefined) this.#declare(name);
+    const isAsync = this.#tokens.eat("async");
+    this.#tokens.expect("function");
+    const isGenerator = this.#tokens.eat("*");
+    const name = this.#tokens.isName() ? this.#tokens.token.value : undefined;
+    if (name !== undefined) this.#tokens.next();
+    if (name !== undefined && isDeclaration) this.#names.declare(name);
+    this.#names.inScope(false, () => {
+      if (name !== undefined) this.#names.declare(name);
       this.#inFunction({ isAsync, isGenerator }, () => this.#rest());
     });
     return name ?? "";
@@ -429,38 +221,33 @@ class Reader {
 
   /** Parameters in parentheses, and a body. */
   #rest(): void {
-    this.#expect("(");
+    this.#tokens.expect("(");
     this.#parameters();
     this.#body();
   }
 
   #parameters(): void {
-    while (!this.#eat(")")) {
-      this.#eat("...");
+    while (!this.#tokens.eat(")")) {
+      this.#tokens.eat("...");
       this.#bindingWithDefault(false);
-      this.#eat(",");
+      this.#tokens.eat(",");
     }
   }
 
   /** In a scope of its own: what it declares, defaults of parameters don't see. */
   #body(): void {
-    this.#inScope(true, () => this.#block());
-  }
-
-  #block(): void {
-    this.#expect("{");
-    while (!this.#eat("}")) this.#statement();
+    this.#names.inScope(true, () => this.#statements.block());
   }
 
   /** An arrow, if there is one. */
   #arrow(noIn: boolean): boolean {
-    const { value, type, start } = this.#token;
-    const first = this.#token;
+    const { value, type, start } = this.#tokens.token;
+    const first = this.#tokens.token;
     if (type !== "name" && value !== "(") return false;
     let isAsync = false;
     if (type === "name") {
-      if (RESERVED.has(value)) return false;
-      const after = this.#after();
+      if (isReserved(value)) return false;
+      const after = this.#tokens.after();
       if (after.value === "=>") {
         this.#arrowFrom(false, noIn);
         return true;
@@ -468,60 +255,60 @@ class Reader {
       if (value !== "async" || after.newLine) return false;
       if (after.type !== "name" && after.value !== "(") return false;
       isAsync = true;
-      this.#next();
+      this.#tokens.next();
       if (after.type === "name") {
-        if (!RESERVED.has(after.value) && this.#after().value === "=>") {
+        if (!isReserved(after.value) && this.#tokens.after().value === "=>") {
           this.#arrowFrom(true, noIn);
           return true;
         }
-        this.#token = first;
+        this.#tokens.token = first;
         return false;
       }
     }
     const known = this.#arrows.get(start) ?? this.#isArrowHere();
     this.#arrows.set(start, known);
     if (known) this.#arrowFrom(isAsync, noIn);
-    else this.#token = first;
+    else this.#tokens.token = first;
     return known;
   }
 
   /** Looks what comes after the parentheses. */
   #isArrowHere(): boolean {
-    const token = this.#token;
-    const { length } = this.#scope.refs;
+    const token = this.#tokens.token;
+    const { length } = this.#names.refs;
     const privates = [...this.#privates];
     this.#parentheses();
-    const isArrow = this.#is("=>");
-    this.#token = token;
-    this.#scope.refs.length = length;
+    const isArrow = this.#tokens.is("=>");
+    this.#tokens.token = token;
+    this.#names.refs.length = length;
     this.#privates = privates;
     return isArrow;
   }
 
   #arrowFrom(isAsync: boolean, noIn: boolean): void {
     this.#inFunction({ isArrow: true, isAsync }, () => {
-      if (this.#eat("(")) this.#parameters();
+      if (this.#tokens.eat("(")) this.#parameters();
       else this.#binding(false);
-      this.#expect("=>");
-      if (this.#is("{")) this.#body();
+      this.#tokens.expect("=>");
+      if (this.#tokens.is("{")) this.#body();
       else this.#assign(noIn);
     });
   }
 
   #class(isDeclaration: boolean): string {
-    this.#expect("class");
-    const name = this.#isName() ? this.#token.value : undefined;
-    if (name !== undefined) this.#next();
-    if (name !== undefined && isDeclaration) this.#declare(name);
+    this.#tokens.expect("class");
+    const name = this.#tokens.isName() ? this.#tokens.token.value : undefined;
+    if (name !== undefined) this.#tokens.next();
+    if (name !== undefined && isDeclaration) this.#names.declare(name);
     const outside = this.#privates;
     this.#privates = [];
     const declared = new Set<string>();
-    this.#inScope(false, () => {
-      if (name !== undefined) this.#declare(name);
-      if (this.#eat("extends")) this.#extends();
-      this.#expect("{");
-      while (!this.#eat("}")) {
-        if (!this.#eat(";")) this.#classMember(declared);
+    this.#names.inScope(false, () => {
+      if (name !== undefined) this.#names.declare(name);
+      if (this.#tokens.eat("extends")) this.#extends();
+      this.#tokens.expect("{");
+      while (!this.#tokens.eat("}")) {
+        if (!this.#tokens.eat(";")) this.#classMember(declared);
       }
     });
     const left = this.#privates.filter((name) => !declared.has(name));
@@ -530,47 +317,49 @@ class Reader {
   }
 
   #extends(): void {
-    const { start } = this.#token;
-    const { length } = this.#scope.refs;
+    const { start } = this.#tokens.token;
+    const { length } = this.#names.refs;
     this.#operand();
     // Of the class that is read, the parent is known: nothing is to be found.
     if (this.#heritage || this.#ownThis) return;
-    this.#scope.refs.length = length;
-    this.#heritage = [start, this.#token.start];
+    this.#names.refs.length = length;
+    this.#heritage = [start, this.#tokens.token.start];
   }
 
   #classMember(declared: Set<string>): void {
-    const isStatic = this.#is("static") && this.#isModifier();
-    if (isStatic) this.#next();
-    if (isStatic && this.#is("{")) {
-      this.#inFunction({ isMember: true }, () => this.#block());
+    const isStatic = this.#tokens.is("static") && this.#isModifier();
+    if (isStatic) this.#tokens.next();
+    if (isStatic && this.#tokens.is("{")) {
+      this.#inFunction({ isMember: true }, () => this.#statements.block());
       return;
     }
     let isAsync = false;
     while (
-      ["async", "get", "set", "accessor"].some((word) => this.#is(word)) &&
+      ["async", "get", "set", "accessor"].some((word) =>
+        this.#tokens.is(word)
+      ) &&
       this.#isModifier()
     ) {
-      isAsync ||= this.#is("async");
-      this.#next();
+      isAsync ||= this.#tokens.is("async");
+      this.#tokens.next();
     }
-    const isGenerator = this.#eat("*");
-    if (this.#token.type === "private") {
-      declared.add(this.#token.value);
+    const isGenerator = this.#tokens.eat("*");
+    if (this.#tokens.token.type === "private") {
+      declared.add(this.#tokens.token.value);
       if (!isStatic && !this.#ownThis) this.#hasPrivate = true;
     }
     this.#key();
-    if (this.#is("(")) return this.#method(isAsync, isGenerator);
-    if (this.#eat("=")) {
+    if (this.#tokens.is("(")) return this.#method(isAsync, isGenerator);
+    if (this.#tokens.eat("=")) {
       this.#inFunction({ isMember: true }, () => this.#assign());
     }
-    this.#eat(";");
+    this.#tokens.eat(";");
   }
 
   /** Whether a word stands before a name, and is none itself. */
   #isModifier(): boolean {
-    const word = this.#token.value;
-    const { type, value, newLine } = this.#after();
+    const word = this.#tokens.token.value;
+    const { type, value, newLine } = this.#tokens.after();
     if (newLine && word !== "static" && word !== "get" && word !== "set") {
       return false;
     }
@@ -580,11 +369,11 @@ class Reader {
 
   /** The name of a member; a computed one is an expression. */
   #key(): void {
-    if (this.#eat("[")) {
+    if (this.#tokens.eat("[")) {
       this.#expression();
-      this.#expect("]");
+      this.#tokens.expect("]");
     } else {
-      this.#next();
+      this.#tokens.next();
     }
   }
 
@@ -592,101 +381,101 @@ class Reader {
 
   /** Declares the names of a pattern. */
   #binding(isVar: boolean): void {
-    if (this.#eat("[")) {
-      while (!this.#eat("]")) {
-        if (this.#eat(",")) continue;
-        this.#eat("...");
+    if (this.#tokens.eat("[")) {
+      while (!this.#tokens.eat("]")) {
+        if (this.#tokens.eat(",")) continue;
+        this.#tokens.eat("...");
         this.#bindingWithDefault(isVar);
       }
-    } else if (this.#eat("{")) {
-      while (!this.#eat("}")) {
-        if (this.#eat("...")) this.#binding(isVar);
+    } else if (this.#tokens.eat("{")) {
+      while (!this.#tokens.eat("}")) {
+        if (this.#tokens.eat("...")) this.#binding(isVar);
         else {
-          const { type, value } = this.#token;
-          const isShort = type === "name" && this.#after().value !== ":";
+          const { type, value } = this.#tokens.token;
+          const isShort = type === "name" && this.#tokens.after().value !== ":";
           this.#key();
           if (isShort) {
-            this.#declare(value, isVar);
-            if (this.#eat("=")) this.#assign();
+            this.#names.declare(value, isVar);
+            if (this.#tokens.eat("=")) this.#assign();
           } else {
-            this.#expect(":");
+            this.#tokens.expect(":");
             this.#bindingWithDefault(isVar);
           }
         }
-        this.#eat(",");
+        this.#tokens.eat(",");
       }
     } else {
-      if (this.#token.type !== "name") this.#fail("a name");
-      this.#declare(this.#token.value, isVar);
-      this.#next();
+      if (this.#tokens.token.type !== "name") this.#tokens.fail("a name");
+      this.#names.declare(this.#tokens.token.value, isVar);
+      this.#tokens.next();
     }
   }
 
   #bindingWithDefault(isVar: boolean): void {
     this.#binding(isVar);
-    if (this.#eat("=")) this.#assign();
+    if (this.#tokens.eat("=")) this.#assign();
   }
 
   // ---- Expressions -----------------------------------------------------------
 
   #expression(noIn = false): void {
-    do this.#assign(noIn); while (this.#eat(","));
-  }
-
-  /** Marks what was read since as assigned to. */
-  #assignFrom(first: number): void {
-    for (const ref of this.#scope.refs.slice(first)) ref.assigned = true;
+    do this.#assign(noIn); while (this.#tokens.eat(","));
   }
 
   #assign(noIn = false): void {
     if (this.#arrow(noIn)) return;
-    if (this.#inGenerator && this.#is("yield")) {
-      this.#next();
-      if (this.#token.newLine || this.#isEnd()) return;
-      this.#eat("*");
+    if (this.#inGenerator && this.#tokens.is("yield")) {
+      this.#tokens.next();
+      if (this.#tokens.token.newLine || this.#isEnd()) return;
+      this.#tokens.eat("*");
       return this.#assign(noIn);
     }
     while (true) {
-      const first = this.#scope.refs.length;
+      const first = this.#names.refs.length;
       let changes = false;
       while (
-        UNARY.has(this.#token.value) && this.#token.type !== "string" ||
-        this.#inAsync && this.#is("await")
+        UNARY.has(this.#tokens.token.value) &&
+          this.#tokens.token.type !== "string" ||
+        this.#inAsync && this.#tokens.is("await")
       ) {
-        if (this.#is("new") && this.#after().value === ".") break;
-        changes = this.#is("++") || this.#is("--");
-        this.#next();
+        if (this.#tokens.is("new") && this.#tokens.after().value === ".") break;
+        changes = this.#tokens.is("++") || this.#tokens.is("--");
+        this.#tokens.next();
       }
       const isPlain = this.#operand();
       if (
-        isPlain && (this.#is("++") || this.#is("--")) && !this.#token.newLine
+        isPlain && (this.#tokens.is("++") || this.#tokens.is("--")) &&
+        !this.#tokens.token.newLine
       ) {
         changes = true;
-        this.#next();
+        this.#tokens.next();
       }
-      if (changes && isPlain) this.#assignFrom(first);
-      if (this.#token.type === "punct" && ASSIGN.has(this.#token.value)) {
-        if (isPlain) this.#assignFrom(first);
-        this.#next();
+      if (changes && isPlain) this.#names.assignFrom(first);
+      if (
+        this.#tokens.token.type === "punct" &&
+        ASSIGN.has(this.#tokens.token.value)
+      ) {
+        if (isPlain) this.#names.assignFrom(first);
+        this.#tokens.next();
         return this.#assign(noIn);
       }
-      if (this.#eat("?")) {
+      if (this.#tokens.eat("?")) {
         this.#assign();
-        this.#expect(":");
+        this.#tokens.expect(":");
         return this.#assign(noIn);
       }
-      const { type, value } = this.#token;
+      const { type, value } = this.#tokens.token;
       if (type !== "punct" && type !== "name" || !BINARY.has(value)) return;
       if (noIn && value === "in") return;
-      this.#next();
+      this.#tokens.next();
     }
   }
 
   /** Whether an expression can't begin here. */
   #isEnd(): boolean {
-    const { type, value } = this.#token;
+    const { type, value } = this.#tokens.token;
     return type === "end" || type === "punct" && /^[)\]},;:]$/.test(value) ||
-      this.#is("in") || this.#is("of");
+      this.#tokens.is("in") || this.#tokens.is("of");
   }
 
   /**
@@ -694,59 +483,62 @@ class Reader {
    * which itself something may be assigned.
    */
   #operand(): boolean {
-    const start = this.#token.start;
+    const start = this.#tokens.token.start;
     let isPlain = this.#primary();
     while (true) {
-      const { type, value, newLine } = this.#token;
+      const { type, value, newLine } = this.#tokens.token;
       if (type !== "punct") break;
       if (value === "." || value === "?.") {
-        this.#next();
-        if (this.#token.type === "private") {
-          this.#privates.push(this.#token.value);
+        this.#tokens.next();
+        if (this.#tokens.token.type === "private") {
+          this.#privates.push(this.#tokens.token.value);
         }
-        if (this.#token.type === "name" || this.#token.type === "private") {
-          this.#next();
+        if (
+          this.#tokens.token.type === "name" ||
+          this.#tokens.token.type === "private"
+        ) {
+          this.#tokens.next();
         }
       } else if (value === "[") {
-        this.#next();
+        this.#tokens.next();
         this.#expression();
-        this.#expect("]");
+        this.#tokens.expect("]");
       } else if (value === "(") {
         this.#parentheses();
       } else if (value === "`") {
         this.#template();
       } else {
         if ((value === "++" || value === "--") && !newLine && !isPlain) {
-          this.#next();
+          this.#tokens.next();
         }
         break;
       }
       isPlain = false;
     }
-    if (this.#token.start === start) this.#fail("an expression");
+    if (this.#tokens.token.start === start) this.#tokens.fail("an expression");
     return isPlain;
   }
 
   /** Items in parentheses, none included. */
   #parentheses(): void {
-    this.#expect("(");
-    while (!this.#eat(")")) {
-      this.#eat("...");
+    this.#tokens.expect("(");
+    while (!this.#tokens.eat(")")) {
+      this.#tokens.eat("...");
       this.#assign();
-      if (!this.#is(")")) this.#expect(",");
+      if (!this.#tokens.is(")")) this.#tokens.expect(",");
     }
   }
 
   #primary(): boolean {
-    const { type, value, start } = this.#token;
+    const { type, value, start } = this.#tokens.token;
     if (type === "private") this.#privates.push(value);
     if (type === "private" || type === "number" || type === "string") {
-      this.#next();
+      this.#tokens.next();
       return false;
     }
     if (type === "punct") return this.#punctuated(value, start);
-    if (type === "end") this.#fail("an expression");
-    if (value === "function" || this.#isAsyncFunction()) {
+    if (type === "end") this.#tokens.fail("an expression");
+    if (value === "function" || this.#tokens.isAsyncFunction()) {
       this.#function(false);
       return false;
     }
@@ -754,7 +546,7 @@ class Reader {
       this.#class(false);
       return false;
     }
-    this.#next();
+    this.#tokens.next();
     switch (value) {
       case "this":
         if (!this.#ownThis) this.#outer.add("this");
@@ -763,15 +555,15 @@ class Reader {
         if (!this.#ownSuper) this.#outer.add("super");
         return false;
       case "new":
-        this.#expect(".");
-        this.#next();
+        this.#tokens.expect(".");
+        this.#tokens.next();
         if (!this.#ownThis) this.#outer.add("new.target");
         return false;
       case "import":
-        if (this.#is(".")) {
-          this.#next();
-          if (this.#is("meta")) this.#outer.add("import.meta");
-          this.#next();
+        if (this.#tokens.is(".")) {
+          this.#tokens.next();
+          if (this.#tokens.is("meta")) this.#outer.add("import.meta");
+          this.#tokens.next();
         }
         return false;
       case "null":
@@ -779,8 +571,8 @@ class Reader {
       case "false":
         return false;
     }
-    if (RESERVED.has(value)) this.#fail("an expression");
-    this.#refer(value);
+    if (isReserved(value)) this.#tokens.fail("an expression");
+    this.#names.refer(value);
     return true;
   }
 
@@ -791,10 +583,10 @@ class Reader {
         // In parentheses, a name is still one.
         return true;
       case "[":
-        this.#next();
-        while (!this.#eat("]")) {
-          if (this.#eat(",")) continue;
-          this.#eat("...");
+        this.#tokens.next();
+        while (!this.#tokens.eat("]")) {
+          if (this.#tokens.eat(",")) continue;
+          this.#tokens.eat("...");
           this.#assign();
         }
         return true;
@@ -806,35 +598,35 @@ class Reader {
         return false;
       case "/":
       case "/=": {
-        const regex = this.#match(REGEX, start);
-        if (regex === undefined) this.#fail("a regular expression");
-        this.#to(start + regex.length);
+        const regex = this.#tokens.match(REGEX, start);
+        if (regex === undefined) this.#tokens.fail("a regular expression");
+        this.#tokens.to(start + regex.length);
         return false;
       }
     }
-    this.#fail("an expression");
+    this.#tokens.fail("an expression");
   }
 
   #template(): void {
-    let at = this.#token.end;
+    let at = this.#tokens.token.end;
     while (true) {
-      const text = this.#match(TEMPLATE, at);
-      if (text === undefined) this.#fail("the end of a template");
+      const text = this.#tokens.match(TEMPLATE, at);
+      if (text === undefined) this.#tokens.fail("the end of a template");
       at += text.length;
-      if (text.endsWith("`")) return this.#to(at);
-      this.#to(at);
+      if (text.endsWith("`")) return this.#tokens.to(at);
+      this.#tokens.to(at);
       this.#expression();
-      if (!this.#is("}")) this.#fail("}");
-      at = this.#token.end;
+      if (!this.#tokens.is("}")) this.#tokens.fail("}");
+      at = this.#tokens.token.end;
     }
   }
 
   #object(): void {
-    this.#expect("{");
-    while (!this.#eat("}")) {
-      if (this.#eat("...")) this.#assign();
+    this.#tokens.expect("{");
+    while (!this.#tokens.eat("}")) {
+      if (this.#tokens.eat("...")) this.#assign();
       else this.#property();
-      this.#eat(",");
+      this.#tokens.eat(",");
     }
   }
 
@@ -842,202 +634,23 @@ class Reader {
     let isAsync = false;
     let isAccessor = false;
     while (
-      ["async", "get", "set"].some((word) => this.#is(word)) &&
+      ["async", "get", "set"].some((word) => this.#tokens.is(word)) &&
       this.#isModifier()
     ) {
-      isAsync ||= this.#is("async");
+      isAsync ||= this.#tokens.is("async");
       isAccessor = true;
-      this.#next();
+      this.#tokens.next();
     }
-    const isGenerator = this.#eat("*");
-    const { type, value } = this.#token;
+    const isGenerator = this.#tokens.eat("*");
+    const { type, value } = this.#tokens.token;
     this.#key();
-    if (this.#is("(")) return this.#method(isAsync, isGenerator);
-    if (this.#eat(":")) return this.#assign();
-    if (type !== "name" || isAccessor) this.#fail(":");
-    const ref = this.#refer(value);
-    if (this.#eat("=")) {
+    if (this.#tokens.is("(")) return this.#method(isAsync, isGenerator);
+    if (this.#tokens.eat(":")) return this.#assign();
+    if (type !== "name" || isAccessor) this.#tokens.fail(":");
+    const ref = this.#names.refer(value);
+    if (this.#tokens.eat("=")) {
       ref.assigned = true;
       this.#assign();
     }
   }
-
-  // ---- Statements ------------------------------------------------------------
-
-  #statement(): void {
-    const { type, value } = this.#token;
-    if (type === "punct") {
-      if (value === "{") return this.#inScope(false, () => this.#block());
-      if (this.#eat(";")) return;
-    }
-    if (type !== "name") return this.#expressionStatement();
-    if (this.#declaration(false)) {
-      this.#eat(";");
-      return;
-    }
-    switch (value) {
-      case "function":
-        this.#function(true);
-        return;
-      case "class":
-        this.#class(true);
-        return;
-      case "async":
-        if (!this.#isAsyncFunction()) break;
-        this.#function(true);
-        return;
-      case "if":
-        this.#head();
-        this.#statement();
-        if (this.#eat("else")) this.#statement();
-        return;
-      case "while":
-      case "with":
-        this.#head();
-        return this.#statement();
-      case "do":
-        this.#next();
-        this.#statement();
-        this.#head();
-        this.#eat(";");
-        return;
-      case "for":
-        return this.#inScope(false, () => this.#for());
-      case "switch":
-        return this.#switch();
-      case "try":
-        return this.#try();
-      case "return":
-      case "throw":
-        this.#next();
-        if (!this.#token.newLine && !this.#is(";") && !this.#is("}")) {
-          this.#expression();
-        }
-        this.#eat(";");
-        return;
-      case "break":
-      case "continue":
-        this.#next();
-        if (this.#isName() && !this.#token.newLine) this.#next();
-        this.#eat(";");
-        return;
-      case "debugger":
-        this.#next();
-        this.#eat(";");
-        return;
-    }
-    if (this.#isName() && this.#after().value === ":") {
-      this.#next();
-      this.#next();
-      return this.#statement();
-    }
-    this.#expressionStatement();
-  }
-
-  #expressionStatement(): void {
-    this.#expression();
-    this.#eat(";");
-  }
-
-  /** A word, and an expression in parentheses. */
-  #head(): void {
-    this.#next();
-    this.#expect("(");
-    this.#expression();
-    this.#expect(")");
-  }
-
-  /** `var`, `let`, `const`, `using` and `await using`, if it is one. */
-  #declaration(noIn: boolean): boolean {
-    const { value } = this.#token;
-    let after = this.#after();
-    switch (value) {
-      case "var":
-      case "const":
-        break;
-      case "let":
-        if (
-          after.type === "name"
-            ? after.value === "in" || after.value === "instanceof" ||
-              noIn && after.value === "of"
-            : after.value !== "[" && after.value !== "{"
-        ) return false;
-        break;
-      case "await":
-        if (after.value !== "using" || after.newLine) return false;
-        after = this.#scan(after.end);
-        if (after.type !== "name" || after.newLine) return false;
-        this.#next();
-        break;
-      case "using":
-        if (
-          after.type !== "name" || after.newLine || RESERVED.has(after.value) ||
-          noIn && after.value === "of"
-        ) return false;
-        break;
-      default:
-        return false;
-    }
-    this.#next();
-    do {
-      this.#binding(value === "var");
-      if (this.#eat("=")) this.#assign(noIn);
-    } while (this.#eat(","));
-    return true;
-  }
-
-  #for(): void {
-    this.#next();
-    this.#eat("await");
-    this.#expect("(");
-    const first = this.#scope.refs.length;
-    if (!this.#is(";") && !this.#declaration(true)) {
-      this.#expression(true);
-      if (this.#is("of") || this.#is("in")) this.#assignFrom(first);
-    }
-    if (this.#eat("of")) this.#assign();
-    else if (this.#eat("in")) this.#expression();
-    else {
-      this.#expect(";");
-      if (!this.#is(";")) this.#expression();
-      this.#expect(";");
-      if (!this.#is(")")) this.#expression();
-    }
-    this.#expect(")");
-    this.#statement();
-  }
-
-  #switch(): void {
-    this.#head();
-    this.#inScope(false, () => {
-      this.#expect("{");
-      while (!this.#eat("}")) {
-        if (this.#eat("case")) this.#expression();
-        else if (!this.#eat("default")) {
-          this.#statement();
-          continue;
-        }
-        this.#expect(":");
-      }
-    });
-  }
-
-  #try(): void {
-    this.#next();
-    this.#inScope(false, () => this.#block());
-    if (this.#eat("catch")) {
-      this.#inScope(false, () => {
-        if (this.#eat("(")) {
-          this.#binding(false);
-          this.#expect(")");
-        }
-        this.#block();
-      });
-    }
-    if (this.#eat("finally")) this.#inScope(false, () => this.#block());
-  }
-}
-
-function scopeIn(parent: Scope | undefined, isFunction: boolean): Scope {
-  return { parent, isFunction, names: new Set(), refs: [] };
 }

@@ -193,8 +193,20 @@ export function lookAround(fn: unknown): Surroundings {
   } finally {
     exchange.fn = undefined;
     exchange.scopes = {};
-    ask("Runtime.releaseObjectGroup", { objectGroup: "look" });
+    release();
   }
+}
+
+let releasing = false;
+
+/** Has the inspector forget what it showed, once for all of this turn. */
+function release(): void {
+  if (releasing) return;
+  releasing = true;
+  queueMicrotask(() => {
+    releasing = false;
+    ask("Runtime.releaseObjectGroup", { objectGroup: "look" });
+  });
 }
 
 /** Finds a script, by its number. */
