@@ -146,14 +146,21 @@ function withParent(
 function classesIn({ made: all, madeOf }: Parts): Made[] {
   const order: Made[] = [];
   const seen = new Set<Made>();
+  const done = new Set<Made>();
+  const parentOf = ({ fn }: Made) => madeOf.get(Object.getPrototypeOf(fn));
   const visit = (made: Made) => {
     if (seen.has(made)) return;
+    // What extends a class that is on its turn has to wait for it.
+    for (let at = parentOf(made); at; at = parentOf(at)) {
+      if (seen.has(at) && !done.has(at)) return;
+    }
     seen.add(made);
-    const parent = madeOf.get(Object.getPrototypeOf(made.fn));
+    const parent = parentOf(made);
     if (parent) visit(parent);
     for (const { holds } of made.cells) {
       for (const other of holds) visit(other);
     }
+    done.add(made);
     if (made.facts.isClass) order.push(made);
   };
   for (const made of all) visit(made);

@@ -79,6 +79,8 @@ const ADVICE: Record<OuterUse, string> = {
   "a #private name": "call a method of the class",
 };
 
+/** Functions that use nothing but what the language has. */
+const selfContained = new WeakSet<FunctionRef>();
 /** Functions of whose names none is found around them. */
 const alone = new WeakSet<Fn>();
 /** The scripts of functions. */
@@ -93,11 +95,12 @@ const hinted = new WeakMap<FunctionRef, FunctionRef>();
  * @throws {DOMException} `DataCloneError` when something of it can't travel.
  */
 export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
-  if (ref.by !== "source") return undefined;
+  if (ref.by !== "source" || selfContained.has(ref)) return undefined;
   const facts = factsOf(ref);
   // What is not understood goes as it is. A class can't be called: the worker
   // says so.
   if ("error" in facts || facts.isClass || needsNothing(facts)) {
+    selfContained.add(ref);
     return undefined;
   }
   if (alone.has(fn as Fn)) return undefined;
@@ -213,7 +216,7 @@ class Capture {
     for (const use of facts.outer) {
       throw this.#cannot(
         path,
-        `uses ${use} of what is around it, which can't be read`,
+        `uses ${use} from around it, which can't be read`,
         ADVICE[use],
       );
     }
@@ -260,7 +263,17 @@ class Capture {
     for (const name of facts.names) {
       let at = node;
       while (at && !Object.hasOwn(at.scope.variables, name)) at = at.parent;
-      if (!at) continue;
+      if (!at) {
+        // They were worked out where the class was made, which shows nothing.
+        if (facts.computed.includes(name) && !(name in globalThis)) {
+          throw this.#cannot(
+            made.path,
+            `has a member whose name is computed from ${name}, which can't be read`,
+            "give it a plain name",
+          );
+        }
+        continue;
+      }
       let cell = at.cells.get(name);
       if (!cell) {
         cell = this.#cell(at, name);

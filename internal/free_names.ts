@@ -8,7 +8,7 @@
  * it knows no precedence, and accepts more than the language does.
  */
 
-import { Names } from "./names.ts";
+import { Names, type Ref } from "./names.ts";
 import { type Imported, Statements } from "./statements.ts";
 import { isReserved, REGEX, TEMPLATE, Tokens } from "./tokens.ts";
 
@@ -36,6 +36,8 @@ export interface SourceFacts {
   readonly assigned: ReadonlySet<string>;
   /** What else it uses of what is around it. */
   readonly outer: ReadonlySet<OuterUse>;
+  /** Those that only the computed names of a class's members use. */
+  readonly computed: readonly string[];
   /** Where the text says what a class extends. */
   readonly heritage: readonly [start: number, end: number] | undefined;
   /** Whether it is a class whose objects have private members. */
@@ -78,6 +80,7 @@ class Reader {
   readonly #arrows = new Map<number, boolean>();
   #hasPrivate = false;
   #ownName = "";
+  #computed: Ref[] = [];
   #heritage: [number, number] | undefined;
 
   constructor(source: string) {
@@ -120,6 +123,7 @@ class Reader {
       names,
       assigned: new Set(names.filter((name) => refs.get(name))),
       outer: this.#outer,
+      computed: this.#computed.map(({ name }) => name),
       heritage: isClass ? this.#heritage : undefined,
       hasPrivate: isClass && this.#hasPrivate,
     };
@@ -348,7 +352,11 @@ class Reader {
       declared.add(this.#tokens.token.value);
       if (!isStatic && !this.#ownThis) this.#hasPrivate = true;
     }
+    const first = this.#names.refs.length;
     this.#key();
+    if (!this.#ownThis) {
+      this.#computed.push(...this.#names.refs.slice(first));
+    }
     if (this.#tokens.is("(")) return this.#method(isAsync, isGenerator);
     if (this.#tokens.eat("=")) {
       this.#inFunction({ isMember: true }, () => this.#assign());

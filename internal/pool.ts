@@ -87,7 +87,8 @@ interface Held {
 export class Pool implements CallOwner {
   readonly #kind: PoolKind;
   readonly #dispatcher: Dispatcher;
-  readonly #held = new WeakMap<object, Held>();
+  /** What stands for functions of which `map` reads once what they capture. */
+  #held: WeakMap<object, Held> | undefined;
   #state: State = { is: "open" };
   #stopIdleTimer: (() => void) | undefined;
   #idleSince = 0;
@@ -179,7 +180,7 @@ export class Pool implements CallOwner {
   /** What a function takes along, read now unless it is held. */
   #closure(fn: unknown, ref: FunctionRef): Closure | undefined {
     if (!this.#kind.closures) return undefined;
-    const held = this.#held.get(fn as object);
+    const held = this.#held?.get(fn as object);
     if (!held) return closureOf(fn, ref);
     if (held.failure) throw held.failure.error;
     return held.closure;
@@ -202,13 +203,14 @@ export class Pool implements CallOwner {
       held = { ref, failure: { error } };
     }
     const standIn = () => {};
+    this.#held ??= new WeakMap();
     this.#held.set(standIn, held);
     return standIn;
   }
 
   /** Describes a function that is to be submitted, if the pool takes calls. */
   check(value: unknown, caller: string): FunctionRef {
-    const fn = this.#held.get(value as object)?.ref ?? describe(value, caller);
+    const fn = this.#held?.get(value as object)?.ref ?? describe(value, caller);
     const state = this.#state;
     if (state.is === "open") return fn;
     const cannot = `Cannot submit ${label(fn)} to ${this.#kind.name}`;
