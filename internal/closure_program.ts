@@ -7,7 +7,7 @@
  */
 
 import type { SourceFacts } from "./free_names.ts";
-import type { Scope } from "./scopes.ts";
+import type { Scope, Surroundings } from "./scopes.ts";
 
 // deno-lint-ignore no-explicit-any -- a caller's function, of any type
 export type Fn = (...args: any[]) => unknown;
@@ -22,6 +22,8 @@ export interface Node {
   readonly functions: Made[];
   /** Where the functions stand that stand right in it. */
   readonly places: Set<string>;
+  /** Stands for the scope in the source, where that was asked for. */
+  readonly scopeInSource: object | undefined;
   /** Whether it may be two that have the same variables. */
   isUnsure: boolean;
 }
@@ -29,6 +31,7 @@ export interface Node {
 /** A variable that goes. */
 export interface Cell {
   readonly name: string;
+  readonly node: Node;
   readonly value: Value;
   /** The functions in its value. */
   readonly holds: Set<Made>;
@@ -48,6 +51,8 @@ export interface Made {
   /** What a message calls it. */
   readonly path: string;
   readonly cells: Cell[];
+  /** Where it stands, once that is known. */
+  around?: Surroundings;
 }
 
 /** All that goes with a function. */

@@ -31,13 +31,14 @@ import {
   type Value,
 } from "./closure_program.ts";
 import type { OuterUse, SourceFacts } from "./free_names.ts";
-import { importsOf, namespaceOf } from "./imported.ts";
+import { namespaceOf, scriptFacts } from "./scripts.ts";
 import type { Captured, ClosureRef, Find, FunctionRef } from "./protocol.ts";
 import {
   canLook,
   FLAG,
   lookAround,
   mayLook,
+  type Place,
   type Scope,
   type Surroundings,
 } from "./scopes.ts";
@@ -86,7 +87,7 @@ const alone = new WeakSet<Fn>();
 /** The scripts of functions. */
 const scripts = new WeakMap<Fn, string>();
 /** Functions with nothing but a module around them: its variables will do for all. */
-const inModule = new WeakMap<Fn, { script: string; place: string }>();
+const inModule = new WeakMap<Fn, { script: string; place: Place }>();
 const hinted = new WeakMap<FunctionRef, FunctionRef>();
 
 /**
@@ -106,7 +107,7 @@ export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
   if (alone.has(fn as Fn)) return undefined;
   if (!mayLook()) return { ref: withHint(ref), captured: undefined };
   if (!canLook()) return undefined;
-  const closure = new Capture(ref).closure(fn as Fn, facts);
+  const closure = new Capture(ref, false).closure(fn as Fn, facts);
   if (!closure) alone.add(fn as Fn);
   return closure;
 }
@@ -131,6 +132,8 @@ const MOST_REFS = 500;
 /** Gathers what goes with one function. */
 class Capture {
   readonly #ref: FunctionRef & { by: "source" };
+  /** Whether scopes are told apart by where they stand, which takes its time. */
+  readonly #isExact: boolean;
   readonly #top: Node[] = [];
   /** Functions that stand in no scope but the global one. */
   readonly #loose: Made[] = [];
@@ -146,8 +149,9 @@ class Capture {
   readonly #imported = new Map<unknown, Find>();
   readonly #withImports = new Set<Node>();
 
-  constructor(ref: FunctionRef & { by: "source" }) {
+  constructor(ref: FunctionRef & { by: "source" }, isExact: boolean) {
     this.#ref = ref;
+    this.#isExact = isExact;
     this.#values = new CapturedValues({
       reference: (fn, path) => this.#reference(fn, path),
       find: (object) => this.#findObject(object),
@@ -159,7 +163,9 @@ class Capture {
     this.#make(fn, facts, "");
     for (let made; (made = this.#todo.pop());) this.#lookUp(made);
     if (this.#made[0].cells.length === 0) return undefined;
-    this.#refuseUnsure();
+    if (!this.#isSure()) {
+      return new Capture(this.#ref, true).closure(fn, facts);
+    }
     const code = programOf({
       top: this.#top,
       loose: this.#loose,
@@ -216,7 +222,9 @@ class Capture {
     for (const use of facts.outer) {
       throw this.#cannot(
         path,
-        `uses ${use} from around it, which can't be read`,
+        `uses ${
+          use.startsWith("a ") ? use : `"${use}"`
+        } from around it, which can't be read`,
         ADVICE[use],
       );
     }
@@ -259,6 +267,7 @@ class Capture {
     const { fn, facts } = made;
     const around = this.#look(fn);
     const node = this.#nodeOf(around);
+    made.around = around;
     (node?.functions ?? this.#loose).push(made);
     for (const name of facts.names) {
       let at = node;
@@ -297,9 +306,17 @@ class Capture {
   /** The scopes around a function, as nodes: those that are known are the same. */
   #nodeOf({ script, place, scopes }: Surroundings): Node | undefined {
     let node: Node | undefined;
+    const at = `${place.line}:${place.column}`;
     scopes.toReversed().forEach((scope, i) => {
       const siblings = node ? node.children : this.#top;
-      let found = siblings.find((other) => isSame(other, scope, script));
+      const [name] = Object.keys(scope.variables);
+      const scopeInSource = this.#isExact && isCall(scope) &&
+          name !== undefined
+        ? scriptFacts(script).scopeOf(place, name)
+        : undefined;
+      let found = siblings.find((other) =>
+        isSame(other, scope, script) && other.scopeInSource === scopeInSource
+      );
       if (!found) {
         found = {
           parent: node,
@@ -309,6 +326,7 @@ class Capture {
           cells: new Map(),
           functions: [],
           places: new Set(),
+          scopeInSource,
           isUnsure: false,
         };
         siblings.push(found);
@@ -318,30 +336,49 @@ class Capture {
       // Two functions of one place are as a rule of two calls of what is around
       // them; that these are one can be told by what only that call has made.
       if (
-        node.places.has(place) && isCall(scope) &&
+        node.places.has(at) && isCall(scope) &&
         Object.keys(scope.variables).every((name) =>
           isPrimitive(valueIn(scope, name))
         )
       ) node.isUnsure = true;
-      node.places.add(place);
+      node.places.add(at);
     });
     return node;
   }
 
-  #refuseUnsure(): void {
-    const todo = [...this.#top];
-    for (const node of todo) {
-      todo.push(...node.children);
-      if (!node.isUnsure) continue;
-      for (const { name, isAssigned } of node.cells.values()) {
-        if (!isAssigned) continue;
-        throw this.#cannot(
-          name,
-          "is assigned to by functions of which can't be told whether they share it",
-          "put it into an object",
-        );
+  /**
+   * Whether functions share the variables that they assign to. That their
+   * scopes have the same values may be chance: they have to stand in the same
+   * one, too.
+   */
+  #isSure(): boolean {
+    const users = new Map<Cell, Made[]>();
+    for (const made of this.#made) {
+      for (const cell of made.cells) {
+        if (!cell.isAssigned || !isCall(cell.node.scope)) continue;
+        const others = users.get(cell);
+        if (others) others.push(made);
+        else users.set(cell, [made]);
       }
     }
+    for (const [{ name, node }, functions] of users) {
+      if (functions.length < 2) continue;
+      const scopes = new Set(
+        functions.map(({ around }) =>
+          scriptFacts(around!.script).scopeOf(around!.place, name)
+        ),
+      );
+      if (scopes.size > 1 && !this.#isExact) return false;
+      if (scopes.size === 1 && !scopes.has(undefined) && !node.isUnsure) {
+        continue;
+      }
+      throw this.#cannot(
+        name,
+        "is assigned to by functions of which can't be told whether they share it",
+        "put it into an object",
+      );
+    }
+    return true;
   }
 
   // ---- Variables -------------------------------------------------------------
@@ -358,6 +395,7 @@ class Capture {
     const holds = new Set<Made>();
     return {
       name,
+      node,
       value: this.#value(node, name, value, holds),
       holds,
       isAssigned: false,
@@ -447,7 +485,7 @@ class Capture {
   #readImports(node: Node): void {
     if (node.scope.kind !== "Module" || this.#withImports.has(node)) return;
     this.#withImports.add(node);
-    for (const [name, find] of importsOf(node.script)) {
+    for (const [name, find] of scriptFacts(node.script).imports) {
       if (!Object.hasOwn(node.scope.variables, name)) continue;
       const value = valueIn(node.scope, name);
       if (!isPrimitive(value)) this.#imported.set(value, find);

@@ -53,9 +53,23 @@ export function readSource(source: string): SourceFacts {
   return new Reader(source).read();
 }
 
-/** Reads what a module imports, but for what needs attributes, such as JSON. */
-export function readImports(source: string): Imported[] {
-  return new Reader(source).imports();
+/** What is known of a program by its source. */
+export interface ProgramFacts {
+  /** What it imports, but for what needs attributes, such as JSON. */
+  readonly imports: readonly Imported[];
+  /**
+   * The scope that a name is declared in which a function uses: the same object
+   * for the same scope.
+   *
+   * @param start Where the function begins, as V8 counts: at its parameters, an
+   * arrow at its `async`, a class without a constructor at its first word.
+   */
+  scopeOf(start: number, name: string): object | undefined;
+}
+
+/** Reads a whole program. */
+export function readProgram(source: string): ProgramFacts {
+  return new Reader(source).program();
 }
 
 const words = (text: string) => new Set(text.split(" "));
@@ -80,6 +94,8 @@ class Reader {
   readonly #arrows = new Map<number, boolean>();
   #hasPrivate = false;
   #ownName = "";
+  /** Whether the next class is what is read, and not in it. */
+  #isTop = false;
   #computed: Ref[] = [];
   #heritage: [number, number] | undefined;
 
@@ -101,6 +117,7 @@ class Reader {
       text: this.#tokens.source,
     };
     const isClass = this.#tokens.is("class");
+    this.#isTop = isClass;
     if (isClass) this.#ownName = this.#class(false);
     else if (this.#tokens.is("function") || this.#tokens.isAsyncFunction()) {
       this.#ownName = this.#function(false);
@@ -129,9 +146,12 @@ class Reader {
     };
   }
 
-  imports(): Imported[] {
+  program(): ProgramFacts {
     this.#inAsync = true;
-    return this.#statements.imports();
+    return {
+      imports: this.#statements.imports(),
+      scopeOf: (start, name) => this.#names.scopeOf(start, name),
+    };
   }
 
   /** A member without what is around it: its name, if computed, is another. */
@@ -214,12 +234,14 @@ class Reader {
     if (name !== undefined && isDeclaration) this.#names.declare(name);
     this.#names.inScope(false, () => {
       if (name !== undefined) this.#names.declare(name);
+      this.#names.mark(this.#tokens.token.start);
       this.#inFunction({ isAsync, isGenerator }, () => this.#rest());
     });
     return name ?? "";
   }
 
   #method(isAsync: boolean, isGenerator: boolean, isMember = true): void {
+    this.#names.mark(this.#tokens.token.start);
     this.#inFunction({ isAsync, isGenerator, isMember }, () => this.#rest());
   }
 
@@ -253,7 +275,7 @@ class Reader {
       if (isReserved(value)) return false;
       const after = this.#tokens.after();
       if (after.value === "=>") {
-        this.#arrowFrom(false, noIn);
+        this.#arrowFrom(start, false, noIn);
         return true;
       }
       if (value !== "async" || after.newLine) return false;
@@ -262,7 +284,7 @@ class Reader {
       this.#tokens.next();
       if (after.type === "name") {
         if (!isReserved(after.value) && this.#tokens.after().value === "=>") {
-          this.#arrowFrom(true, noIn);
+          this.#arrowFrom(start, true, noIn);
           return true;
         }
         this.#tokens.token = first;
@@ -271,7 +293,7 @@ class Reader {
     }
     const known = this.#arrows.get(start) ?? this.#isArrowHere();
     this.#arrows.set(start, known);
-    if (known) this.#arrowFrom(isAsync, noIn);
+    if (known) this.#arrowFrom(start, isAsync, noIn);
     else this.#tokens.token = first;
     return known;
   }
@@ -289,7 +311,8 @@ class Reader {
     return isArrow;
   }
 
-  #arrowFrom(isAsync: boolean, noIn: boolean): void {
+  #arrowFrom(start: number, isAsync: boolean, noIn: boolean): void {
+    this.#names.mark(start);
     this.#inFunction({ isArrow: true, isAsync }, () => {
       if (this.#tokens.eat("(")) this.#parameters();
       else this.#binding(false);
@@ -300,6 +323,9 @@ class Reader {
   }
 
   #class(isDeclaration: boolean): string {
+    const { start } = this.#tokens.token;
+    const isTop = this.#isTop;
+    this.#isTop = false;
     this.#tokens.expect("class");
     const name = this.#tokens.isName() ? this.#tokens.token.value : undefined;
     if (name !== undefined) this.#tokens.next();
@@ -309,10 +335,11 @@ class Reader {
     const declared = new Set<string>();
     this.#names.inScope(false, () => {
       if (name !== undefined) this.#names.declare(name);
-      if (this.#tokens.eat("extends")) this.#extends();
+      this.#names.mark(start);
+      if (this.#tokens.eat("extends")) this.#extends(isTop);
       this.#tokens.expect("{");
       while (!this.#tokens.eat("}")) {
-        if (!this.#tokens.eat(";")) this.#classMember(declared);
+        if (!this.#tokens.eat(";")) this.#classMember(declared, isTop);
       }
     });
     const left = this.#privates.filter((name) => !declared.has(name));
@@ -320,17 +347,17 @@ class Reader {
     return name ?? "";
   }
 
-  #extends(): void {
+  #extends(isTop: boolean): void {
     const { start } = this.#tokens.token;
     const { length } = this.#names.refs;
     this.#operand();
     // Of the class that is read, the parent is known: nothing is to be found.
-    if (this.#heritage || this.#ownThis) return;
+    if (!isTop) return;
     this.#names.refs.length = length;
     this.#heritage = [start, this.#tokens.token.start];
   }
 
-  #classMember(declared: Set<string>): void {
+  #classMember(declared: Set<string>, isTop: boolean): void {
     const isStatic = this.#tokens.is("static") && this.#isModifier();
     if (isStatic) this.#tokens.next();
     if (isStatic && this.#tokens.is("{")) {
@@ -350,11 +377,11 @@ class Reader {
     const isGenerator = this.#tokens.eat("*");
     if (this.#tokens.token.type === "private") {
       declared.add(this.#tokens.token.value);
-      if (!isStatic && !this.#ownThis) this.#hasPrivate = true;
+      if (!isStatic && isTop) this.#hasPrivate = true;
     }
     const first = this.#names.refs.length;
     this.#key();
-    if (!this.#ownThis) {
+    if (isTop) {
       this.#computed.push(...this.#names.refs.slice(first));
     }
     if (this.#tokens.is("(")) return this.#method(isAsync, isGenerator);

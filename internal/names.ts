@@ -17,6 +17,8 @@ export interface Ref {
 /** Resolves names while a source is read. */
 export class Names {
   #scope = scopeIn(undefined, true);
+  /** The scopes in which functions stand, by where these begin. */
+  readonly #around = new Map<number, Scope>();
 
   /** The names that were used in this scope, and are not declared further in. */
   get refs(): Ref[] {
@@ -42,6 +44,18 @@ export class Names {
     let scope = this.#scope;
     while (isVar && !scope.isFunction) scope = scope.parent!;
     scope.names.add(name);
+  }
+
+  /** Takes note that a function begins, in this scope. */
+  mark(start: number): void {
+    this.#around.set(start, this.#scope);
+  }
+
+  /** The scope that a name is declared in, which a function uses. */
+  scopeOf(start: number, name: string): object | undefined {
+    let scope = this.#around.get(start);
+    while (scope && !scope.names.has(name)) scope = scope.parent;
+    return scope;
   }
 
   /** Reads what is in a scope of its own; what it leaves open is the parent's. */

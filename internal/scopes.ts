@@ -11,12 +11,18 @@ export interface Scope {
   readonly variables: Readonly<Record<string, unknown>>;
 }
 
+/** Where a function begins in its script. */
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+}
+
 /** What is around a function. */
 export interface Surroundings {
   /** The script that it stands in, as the inspector numbers it. */
   readonly script: string;
   /** Where it stands there. */
-  readonly place: string;
+  readonly place: Place;
   /** The scopes around it, the innermost first, the global one aside. */
   readonly scopes: readonly Scope[];
 }
@@ -67,7 +73,6 @@ let isMute = false;
 
 /** Whether the surroundings of functions may be looked at. Nobody is asked. */
 export function mayLook(): boolean {
-  if (session) return true;
   try {
     const { state } = Deno.permissions.querySync(
       {
@@ -187,7 +192,10 @@ export function lookAround(fn: unknown): Surroundings {
     }
     return {
       script: place?.scriptId ?? "",
-      place: `${place?.scriptId}:${place?.lineNumber}:${place?.columnNumber}`,
+      place: {
+        line: place?.lineNumber ?? 0,
+        column: place?.columnNumber ?? 0,
+      },
       scopes,
     };
   } finally {

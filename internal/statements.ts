@@ -215,8 +215,7 @@ export class Statements {
       case "let":
         if (
           after.type === "name"
-            ? after.value === "in" || after.value === "instanceof" ||
-              noIn && after.value === "of"
+            ? after.value === "in" || after.value === "instanceof"
             : after.value !== "[" && after.value !== "{"
         ) return false;
         break;

@@ -76,8 +76,8 @@ export class Tokens {
     if (name !== undefined) {
       const value = name.includes("\\")
         ? name.replace(
-          /\\u\{?([\da-fA-F]+)\}?/g,
-          (_, code) => String.fromCodePoint(parseInt(code, 16)),
+          /\\u(?:\{([\da-fA-F]+)\}|([\da-fA-F]{4}))/g,
+          (_, long, short) => String.fromCodePoint(parseInt(long ?? short, 16)),
         )
         : name;
       return token(name[0] === "#" ? "private" : "name", name, value);

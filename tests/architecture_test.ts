@@ -33,7 +33,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/tokens.ts",
   ],
   "internal/scopes.ts": [],
-  "internal/imported.ts": ["internal/free_names.ts", "internal/scopes.ts"],
+  "internal/scripts.ts": ["internal/free_names.ts", "internal/scopes.ts"],
   "internal/closure_program.ts": [
     "internal/free_names.ts",
     "internal/scopes.ts",
@@ -48,7 +48,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/captured_values.ts",
     "internal/closure_program.ts",
     "internal/free_names.ts",
-    "internal/imported.ts",
+    "internal/scripts.ts",
     "internal/scopes.ts",
     "internal/travel.ts",
   ],
