@@ -34,9 +34,9 @@ import type { OuterUse, SourceFacts } from "./free_names.ts";
 import { namespaceOf, scriptFacts } from "./scripts.ts";
 import type { Captured, ClosureRef, Find, FunctionRef } from "./protocol.ts";
 import {
-  canLook,
   FLAG,
   lookAround,
+  looking,
   mayLook,
   type Place,
   type Scope,
@@ -106,8 +106,9 @@ export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
   }
   if (alone.has(fn as Fn)) return undefined;
   if (!mayLook()) return { ref: withHint(ref), captured: undefined };
-  if (!canLook()) return undefined;
-  const closure = new Capture(ref, false).closure(fn as Fn, facts);
+  const closure = looking(() =>
+    new Capture(ref, false).closure(fn as Fn, facts)
+  );
   if (!closure) alone.add(fn as Fn);
   return closure;
 }

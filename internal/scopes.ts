@@ -45,6 +45,7 @@ interface Process {
 
 interface Session {
   connect(): void;
+  disconnect(): void;
   post(
     method: string,
     params: object,
@@ -66,6 +67,7 @@ interface Exchange {
 }
 
 let session: Session | undefined;
+let depth = 0;
 let exchange: Exchange;
 let exchangeId: string;
 /** Whether this runtime turned out not to answer. */
@@ -86,16 +88,32 @@ export function mayLook(): boolean {
   }
 }
 
-/** Whether there is an inspector to ask. Opened when it is first asked. */
-export function canLook(): boolean {
-  if (session || isMute) return !isMute;
+/**
+ * Runs what looks around functions; `undefined` where there is no inspector.
+ *
+ * It is asked as long as this runs, and no longer: a worker that is started
+ * while a session is open takes half a second more, for whatever reason.
+ */
+export function looking<R>(run: () => R): R | undefined {
+  if (isMute) return undefined;
   try {
-    open();
+    if (!session) open();
   } catch {
+    session?.disconnect();
     session = undefined;
     isMute = true;
+    return undefined;
   }
-  return !isMute;
+  depth++;
+  try {
+    return run();
+  } finally {
+    // What is looked at may have getters, which look at functions, too.
+    if (--depth === 0) {
+      session!.disconnect();
+      session = undefined;
+    }
+  }
 }
 
 function processOf(): Process {
@@ -152,7 +170,6 @@ export function lookAround(fn: unknown): Surroundings {
     const { result } = ask<{ result: Remote }>("Runtime.callFunctionOn", {
       objectId: exchangeId,
       functionDeclaration: "function () { return this.fn; }",
-      objectGroup: "look",
     });
     const { internalProperties } = ask<{
       internalProperties: {
@@ -178,7 +195,6 @@ export function lookAround(fn: unknown): Surroundings {
         objectId: exchangeId,
         functionDeclaration: "function (scopes) { this.scopes = scopes; }",
         arguments: [{ objectId: around.objectId }],
-        objectGroup: "look",
       });
     }
     const scopes: Scope[] = [];
@@ -201,20 +217,7 @@ export function lookAround(fn: unknown): Surroundings {
   } finally {
     exchange.fn = undefined;
     exchange.scopes = {};
-    release();
   }
-}
-
-let releasing = false;
-
-/** Has the inspector forget what it showed, once for all of this turn. */
-function release(): void {
-  if (releasing) return;
-  releasing = true;
-  queueMicrotask(() => {
-    releasing = false;
-    ask("Runtime.releaseObjectGroup", { objectGroup: "look" });
-  });
 }
 
 /** Finds a script, by its number. */
