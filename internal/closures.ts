@@ -82,6 +82,8 @@ const ADVICE: Record<OuterUse, string> = {
 
 /** Functions that use nothing but what the language has. */
 const selfContained = new WeakSet<FunctionRef>();
+/** That of them, or of what is found by name, which came last. */
+let lastOne: FunctionRef | undefined;
 /** Functions of whose names none is found around them. */
 const alone = new WeakSet<Fn>();
 /** The scripts of functions. */
@@ -96,7 +98,12 @@ const hinted = new WeakMap<FunctionRef, FunctionRef>();
  * @throws {DOMException} `DataCloneError` when something of it can't travel.
  */
 export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
-  if (ref.by !== "source" || selfContained.has(ref)) return undefined;
+  // Most come many times, one after another.
+  if (ref === lastOne) return undefined;
+  if (ref.by !== "source" || selfContained.has(ref)) {
+    lastOne = ref;
+    return undefined;
+  }
   const facts = factsOf(ref);
   // What is not understood goes as it is. A class can't be called: the worker
   // says so.

@@ -68,9 +68,12 @@ interface Exchange {
 
 let session: Session | undefined;
 let depth = 0;
-let exchange: Exchange;
-let exchangeId: string;
-/** Whether this runtime turned out not to answer. */
+const exchange: Exchange = { fn: undefined, scopes: {} };
+/** The one name that the inspector can find that by, while it is asked. */
+const EXCHANGE = `@concurrent/futures ${crypto.randomUUID()}`;
+const FIND_EXCHANGE = `globalThis[${JSON.stringify(EXCHANGE)}]`;
+/** Whether this runtime turned out to answer; or not to. */
+let hasAnswered = false;
 let isMute = false;
 
 /** Whether the surroundings of functions may be looked at. Nobody is asked. */
@@ -99,8 +102,7 @@ export function looking<R>(run: () => R): R | undefined {
   try {
     if (!session) open();
   } catch {
-    session?.disconnect();
-    session = undefined;
+    close();
     isMute = true;
     return undefined;
   }
@@ -109,10 +111,7 @@ export function looking<R>(run: () => R): R | undefined {
     return run();
   } finally {
     // What is looked at may have getters, which look at functions, too.
-    if (--depth === 0) {
-      session!.disconnect();
-      session = undefined;
-    }
+    if (--depth === 0) close();
   }
 }
 
@@ -124,21 +123,19 @@ function open(): void {
   const inspector = processOf().getBuiltinModule!("node:inspector");
   session = new inspector.Session();
   session.connect();
-  exchange = { fn: undefined, scopes: {} };
-  // The one moment that it can be found by a name.
-  const name = `@concurrent/futures ${crypto.randomUUID()}`;
-  Object.defineProperty(globalThis, name, {
+  Object.defineProperty(globalThis, EXCHANGE, {
     value: exchange,
     configurable: true,
   });
-  try {
-    const { result } = ask<{ result: Remote }>("Runtime.evaluate", {
-      expression: `globalThis[${JSON.stringify(name)}]`,
-    });
-    exchangeId = result.objectId;
-  } finally {
-    Reflect.deleteProperty(globalThis, name);
-  }
+  // Whether it answers at once is asked once.
+  if (!hasAnswered) ask("Runtime.evaluate", { expression: "1" });
+  hasAnswered = true;
+}
+
+function close(): void {
+  session?.disconnect();
+  session = undefined;
+  Reflect.deleteProperty(globalThis, EXCHANGE);
 }
 
 /** Asks the inspector, and has its answer at once. */
@@ -167,9 +164,8 @@ function ask<R>(method: string, params: object): R {
 export function lookAround(fn: unknown): Surroundings {
   exchange.fn = fn;
   try {
-    const { result } = ask<{ result: Remote }>("Runtime.callFunctionOn", {
-      objectId: exchangeId,
-      functionDeclaration: "function () { return this.fn; }",
+    const { result } = ask<{ result: Remote }>("Runtime.evaluate", {
+      expression: `${FIND_EXCHANGE}.fn`,
     });
     const { internalProperties } = ask<{
       internalProperties: {
@@ -192,9 +188,8 @@ export function lookAround(fn: unknown): Surroundings {
     const around = internal("[[Scopes]]");
     if (around) {
       ask("Runtime.callFunctionOn", {
-        objectId: exchangeId,
-        functionDeclaration: "function (scopes) { this.scopes = scopes; }",
-        arguments: [{ objectId: around.objectId }],
+        objectId: around.objectId,
+        functionDeclaration: `function () { ${FIND_EXCHANGE}.scopes = this; }`,
       });
     }
     const scopes: Scope[] = [];
