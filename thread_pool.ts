@@ -104,8 +104,9 @@ const checker = makeCloneChecker();
  *
  * ### How a function travels
  *
- * 1. By value: a function that uses nothing from around it travels as its
- *    source, and runs in the worker's global scope.
+ * 1. By value: a function travels as its source, and runs in the worker's
+ *    global scope. What it uses from around it is copied and goes along, if the
+ *    program has `--allow-sys`; see the `closures` option.
  * 2. By name: a built-in such as `Math.pow` or `Deno.copyFile`.
  * 3. By reference: a function that is exported by a module named in the
  *    `module` option is imported by the worker.
@@ -140,20 +141,22 @@ const checker = makeCloneChecker();
  * assert.deepEqual(primes, [true, false, false]);
  * ```
  *
- * @example What stands around a function stays behind
+ * @example What stands around a function goes along
  * ```ts
  * import { ThreadPoolExecutor } from "@concurrent/futures";
  * import assert from "node:assert/strict";
  *
  * await using executor = new ThreadPoolExecutor({ maxWorkers: 1 });
- * const limit = 10;
+ * let limit = 10;
+ * const isLess = (n: number) => n < limit;
  *
- * // `limit` is no part of this function's source ...
- * const failed = executor.submit((n: number) => n < limit, 5);
- * await assert.rejects(failed.result(), ReferenceError);
+ * const future = executor.submit((n: number) => isLess(n) && limit--, 5);
+ * limit = 0; // all was copied at the call of submit ...
+ * assert.equal(await future.result(), 10);
+ * assert.equal(limit, 0); // ... and nothing comes back
  *
- * // ... so it is passed.
- * const passed = executor.submit((n: number, limit: number) => n < limit, 5, limit);
+ * // Without the permission, or with `closures: false`, it is passed.
+ * const passed = executor.submit((n: number, limit: number) => n < limit, 5, 10);
  * assert.equal(await passed.result(), true);
  * ```
  */

@@ -519,6 +519,12 @@ test("what can't be read is told by its name, and what to do", async (pool) => {
       return other.#secret;
     }
   }
+  const key = "made" + 1;
+  class Keyed {
+    [key](): number {
+      return 1;
+    }
+  }
   const sheet = new Sheet();
   const { arrow, toString: inherited, peek } = sheet;
   const ofArguments = (function () {
@@ -531,6 +537,7 @@ test("what can't be read is told by its name, and what to do", async (pool) => {
     [peek, "it uses a #private name from around it"],
     [ofArguments, 'it uses "arguments" from around it'],
     [() => import.meta.url, 'it uses "import.meta" from around it'],
+    [() => new Keyed(), 'captured "Keyed" has a member whose name is computed'],
     [() => arrow(), 'captured "arrow" uses "this" from around it'],
     [
       () => sheet.value,
