@@ -35,7 +35,7 @@ export function checkArguments(
   root: string,
 ): void {
   const found = checker.find(args, root);
-  if (found) throw cannotSend(fn, found.path, found.what);
+  if (found) throw cannotSend(fn, args, found.path, found.what);
 }
 
 /** Runs what copies arguments; a `DataCloneError` of it then says where it stumbled. */
@@ -53,17 +53,20 @@ export function explained<R>(
       throw error;
     }
     const found = checker.locate(args, root);
-    throw cannotSend(fn, found.path, found.what, error);
+    throw cannotSend(fn, args, found.path, found.what, error);
   }
 }
 
 function cannotSend(
   fn: FunctionRef,
+  args: readonly unknown[],
   path: string,
   what: string,
   cause?: unknown,
 ): DOMException {
-  const captured = fn.by === "closure" ? nameOfCaptured(fn, path) : undefined;
+  const captured = fn.by === "closure"
+    ? nameOfCaptured(fn, args.length - 1, path)
+    : undefined;
   if (captured !== undefined) {
     const error = new DOMException(
       `Cannot send ${
@@ -86,14 +89,20 @@ function cannotSend(
 }
 
 /** What a caller calls a value that is on its way behind the arguments. */
-function nameOfCaptured(fn: ClosureRef, path: string): string | undefined {
-  const found = /^\w+\[\d+\]\.(values|properties)\[(\d+)\](?:\[1\])?(.*)$/s
-    .exec(path);
-  if (!found) return undefined;
-  const [, kind, index, rest] = found;
-  return kind === "values"
-    ? `${fn.names[Number(index)]}${path.slice(path.length - rest.length)}`
-    : `${fn.owners[Number(index)]}${rest}`;
+function nameOfCaptured(
+  { names, owners }: ClosureRef,
+  last: number,
+  path: string,
+): string | undefined {
+  const way = path.replace(/^\w+/, "");
+  const place = `[${last}].`;
+  if (!way.startsWith(place)) return undefined;
+  const [, kind, index, rest] =
+    /^(\w+)\[(\d+)\](.*)$/s.exec(way.slice(place.length)) ?? [];
+  if (kind === "values") return `${names[Number(index)]}${rest}`;
+  return kind === "properties"
+    ? `${owners[Number(index)]}${rest.replace("[1]", "")}`
+    : undefined;
 }
 
 /**

@@ -38,9 +38,13 @@ export const FLAG = "--allow-sys";
 
 interface Process {
   nextTick: (fn: (...args: unknown[]) => void, ...args: unknown[]) => void;
-  getBuiltinModule?(name: string): {
-    Session: new () => Session;
-  };
+  getBuiltinModule?(name: string): Inspector;
+}
+
+interface Inspector {
+  readonly Session: new () => Session;
+  /** Where a debugger can connect, if one may. */
+  url(): string | undefined;
 }
 
 interface Session {
@@ -75,6 +79,8 @@ const FIND_EXCHANGE = `globalThis[${JSON.stringify(EXCHANGE)}]`;
 /** Whether this runtime turned out to answer; or not to. */
 let hasAnswered = false;
 let isMute = false;
+/** Whether the program is a REPL. */
+let isInteractive: boolean | undefined;
 
 /** Whether the surroundings of functions may be looked at. Nobody is asked. */
 export function mayLook(): boolean {
@@ -98,7 +104,7 @@ export function mayLook(): boolean {
  * while a session is open takes half a second more, for whatever reason.
  */
 export function looking<R>(run: () => R): R | undefined {
-  if (isMute) return undefined;
+  if (isMute || isAskedItself()) return undefined;
   try {
     if (!session) open();
   } catch {
@@ -119,9 +125,35 @@ function processOf(): Process {
   return (globalThis as unknown as { process: Process }).process;
 }
 
+let inspector: Inspector | undefined;
+
+/** Loaded when it is first needed. */
+function inspectorOf(): Inspector {
+  return inspector ??= processOf().getBuiltinModule!("node:inspector");
+}
+
+/**
+ * Whether this runs because an inspector was asked to run it, as the REPL and a
+ * debugger's console do: Deno would panic if it were asked for more meanwhile.
+ */
+function isAskedItself(): boolean {
+  try {
+    isInteractive ??= /\$deno\$(repl|jupyter)/.test(Deno.mainModule);
+    if (isInteractive) return true;
+    if (!inspectorOf().url()) return false;
+  } catch {
+    // Where that can't be told, it may be.
+  }
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = Infinity;
+  const { stack } = new Error();
+  Error.stackTraceLimit = stackTraceLimit;
+  // What is typed has no file.
+  return /<anonymous>:\d+:\d+\)?$/.test(String(stack));
+}
+
 function open(): void {
-  const inspector = processOf().getBuiltinModule!("node:inspector");
-  session = new inspector.Session();
+  session = new (inspectorOf().Session)();
   session.connect();
   Object.defineProperty(globalThis, EXCHANGE, {
     value: exchange,

@@ -479,6 +479,15 @@ test("what can't be copied fails the call, by its name and path", async (pool) =
     /captured "symbol" is a symbol/,
   );
   const holder = Object.assign(() => factor, { db });
+  const one = 1;
+  const argument = pool.submit(
+    (arg: Any) => arg.values.length + one,
+    { values: [{ signal: new AbortController().signal }] },
+  );
+  assertMatch(
+    String(await argument.exception()),
+    /args\[0\]\.values\[0\]\.signal is an AbortSignal/,
+  );
   assertMatch(
     await refusal(pool, () => holder()),
     /captured "holder\.db\.socket" is an AbortSignal/,
@@ -650,6 +659,57 @@ Deno.test("a function that needs nothing from around it has no inspector opened"
   assertEquals(
     new TextDecoder().decode(stdout),
     "2\nopened\n2\n",
+    new TextDecoder().decode(stderr),
+  );
+});
+
+Deno.test("a REPL has functions go as source alone, and lives on", async () => {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["repl", "-A"],
+    env: { NO_COLOR: "1" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(`
+    const { ThreadPoolExecutor } = await import(${
+    JSON.stringify(import.meta.resolve("../mod.ts"))
+  });
+    const pool = new ThreadPoolExecutor({ maxWorkers: 1 });
+    const two = 2;
+    String(await pool.submit(() => two).exception());
+    await pool.submit((n) => n + 40, 2).result();
+  `));
+  await writer.close();
+  const { code, stdout } = await child.output();
+  const text = new TextDecoder().decode(stdout);
+  assertEquals(code, 0);
+  assertMatch(text, /ReferenceError: two is not defined/);
+  assertMatch(text, /^42$/m);
+});
+
+Deno.test("closures are read while a debugger may connect, too", async () => {
+  const code = `
+    const { ThreadPoolExecutor } = await import(${
+    JSON.stringify(import.meta.resolve("../mod.ts"))
+  });
+    await using pool = new ThreadPoolExecutor({ maxWorkers: 1 });
+    const two = 2;
+    console.log(await pool.submit((n) => n + two, 40).result());
+  `;
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      "--inspect=127.0.0.1:0",
+      `data:text/javascript,${encodeURIComponent(code)}`,
+    ],
+    env: { NO_COLOR: "1" },
+  }).output();
+  assertEquals(
+    new TextDecoder().decode(stdout),
+    "42\n",
     new TextDecoder().decode(stderr),
   );
 });

@@ -1,6 +1,7 @@
 /** What Python's documentation has, word for word: neither guard nor module option. */
 
 import { ProcessPoolExecutor, ThreadPoolExecutor } from "../../mod.ts";
+import { area } from "../modules/shapes.ts";
 
 console.log("begins");
 
@@ -38,5 +39,7 @@ for (
   await using executor = new Pool({ maxWorkers: 2 });
   const shown = await Array.fromAsync(executor.map(show, NUMBERS));
   const most = await executor.submit(steps).result();
-  console.log(`${kind}: ${shown.join(", ")}, ${most} steps`);
+  // A module that nobody knew of when the workers were started.
+  const size = await executor.submit(() => area(most, 2)).result();
+  console.log(`${kind}: ${shown.join(", ")}, ${most} steps, ${size}`);
 }
