@@ -663,6 +663,42 @@ Deno.test("a function that needs nothing from around it has no inspector opened"
   );
 });
 
+Deno.test("no inspector session stays open: workers would take longer to start", async () => {
+  const { Session } = (globalThis as Any).process.getBuiltinModule(
+    "node:inspector",
+  );
+  const { connect, disconnect } = Session.prototype;
+  let open = 0;
+  let most = 0;
+  Session.prototype.connect = function () {
+    most = Math.max(most, ++open);
+    return connect.call(this);
+  };
+  Session.prototype.disconnect = function () {
+    open--;
+    return disconnect.call(this);
+  };
+  try {
+    await using pool = new ThreadPoolExecutor({ maxWorkers: 1 });
+    const nested: Any = {
+      // A getter that has a function looked at while another is.
+      get one() {
+        pool.submit(() => factor);
+        return 1;
+      },
+    };
+    const future = pool.submit(() => nested.one + factor);
+    assertEquals([open, most], [0, 1]);
+    assertEquals(await future.result(), 4);
+    const none = new WeakMap();
+    const failed = pool.submit(() => none);
+    assertEquals(open, 0);
+    assertInstanceOf(await failed.exception(), DOMException);
+  } finally {
+    Object.assign(Session.prototype, { connect, disconnect });
+  }
+});
+
 Deno.test("a REPL has functions go as source alone, and lives on", async () => {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["repl", "-A"],

@@ -103,8 +103,8 @@ test("runs as Python's examples are written, its helpers outside of the function
   assertEquals(await run("closures", "-A"), {
     code: 0,
     stdout: "begins\n" +
-      "thread: 112272535095293 is prime: true, 115797848077098 is prime: false, 6 steps, 120\n" +
-      "process: 112272535095293 is prime: true, 115797848077098 is prime: false, 6 steps, 120\n",
+      "process: 112272535095293 is prime: true, 115797848077098 is prime: false, 6 steps, 120\n" +
+      "thread: 112272535095293 is prime: true, 115797848077098 is prime: false, 6 steps, 120\n",
     stderr: "",
   });
 });

@@ -32,8 +32,8 @@ const steps = () => Math.max(...STEPS.wheel);
 
 for (
   const [kind, Pool] of Object.entries({
-    thread: ThreadPoolExecutor,
     process: ProcessPoolExecutor,
+    thread: ThreadPoolExecutor,
   })
 ) {
   await using executor = new Pool({ maxWorkers: 2 });
