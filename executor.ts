@@ -208,12 +208,12 @@ export abstract class Executor implements AsyncDisposable {
     ...rest: unknown[]
   ): AsyncIterableIterator<unknown> {
     const { inputs, options } = splitMapArguments(fn, rest);
-    this.checkAccepts(fn);
+    const held = this.checkAccepts(fn) as typeof fn | undefined;
     const signals = this instanceof View
       ? [...this.signals, ...options.signals]
       : options.signals;
     return new Results(
-      (args) => this.submit(fn, ...args),
+      (args) => this.submit(held ?? fn, ...args),
       inputs,
       { ...options, signals },
     );
@@ -304,8 +304,12 @@ export abstract class Executor implements AsyncDisposable {
    * it reads its inputs, which may be none. For subclasses; by default, nothing.
    *
    * @param _fn The function that is to be submitted.
+   * @returns What to submit in its place, once for each item: for subclasses that
+   * read what is around a function, and do so once. `undefined`: the function.
    */
-  protected checkAccepts(_fn: unknown): void {}
+  protected checkAccepts(_fn: unknown): unknown {
+    return undefined;
+  }
 
   /**
    * Takes no more calls, and frees what the executor holds once the calls that
@@ -358,7 +362,7 @@ interface Behind {
     fn: (...args: unknown[]) => unknown,
     args: readonly unknown[],
   ): Future<unknown>;
-  checkAccepts(fn: unknown): void;
+  checkAccepts(fn: unknown): unknown;
 }
 
 /** An executor with options. */
@@ -400,8 +404,8 @@ class View extends Executor {
     return this.#behind.submitWith(...args);
   }
 
-  protected override checkAccepts(fn: unknown): void {
-    this.#behind.checkAccepts(fn);
+  protected override checkAccepts(fn: unknown): unknown {
+    return this.#behind.checkAccepts(fn);
   }
 
   override shutdown(options?: ShutdownOptions): Promise<void> {

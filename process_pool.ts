@@ -18,6 +18,7 @@ import type { CheckedSubmitOptions } from "./internal/limits.ts";
 import type { PoolKind } from "./internal/link.ts";
 import {
   checkArguments,
+  checkClosures,
   checkCount,
   checkIdleTimeout,
   checkModules,
@@ -98,6 +99,14 @@ export interface ProcessPoolExecutorOptions<I extends unknown[] = any[]> {
   env?: Readonly<Record<string, string>>;
   /** The working directory of the children. @default {undefined} this program's */
   cwd?: string | URL;
+  /**
+   * Whether a function takes along what is around it: the variables, functions
+   * and classes that it uses. Needs `--allow-sys`; without it functions go as
+   * their source alone.
+   * @default {true} `false` where the `module` option is given: the functions of
+   * these modules are imported
+   */
+  closures?: boolean;
   /**
    * How long children stay when there is nothing to do, in milliseconds. An idle
    * child keeps the program alive, so this is also how long a program that never
@@ -277,9 +286,9 @@ export class ProcessPoolExecutor<I extends unknown[] = any[]> extends Executor {
     return this.#pool.submit(fn, args, options);
   }
 
-  /** Throws what `submit` would throw. */
-  protected override checkAccepts(fn: unknown): void {
-    this.#pool.check(fn, "map");
+  /** Throws what `submit` would throw; reads what the function captured. */
+  protected override checkAccepts(fn: unknown): unknown {
+    return this.#pool.hold(fn);
   }
 
   /**
@@ -386,6 +395,8 @@ function processKind<I extends unknown[]>(
   }
   checkTexts(execArgv, "execArgv");
   if (env !== undefined) checkEnv(env);
+  const modules = checkModules(options.module);
+  const closures = checkClosures(options.closures, modules);
   const child: ChildOptions = {
     name: `ProcessPoolExecutor-${pools}`,
     codec,
@@ -396,7 +407,7 @@ function processKind<I extends unknown[]>(
     permissions: childPermissions(options.permissions, cwd),
     env: env && { ...env },
     cwd,
-    modules: checkModules(options.module),
+    modules,
     initializer: packInitializer(
       options.initializer,
       options.initargs ?? [],
@@ -404,19 +415,22 @@ function processKind<I extends unknown[]>(
         pack(fn, args, root);
         return structuredClone(args);
       },
+      closures,
     ),
   };
   pools++;
   return {
     name: "ProcessPoolExecutor",
     maxWorkers,
-    modules: child.modules,
+    modules,
+    closures,
     idleTimeout: checkIdleTimeout(idleTimeout),
     broken: BrokenProcessPool,
     slots: SLOTS,
     maxTasks: maxTasksPerChild ?? Infinity,
     onWorkerLost,
     pack: (fn, args, _now, transfer) => pack(fn, args, "args", transfer),
+    copy: (captured) => codec.decode(codec.encode(captured)),
     recycle,
     open: (index, depth, events) =>
       new ProcessLink(index, depth, child, events),

@@ -27,6 +27,7 @@ import type {
 } from "./internal/protocol.ts";
 import {
   checkArguments,
+  checkClosures,
   checkCount,
   checkIdleTimeout,
   checkModules,
@@ -74,6 +75,14 @@ export interface ThreadPoolExecutorOptions<I extends unknown[] = any[]> {
    */
   module?: string | URL | readonly (string | URL)[];
   /**
+   * Whether a function takes along what is around it: the variables, functions
+   * and classes that it uses. Needs `--allow-sys`; without it functions go as
+   * their source alone.
+   * @default {true} `false` where the `module` option is given: the functions of
+   * these modules are imported
+   */
+  closures?: boolean;
+  /**
    * How long the workers stay when there is nothing to do, in milliseconds. An
    * idle worker keeps the program alive, so this is also how long a program
    * that never calls `shutdown` lives on after its last call.
@@ -110,8 +119,9 @@ const checker = makeCloneChecker();
  *
  * ### How a function travels
  *
- * 1. By value: a function that uses nothing from around it travels as its
- *    source, and runs in the worker's global scope.
+ * 1. By value: a function travels as its source, and runs in the worker's
+ *    global scope. What it uses from around it is copied and goes along, if the
+ *    program has `--allow-sys`; see the `closures` option.
  * 2. By name: a built-in such as `Math.pow` or `Deno.copyFile`.
  * 3. By reference: a function that is exported by a module named in the
  *    `module` option is imported by the worker.
@@ -146,20 +156,22 @@ const checker = makeCloneChecker();
  * assert.deepEqual(primes, [true, false, false]);
  * ```
  *
- * @example What stands around a function stays behind
+ * @example What stands around a function goes along
  * ```ts
  * import { ThreadPoolExecutor } from "@concurrent/futures";
  * import assert from "node:assert/strict";
  *
  * await using executor = new ThreadPoolExecutor({ maxWorkers: 1 });
- * const limit = 10;
+ * let limit = 10;
+ * const isLess = (n: number) => n < limit;
  *
- * // `limit` is no part of this function's source ...
- * const failed = executor.submit((n: number) => n < limit, 5);
- * await assert.rejects(failed.result(), ReferenceError);
+ * const future = executor.submit((n: number) => isLess(n) && limit--, 5);
+ * limit = 0; // all was copied at the call of submit ...
+ * assert.equal(await future.result(), 10);
+ * assert.equal(limit, 0); // ... and nothing comes back
  *
- * // ... so it is passed.
- * const passed = executor.submit((n: number, limit: number) => n < limit, 5, limit);
+ * // Without the permission, or with `closures: false`, it is passed.
+ * const passed = executor.submit((n: number, limit: number) => n < limit, 5, 10);
  * assert.equal(await passed.result(), true);
  * ```
  */
@@ -269,9 +281,9 @@ export class ThreadPoolExecutor<I extends unknown[] = any[]> extends Executor {
     return this.#pool.submit(fn, args, options);
   }
 
-  /** Throws what `submit` would throw. */
-  protected override checkAccepts(fn: unknown): void {
-    this.#pool.check(fn, "map");
+  /** Throws what `submit` would throw; reads what the function captured. */
+  protected override checkAccepts(fn: unknown): unknown {
+    return this.#pool.hold(fn);
   }
 
   /**
@@ -315,6 +327,7 @@ function threadKind<I extends unknown[]>(
   checkText(threadNamePrefix, "threadNamePrefix");
   checkOnWorkerLost(onWorkerLost);
   const modules = checkModules(options.module);
+  const closures = checkClosures(options.closures, modules);
   const start: Omit<StartMessage, "depth" | "flags" | "token"> = {
     type: "start",
     modules,
@@ -323,12 +336,14 @@ function threadKind<I extends unknown[]>(
       initializer,
       initargs,
       (fn, args, root) => pack(fn, args, false, [], root) as readonly unknown[],
+      closures,
     ),
   };
   const kind: PoolKind = {
     name: "ThreadPoolExecutor",
     maxWorkers,
     modules,
+    closures,
     idleTimeout: checkIdleTimeout(idleTimeout),
     broken: BrokenThreadPool,
     slots: SLOTS,
@@ -337,6 +352,7 @@ function threadKind<I extends unknown[]>(
     stopNote:
       "if it is in a loop that never yields, its thread spins on, since a thread can't be stopped; ProcessPoolExecutor can stop it",
     pack,
+    copy: structuredClone,
     open: (index, depth, events) =>
       new ThreadLink(
         `${threadNamePrefix}_${index}`,

@@ -74,6 +74,8 @@ export interface PoolKind {
   readonly maxWorkers: number;
   /** The modules that its workers import when they start. */
   readonly modules: readonly string[];
+  /** Whether functions take along what is around them. */
+  readonly closures?: boolean;
   /** How long idle workers stay, in milliseconds. */
   readonly idleTimeout: number;
   readonly broken: new (message: string, options?: ErrorOptions) => Error;
@@ -101,6 +103,8 @@ export interface PoolKind {
     now: boolean,
     transfer: readonly Transferable[],
   ): unknown;
+  /** A copy of what a function captured, as its workers would be sent it. */
+  copy?(captured: unknown): unknown;
   /** Has what was packed back, of a call that has ended. */
   recycle?(args: unknown): void;
 }

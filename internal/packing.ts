@@ -4,7 +4,8 @@
  */
 
 import type { CloneChecker } from "./clonable.ts";
-import type { FunctionRef, StartMessage } from "./protocol.ts";
+import { closureOf } from "./closures.ts";
+import type { ClosureRef, FunctionRef, StartMessage } from "./protocol.ts";
 import { show } from "./timer.ts";
 import { describe, label, moduleUrl } from "./travel.ts";
 
@@ -41,7 +42,7 @@ export function checkArguments(
   const moved = transfer.length > 0 ? new Set<object>(transfer) : undefined;
   const met = new Set<object>();
   const found = checker.find(args, root, moved, met);
-  if (found) throw cannotSend(fn, found.path, found.what);
+  if (found) throw cannotSend(fn, args, found.path, found.what);
   return [...met] as Transferable[];
 }
 
@@ -60,16 +61,30 @@ export function explained<R>(
       throw error;
     }
     const found = checker.locate(args, root);
-    throw cannotSend(fn, found.path, found.what, error);
+    throw cannotSend(fn, args, found.path, found.what, error);
   }
 }
 
 function cannotSend(
   fn: FunctionRef,
+  args: readonly unknown[],
   path: string,
   what: string,
   cause?: unknown,
 ): DOMException {
+  const captured = fn.by === "closure"
+    ? nameOfCaptured(fn, args.length - 1, path)
+    : undefined;
+  if (captured !== undefined) {
+    const error = new DOMException(
+      `Cannot send ${
+        label(fn)
+      } to a worker: captured "${captured}" is ${what}, which can't be copied; make it in the function, or pass the plain data that it is made from`,
+      "DataCloneError",
+    );
+    if (cause !== undefined) error.cause = cause;
+    return error;
+  }
   const advice = ADVICE[what] ??
     (what.endsWith("was moved before")
       ? "pass what came back, or a copy that was made before"
@@ -82,6 +97,23 @@ function cannotSend(
   );
   if (cause !== undefined) error.cause = cause;
   return error;
+}
+
+/** What a caller calls a value that is on its way behind the arguments. */
+function nameOfCaptured(
+  { names, owners }: ClosureRef,
+  last: number,
+  path: string,
+): string | undefined {
+  const way = path.replace(/^\w+/, "");
+  const place = `[${last}].`;
+  if (!way.startsWith(place)) return undefined;
+  const [, kind, index, rest] =
+    /^(\w+)\[(\d+)\](.*)$/s.exec(way.slice(place.length)) ?? [];
+  if (kind === "values") return `${names[Number(index)]}${rest}`;
+  return kind === "properties"
+    ? `${owners[Number(index)]}${rest.replace("[1]", "")}`
+    : undefined;
 }
 
 /**
@@ -97,6 +129,7 @@ export function packInitializer(
     args: readonly unknown[],
     root: string,
   ) => readonly unknown[],
+  closures: boolean,
 ): StartMessage["initializer"] {
   if (!Array.isArray(initargs)) {
     throw new TypeError(
@@ -110,7 +143,26 @@ export function packInitializer(
     );
   }
   const fn = describe(initializer, "initializer");
-  return { fn, args: pack(fn, initargs, "initargs") };
+  const closure = closures ? closureOf(initializer, fn) : undefined;
+  const captured = closure?.captured;
+  const ref = closure?.ref ?? fn;
+  const args = captured ? [...initargs, captured] : initargs;
+  return { fn: ref, args: pack(ref, args, "initargs") };
+}
+
+/**
+ * Checks the `closures` option.
+ *
+ * @throws {TypeError} when it is no boolean.
+ */
+export function checkClosures(
+  option: boolean | undefined,
+  modules: readonly string[],
+): boolean {
+  if (option !== undefined && typeof option !== "boolean") {
+    throw new TypeError(`closures must be a boolean: received ${show(option)}`);
+  }
+  return option ?? modules.length === 0;
 }
 
 /**

@@ -82,6 +82,7 @@ import {
   WAITING,
 } from "./call.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import { type Closure, closureOf } from "./closures.ts";
 import {
   type CheckedSubmitOptions,
   NO_OPTIONS,
@@ -90,7 +91,7 @@ import {
 } from "./limits.ts";
 import type { PoolKind } from "./link.ts";
 import { transferablesOf } from "./marks.ts";
-import type { FunctionRef, WorkerMarker } from "./protocol.ts";
+import type { Captured, FunctionRef, WorkerMarker } from "./protocol.ts";
 import { cancelReasons } from "./reasons.ts";
 import { type PoolStats, Statistics } from "./statistics.ts";
 import { loadTimers, startTimer } from "./timer.ts";
@@ -109,12 +110,22 @@ type State =
     readonly cause: ErrorOptions | undefined;
   };
 
+/** A function that is submitted many times, with what it captured. */
+interface Held {
+  readonly ref: FunctionRef;
+  /** What keeps it from travelling. */
+  readonly failure?: { readonly error: unknown };
+  readonly closure?: Closure;
+}
+
 /** The engine of an executor that has workers. */
 export class Pool implements CallOwner {
   readonly #kind: PoolKind;
   readonly #dispatcher: Dispatcher;
   readonly #statistics = new Statistics();
   readonly #watch: Watch<Call>;
+  /** What stands for functions of which `map` reads once what they capture. */
+  #held: WeakMap<object, Held> | undefined;
   #state: State = { is: "open" };
   #stopIdleTimer: (() => void) | undefined;
   #idleSince = 0;
@@ -151,12 +162,21 @@ export class Pool implements CallOwner {
     { signals, timeLimit, transfer: listed }: CheckedSubmitOptions = NO_OPTIONS,
   ): Future<unknown> {
     const dispatcher = this.#dispatcher;
-    const ref = this.check(fn, "submit");
+    let ref = this.check(fn, "submit");
     if (!this.#kind.describe) dispatcher.depth = this.#checkDepth();
     const future = new PooledFuture<unknown>();
     const transfer = transferablesOf(args, listed);
     const once = transfer.length > 0;
     const isPlain = signals.length === 0 && timeLimit === undefined && !once;
+    try {
+      const closure = this.#closure(fn, ref);
+      if (closure) ref = closure.ref;
+      if (closure?.captured) args = [...args, closure.captured];
+    } catch (error) {
+      this.#statistics.failed++;
+      future.setException(error);
+      return future;
+    }
     const call: Call = {
       future,
       fn: ref,
@@ -269,9 +289,41 @@ export class Pool implements CallOwner {
     this.#finishIfIdle();
   }
 
+  /** What a function takes along, read now unless it is held. */
+  #closure(fn: unknown, ref: FunctionRef): Closure | undefined {
+    if (!this.#kind.closures) return undefined;
+    const held = this.#held?.get(fn as object);
+    if (!held) return closureOf(fn, ref);
+    if (held.failure) throw held.failure.error;
+    return held.closure;
+  }
+
+  /**
+   * Reads what a function takes along, once for many calls: submitted in its
+   * place, what this gives is a call of the function as it is now.
+   */
+  hold(fn: unknown): unknown {
+    const ref = this.check(fn, "map");
+    let held: Held | undefined;
+    try {
+      const closure = this.#closure(fn, ref);
+      if (!closure?.captured) return fn;
+      const captured = (this.#kind.copy?.(closure.captured) ??
+        closure.captured) as Captured;
+      held = { ref, closure: { ref: closure.ref, captured } };
+    } catch (error) {
+      held = { ref, failure: { error } };
+    }
+    const standIn = () => {};
+    this.#held ??= new WeakMap();
+    this.#held.set(standIn, held);
+    return standIn;
+  }
+
   /** Describes a function that is to be submitted, if the pool takes calls. */
   check(value: unknown, caller: string): FunctionRef {
-    const fn = (this.#kind.describe ?? describe)(value, caller);
+    const fn = this.#held?.get(value as object)?.ref ??
+      (this.#kind.describe ?? describe)(value, caller);
     const state = this.#state;
     if (state.is === "open") return fn;
     const cannot = `Cannot submit ${label(fn)} to ${this.#kind.name}`;

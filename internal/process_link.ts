@@ -211,7 +211,10 @@ export class ProcessLink implements WorkerLink {
   }
 
   accepts(fn: FunctionRef): boolean {
-    return fn.by !== "export" || !this.#modules || this.#modules.has(fn.module);
+    const modules = this.#modules;
+    if (!modules) return true;
+    if (fn.by === "closure") return fn.modules.every((url) => modules.has(url));
+    return fn.by !== "export" || modules.has(fn.module);
   }
 
   async end(): Promise<void> {

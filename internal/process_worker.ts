@@ -30,6 +30,7 @@ import type {
   StartMessage,
   ToWorker,
 } from "./protocol.ts";
+import { makeRebuilder } from "./rebuild.ts";
 import { serve } from "./worker_runtime.ts";
 
 /** What the codec makes of its own accord, where structured clone may not. */
@@ -160,7 +161,7 @@ export function tasksProgram(modules: Iterable<string>): string {
   }, ${list(ALSO_BETWEEN_PROCESSES)});
 const codec = (${makeCodec})();
 (${serveTasks})(self, codec, ${makeFrameWriter}, (scope) =>
-  (${serve})(scope, checker, {__proto__: null, ${imports}}));`;
+  (${serve})(scope, checker, (${makeRebuilder})(), {__proto__: null, ${imports}}));`;
 }
 
 /** The main thread of a child. Self-contained. */

@@ -6,7 +6,15 @@
 /** How a worker finds the function of a call. */
 export type FunctionRef =
   /** By its source, or as the export of one of the worker's modules that has it. */
-  | { readonly by: "source"; readonly name: string; readonly source: string }
+  | {
+    readonly by: "source";
+    readonly name: string;
+    readonly source: string;
+    /** What would have let it take along what is around it. */
+    readonly hint?: string;
+  }
+  /** Made anew, with what it captured: the last of the call's arguments. */
+  | ClosureRef
   /** A built-in, by the way to it from `globalThis`; the source proves it is the same. */
   | {
     readonly by: "name";
@@ -20,6 +28,41 @@ export type FunctionRef =
     readonly name: string;
     readonly module: string;
   };
+
+/** A function that takes along what is around it. */
+export interface ClosureRef {
+  readonly by: "closure";
+  readonly name: string;
+  readonly source: string;
+  /** The program that makes it, and the functions that it captured. */
+  readonly code: string;
+  /** What it captured and is not copied, but found by the worker. */
+  readonly finds: readonly Find[];
+  /** The modules among these, those of the runtime aside. */
+  readonly modules: readonly string[];
+  /** The names of the values that it captured. */
+  readonly names: readonly string[];
+  /** The names of the functions that have properties. */
+  readonly owners: readonly string[];
+}
+
+/** What a worker finds by itself. */
+export type Find =
+  /** A built-in, by the way to it from `globalThis`. */
+  | { readonly path: readonly string[] }
+  /** An export; by the name "*", all of them. */
+  | { readonly module: string; readonly name: string };
+
+/** What a function captured, as it was when it was submitted. */
+export interface Captured {
+  readonly values: readonly unknown[];
+  /** Objects in them that stand for a function, or, below zero, for a find. */
+  readonly standIns?: readonly (readonly [object, number])[];
+  /** Objects in them that are of a class which travels. */
+  readonly instances?: readonly (readonly [object, number])[];
+  /** Properties that functions have. */
+  readonly properties?: readonly (readonly [number, object])[];
+}
 
 /** A call on its way to a worker. `slot` names it there until it is answered. */
 export interface CallMessage {

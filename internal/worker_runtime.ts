@@ -8,8 +8,11 @@
  */
 
 import { type CloneChecker, makeCloneChecker } from "./clonable.ts";
+import { makeRebuilder, type Rebuilder } from "./rebuild.ts";
 import type {
   CallMessage,
+  Captured,
+  ClosureRef,
   CurrentTask,
   ErrorRecord,
   FromWorker,
@@ -43,7 +46,7 @@ interface Waiting {
 
 /** The program of a worker: a module that needs no permission. */
 export function workerProgram(): string {
-  return `(${serve})(self, (${makeCloneChecker})());`;
+  return `(${serve})(self, (${makeCloneChecker})(), (${makeRebuilder})());`;
 }
 
 /**
@@ -56,6 +59,7 @@ export function workerProgram(): string {
 export function serve(
   scope: WorkerScope,
   checker: CloneChecker,
+  rebuilder: Rebuilder,
   imports: Readonly<Record<string, () => Promise<Imported>>> = {},
 ): void {
   // deno-lint-ignore no-explicit-any -- a caller's function, of any type
@@ -420,7 +424,7 @@ export function serve(
   }
 
   function reviveExported(
-    ref: FunctionRef & { source: string },
+    ref: { readonly name: string; readonly source: string } & FunctionRef,
   ): Fn | undefined {
     const same = exported.get(`${ref.name} ${ref.source}`);
     if (same && same.length > 1) {
@@ -433,8 +437,36 @@ export function serve(
     return same?.[0].fn;
   }
 
+  /** A function with what it captured: made anew for each call. */
+  function reviveClosure(
+    ref: ClosureRef,
+    captured: Captured,
+  ): Fn | Promise<Fn> {
+    try {
+      return reviveExported(ref) ??
+        rebuilder.rebuild(ref, captured, async (url) => {
+          try {
+            return await importModule(url);
+          } catch (error) {
+            throw importError(ref, url, error);
+          }
+        });
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      const why = dataCloneError(
+        `Cannot send ${
+          label(ref)
+        } to a worker: its source, or one that it captured, does not stand alone (${error.message}); export it from a module, and name that with the module option or taskModule()`,
+      );
+      why.cause = error;
+      throw why;
+    }
+  }
+
   /** The function of a call; a promise where a module is still to be imported. */
-  function revive(ref: FunctionRef): Fn | Promise<Fn> {
+  function revive(
+    ref: Exclude<FunctionRef, ClosureRef>,
+  ): Fn | Promise<Fn> {
     if (ref.by === "export") return reviveExport(ref);
     const key = `${ref.by} ${ref.name} ${ref.source}`;
     const known = revived.get(key);
@@ -639,7 +671,11 @@ export function serve(
         `pass ${missing} as an argument, or export ${
           ref.name ? label(ref) : "the function, with a name,"
         } ` +
-        `from a module and name that with the module option (module: import.meta.url) or taskModule()`,
+        `from a module and name that with the module option (module: import.meta.url) or taskModule()${
+          ref.hint
+            ? `; or ${ref.hint}, for it to take along what is around it`
+            : ""
+        }`,
       { cause: error },
     );
     const frames = String(error.stack).split("\n").filter((line) =>
@@ -671,8 +707,14 @@ export function serve(
     const ref = call.fn;
     try {
       // Where they are unpacked only now, that may fail.
-      const args = call.args as readonly unknown[];
-      const fn = revive(ref);
+      let args = call.args as readonly unknown[];
+      let fn: Fn | Promise<Fn>;
+      if (ref.by === "closure") {
+        fn = reviveClosure(ref, args.at(-1) as Captured);
+        args = args.slice(0, -1);
+      } else {
+        fn = revive(ref);
+      }
       const value = typeof fn === "function"
         ? concurrentFuturesRun(fn, args)
         : fn.then((fn) => concurrentFuturesRun(fn, args));

@@ -150,6 +150,30 @@ test("needs no permission for self-contained functions", async () => {
   });
 });
 
+test("runs as Python's examples are written, its helpers outside of the functions", async () => {
+  assertEquals(await run("closures", "-A"), {
+    code: 0,
+    stdout: "begins\n" +
+      "process: 112272535095293 is prime: true, 115797848077098 is prime: false, 6 steps, 120\n" +
+      "thread: 112272535095293 is prime: true, 115797848077098 is prime: false, 6 steps, 120\n",
+    stderr: "",
+  });
+});
+
+test("without the permission to look around functions, is told what would let it", async () => {
+  const { code, stdout } = await run("closures_refused");
+  assertEquals(code, 0);
+  assertEquals(
+    stdout,
+    "ReferenceError: limit is not defined in the worker, where an anonymous function went as source alone: " +
+      "pass limit as an argument, or export the function, with a name, from a module and name that with " +
+      "the module option (module: import.meta.url) or taskModule(); " +
+      "or run the program with --allow-sys, for it to take along what is around it\n" +
+      "true\n",
+  );
+  assertMatch((await run("closures_refused", "--allow-sys")).stdout, /^true\n/);
+});
+
 test("prints nothing when workers die, in whatever way and at whatever time", async () => {
   assertEquals(await run("deaths", "--allow-read"), {
     code: 0,

@@ -507,7 +507,7 @@ export function testFunctions(kind: ExecutorKind): void {
   });
 
   test("a ReferenceError says what did not travel, and how to bring it", async (t) => {
-    await using pool = kind.make({ maxWorkers: 1 });
+    await using pool = kind.make({ maxWorkers: 1, closures: false });
     const limit = 5;
     const helper = (n: number) => n + limit;
     const cases: [AnyFn, string, string][] = [

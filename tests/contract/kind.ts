@@ -12,6 +12,7 @@ export interface ContractOptions {
   initializer?: AnyFn;
   initargs?: unknown[];
   module?: string | URL | readonly (string | URL)[];
+  closures?: boolean;
 }
 
 /** What a kind can do beyond the interface that all share. */

@@ -356,6 +356,7 @@ function testWorkers(kind: ExecutorKind): void {
     const level = 5;
     await using pool = kind.make({
       maxWorkers: 1,
+      closures: false,
       initializer: () => {
         Reflect.set(globalThis, "level", level);
       },

@@ -91,7 +91,7 @@ export function testModules(kind: ExecutorKind): void {
   });
 
   test("a function of a module that was not named says how to bring what it misses", async () => {
-    await using pool = kind.make({ maxWorkers: 1 });
+    await using pool = kind.make({ maxWorkers: 1, closures: false });
     const error = await rejection(pool.submit(tasks.usesHelper, 1).result());
     assertInstanceOf(error, ReferenceError);
     assertMatch(error.message, /^helper is not defined.*"usesHelper"/);

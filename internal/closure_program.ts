@@ -1,0 +1,173 @@
+/**
+ * What a function takes along, written down as a program. `rebuild.ts` runs it,
+ * with a `Frame` that has what is no text.
+ *
+ * The program declares variables in blocks that are nested as the scopes were,
+ * so each function finds its own, and shares those that it shared.
+ */
+
+import type { SourceFacts } from "./free_names.ts";
+import type { Scope, Surroundings } from "./scopes.ts";
+
+// deno-lint-ignore no-explicit-any -- a caller's function, of any type
+export type Fn = (...args: any[]) => unknown;
+
+/** A scope around functions that go. */
+export interface Node {
+  readonly parent: Node | undefined;
+  readonly scope: Scope;
+  readonly script: string;
+  readonly children: Node[];
+  readonly cells: Map<string, Cell>;
+  readonly functions: Made[];
+  /** Where the functions stand that stand right in it. */
+  readonly places: Set<string>;
+  /** Stands for the scope in the source, where that was asked for. */
+  readonly scopeInSource: object | undefined;
+  /** Whether it may be two that have the same variables. */
+  isUnsure: boolean;
+}
+
+/** A variable that goes. */
+export interface Cell {
+  readonly name: string;
+  readonly node: Node;
+  readonly value: Value;
+  /** The functions in its value. */
+  readonly holds: Set<Made>;
+  isAssigned: boolean;
+}
+
+export type Value =
+  | { readonly is: "data"; readonly index: number }
+  | { readonly is: "function"; readonly made: Made }
+  | { readonly is: "find"; readonly index: number };
+
+/** A function or class that is made anew. */
+export interface Made {
+  readonly index: number;
+  readonly fn: Fn;
+  readonly facts: SourceFacts;
+  /** What a message calls it. */
+  readonly path: string;
+  readonly cells: Cell[];
+  /** Where it stands, once that is known. */
+  around?: Surroundings;
+}
+
+/** All that goes with a function. */
+export interface Parts {
+  /** The outermost scopes. */
+  readonly top: readonly Node[];
+  /** Functions that stand in no scope but the global one. */
+  readonly loose: readonly Made[];
+  /** All functions, in the order of their numbers. */
+  readonly made: readonly Made[];
+  readonly madeOf: ReadonlyMap<Fn, Made>;
+  /** The numbers of what the worker finds. */
+  readonly findOf: ReadonlyMap<unknown, number>;
+}
+
+/** The program that `rebuild.ts` runs with a `Frame`. */
+export function programOf(parts: Parts): string {
+  const { top, loose, made } = parts;
+  // A name that nothing uses.
+  let frame = "$";
+  while (made.some(({ facts }) => facts.text.includes(frame))) {
+    frame += "$";
+  }
+  const order = classesIn(parts);
+  const functionText = (made: Made): string => {
+    const { index, fn, facts } = made;
+    const name = Object.getOwnPropertyDescriptor(fn, "name")?.value;
+    let text = facts.form === "member"
+      ? `${frame}.m({${facts.text}\n})`
+      : `(${withParent(made, parts, frame)}\n)`;
+    if (typeof name === "string" && name !== facts.ownName) {
+      text = `${frame}.n(${text},${JSON.stringify(name)})`;
+    }
+    return `${frame}.f[${index}]=${text};`;
+  };
+  const functionsText = (list: readonly Made[]) => {
+    let text = "";
+    for (const made of list) {
+      if (!made.facts.isClass) text += functionText(made);
+      else {
+        text += `${frame}.c[${order.indexOf(made)}]=()=>{${
+          functionText(made)
+        }${frame}.k${made.index}?.forEach((f)=>f())};`;
+      }
+    }
+    return text;
+  };
+  const scopeText = (node: Node): string => {
+    const inner = node.children.map(scopeText).join("");
+    const cells = [...node.cells.values()];
+    if (cells.length === 0 && node.functions.length === 0) return inner;
+    const declared = cells.length === 0
+      ? ""
+      : `let ${cells.map(({ name }) => name)};`;
+    let set = "";
+    let text = "";
+    for (const { name, value } of cells) {
+      if (value.is === "data") set += `${name}=${frame}.v[${value.index}];`;
+      else if (value.is === "find") {
+        set += `${name}=${frame}.r[${value.index}];`;
+      } else if (!value.made.facts.isClass) {
+        set += `${name}=${frame}.f[${value.made.index}];`;
+      } else {
+        const { index } = value.made;
+        // Variables of a class are set where it is made, one after another.
+        text +=
+          `(${frame}.k${index}??=[]).push(()=>{${name}=${frame}.f[${index}]});`;
+      }
+    }
+    if (set !== "") text += `${frame}.s.push(()=>{${set}});`;
+    text += functionsText(node.functions);
+    return `{${declared}${text}${inner}}`;
+  };
+  const first = functionsText(loose);
+  return `(${frame})=>{${first}${top.map(scopeText).join("")}}`;
+}
+
+/** The text of a function; what a class extends is in the frame. */
+function withParent(
+  { fn, facts: { text, heritage } }: Made,
+  { madeOf, findOf }: Parts,
+  frame: string,
+): string {
+  if (!heritage) return text;
+  const parent = Object.getPrototypeOf(fn);
+  const made = madeOf.get(parent);
+  const what = parent === Function.prototype
+    ? "null"
+    : made
+    ? `${frame}.f[${made.index}]`
+    : `${frame}.r[${findOf.get(parent)}]`;
+  return `${text.slice(0, heritage[0])}${what} ${text.slice(heritage[1])}`;
+}
+
+/** Classes, each after those that it may need while it is made. */
+function classesIn({ made: all, madeOf }: Parts): Made[] {
+  const order: Made[] = [];
+  const seen = new Set<Made>();
+  const done = new Set<Made>();
+  const parentOf = ({ fn }: Made) => madeOf.get(Object.getPrototypeOf(fn));
+  const visit = (made: Made) => {
+    if (seen.has(made)) return;
+    // What extends a class that is on its turn has to wait for it.
+    for (let at = parentOf(made); at; at = parentOf(at)) {
+      if (seen.has(at) && !done.has(at)) return;
+    }
+    seen.add(made);
+    const parent = parentOf(made);
+    if (parent) visit(parent);
+    for (const { holds } of made.cells) {
+      for (const other of holds) visit(other);
+    }
+    done.add(made);
+    if (made.facts.isClass) order.push(made);
+  };
+  for (const made of all) visit(made);
+  return order;
+}

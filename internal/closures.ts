@@ -1,0 +1,531 @@
+/**
+ * The caller's half of "closures travel": a function, and what it captured.
+ *
+ * A function whose source uses names that it does not declare is looked up by
+ * the runtime's inspector (`scopes.ts`). Of the variables around it, those that
+ * it names go along (`free_names.ts`):
+ *
+ * - values are copied, with the arguments of the call and as these are;
+ * - functions and classes go as their source, with what they captured in turn;
+ * - what was imported is imported by the worker, all but primitive values;
+ * - built-ins are found there by their name.
+ *
+ * What goes is written down as a program that declares the same variables in
+ * scopes that are nested in the same way: functions that share a variable here
+ * share it there. The other half, `rebuild.ts`, runs that program anew for each
+ * call.
+ */
+
+import {
+  CapturedValues,
+  factsOf,
+  isNative,
+  isPrimitive,
+} from "./captured_values.ts";
+import {
+  type Cell,
+  type Fn,
+  type Made,
+  type Node,
+  programOf,
+  type Value,
+} from "./closure_program.ts";
+import type { OuterUse, SourceFacts } from "./free_names.ts";
+import { namespaceOf, scriptFacts } from "./scripts.ts";
+import type { Captured, ClosureRef, Find, FunctionRef } from "./protocol.ts";
+import {
+  FLAG,
+  lookAround,
+  looking,
+  mayLook,
+  type Place,
+  type Scope,
+  type Surroundings,
+} from "./scopes.ts";
+import { describe, label, taskModules } from "./travel.ts";
+
+/** A function as it is sent. */
+export interface Closure {
+  readonly ref: FunctionRef;
+  /** What goes with it; `undefined`: nothing. */
+  readonly captured: Captured | undefined;
+}
+
+/**
+ * Names that nobody gives to something of their own, as far as can be guessed
+ * for nothing: a function that uses no others is not looked at.
+ */
+const LANGUAGE = new Set(
+  ("undefined NaN Infinity globalThis self console Deno Object Function Array " +
+    "Number Boolean String Symbol BigInt Math JSON Reflect Proxy Date RegExp " +
+    "Promise Map Set WeakMap WeakSet WeakRef FinalizationRegistry Iterator " +
+    "Error AggregateError EvalError RangeError ReferenceError SyntaxError " +
+    "TypeError URIError SuppressedError DisposableStack AsyncDisposableStack " +
+    "ArrayBuffer SharedArrayBuffer Atomics DataView Int8Array Uint8Array " +
+    "Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array " +
+    "BigInt64Array BigUint64Array Float16Array Float32Array Float64Array " +
+    "Intl Temporal WebAssembly parseInt parseFloat isNaN isFinite eval " +
+    "encodeURI encodeURIComponent decodeURI decodeURIComponent escape unescape " +
+    "structuredClone queueMicrotask fetch atob btoa TextEncoder TextDecoder " +
+    "DOMException AbortController AbortSignal").split(" "),
+);
+
+const ADVICE: Record<OuterUse, string> = {
+  "this": "put it, or what of it is needed, into a constant",
+  "super": "call a function that is no method",
+  "arguments": "name the parameters, or put it into a constant",
+  "new.target": "put it into a constant",
+  "import.meta":
+    "put import.meta.url, or what of it is needed, into a constant",
+  "a #private name": "call a method of the class",
+};
+
+/** Functions that use nothing but what the language has. */
+const selfContained = new WeakSet<FunctionRef>();
+/** That of them, or of what is found by name, which came last. */
+let lastOne: FunctionRef | undefined;
+/** Functions of whose names none is found around them. */
+const alone = new WeakSet<Fn>();
+/** The scripts of functions. */
+const scripts = new WeakMap<Fn, string>();
+/** Functions with nothing but a module around them: its variables will do for all. */
+const inModule = new WeakMap<Fn, { script: string; place: Place }>();
+const hinted = new WeakMap<FunctionRef, FunctionRef>();
+
+/**
+ * Finds what a function takes along.
+ *
+ * @throws {DOMException} `DataCloneError` when something of it can't travel.
+ */
+export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
+  // Most come many times, one after another.
+  if (ref === lastOne) return undefined;
+  if (ref.by !== "source" || selfContained.has(ref)) {
+    lastOne = ref;
+    return undefined;
+  }
+  const facts = factsOf(ref);
+  // What is not understood goes as it is. A class can't be called: the worker
+  // says so.
+  if ("error" in facts || facts.isClass || needsNothing(facts)) {
+    selfContained.add(ref);
+    return undefined;
+  }
+  if (alone.has(fn as Fn)) return undefined;
+  if (!mayLook()) return { ref: withHint(ref), captured: undefined };
+  const closure = looking(() =>
+    new Capture(ref, false).closure(fn as Fn, facts)
+  );
+  if (!closure) alone.add(fn as Fn);
+  return closure;
+}
+
+/** Whether a function uses nothing but what the language has. */
+function needsNothing({ names, outer }: SourceFacts): boolean {
+  return outer.size === 0 && names.every((name) => LANGUAGE.has(name));
+}
+
+function withHint(ref: FunctionRef & { by: "source" }): FunctionRef {
+  let other = hinted.get(ref);
+  if (!other) {
+    hinted.set(ref, other = { ...ref, hint: `run the program with ${FLAG}` });
+  }
+  return other;
+}
+
+/** A reference for each program, as there is one for each source. */
+const refs = new Map<string, ClosureRef>();
+const MOST_REFS = 500;
+
+/** Gathers what goes with one function. */
+class Capture {
+  readonly #ref: FunctionRef & { by: "source" };
+  /** Whether scopes are told apart by where they stand, which takes its time. */
+  readonly #isExact: boolean;
+  readonly #top: Node[] = [];
+  /** Functions that stand in no scope but the global one. */
+  readonly #loose: Made[] = [];
+  readonly #made: Made[] = [];
+  readonly #madeOf = new Map<Fn, Made>();
+  /** Functions whose names are still to be looked up. */
+  readonly #todo: Made[] = [];
+  readonly #finds: Find[] = [];
+  readonly #findOf = new Map<unknown, number>();
+  readonly #values: CapturedValues;
+  readonly #around = new Map<Fn, Surroundings>();
+  /** What the scripts import, by value, once that was asked for. */
+  readonly #imported = new Map<unknown, Find>();
+  readonly #withImports = new Set<Node>();
+
+  constructor(ref: FunctionRef & { by: "source" }, isExact: boolean) {
+    this.#ref = ref;
+    this.#isExact = isExact;
+    this.#values = new CapturedValues({
+      reference: (fn, path) => this.#reference(fn, path),
+      find: (object) => this.#findObject(object),
+      cannot: (path, why, advice) => this.#cannot(path, why, advice),
+    });
+  }
+
+  closure(fn: Fn, facts: SourceFacts): Closure | undefined {
+    this.#make(fn, facts, "");
+    for (let made; (made = this.#todo.pop());) this.#lookUp(made);
+    if (this.#made[0].cells.length === 0) return undefined;
+    if (!this.#isSure()) {
+      return new Capture(this.#ref, true).closure(fn, facts);
+    }
+    const code = programOf({
+      top: this.#top,
+      loose: this.#loose,
+      made: this.#made,
+      madeOf: this.#madeOf,
+      findOf: this.#findOf,
+    });
+    return { ref: this.#refOf(code), captured: this.#values.captured() };
+  }
+
+  #refOf(code: string): ClosureRef {
+    const { name, source } = this.#ref;
+    const finds = this.#finds;
+    const { names, owners } = this.#values;
+    const key = JSON.stringify([name, source, code, finds, names, owners]);
+    let ref = refs.get(key);
+    if (!ref) {
+      const modules = new Set<string>();
+      for (const find of finds) {
+        if ("module" in find && !find.module.startsWith("node:")) {
+          modules.add(find.module);
+          taskModules.add(find.module);
+        }
+      }
+      if (refs.size >= MOST_REFS) refs.clear();
+      ref = {
+        by: "closure",
+        name,
+        source,
+        code,
+        finds,
+        names,
+        owners,
+        modules: [...modules],
+      };
+      refs.set(key, ref);
+    }
+    return ref;
+  }
+
+  #cannot(path: string, why: string, advice: string): DOMException {
+    const what = path === "" ? why : `captured "${path}" ${why}`;
+    return new DOMException(
+      `Cannot send ${label(this.#ref)} to a worker: ${
+        path === "" ? `it ${what}` : what
+      }; ${advice}`,
+      "DataCloneError",
+    );
+  }
+
+  // ---- Functions -------------------------------------------------------------
+
+  #make(fn: Fn, facts: SourceFacts, path: string): Made {
+    for (const use of facts.outer) {
+      throw this.#cannot(
+        path,
+        `uses ${
+          use.startsWith("a ") ? use : `"${use}"`
+        } from around it, which can't be read`,
+        ADVICE[use],
+      );
+    }
+    const made: Made = {
+      index: this.#made.length,
+      fn,
+      facts,
+      path,
+      cells: [],
+    };
+    this.#made.push(made);
+    this.#madeOf.set(fn, made);
+    this.#todo.push(made);
+    return made;
+  }
+
+  /** What is around a function, asked for once, or less where that will do. */
+  #look(fn: Fn): Surroundings {
+    const known = this.#around.get(fn);
+    if (known) return known;
+    const module = inModule.get(fn);
+    const node = module &&
+      this.#nodes().find(({ script }) => script === module.script);
+    const around = node ? { ...module, scopes: [node.scope] } : lookAround(fn);
+    this.#around.set(fn, around);
+    const { script, place, scopes } = around;
+    scripts.set(fn, script);
+    if (scopes.length === 1 && scopes[0].kind === "Module") {
+      inModule.set(fn, { script, place });
+    }
+    return around;
+  }
+
+  #scriptOf(fn: Fn): string {
+    return scripts.get(fn) ?? this.#look(fn).script;
+  }
+
+  /** Finds the variables that a function names. */
+  #lookUp(made: Made): void {
+    const { fn, facts } = made;
+    const around = this.#look(fn);
+    const node = this.#nodeOf(around);
+    made.around = around;
+    (node?.functions ?? this.#loose).push(made);
+    for (const name of facts.names) {
+      let at = node;
+      while (at && !Object.hasOwn(at.scope.variables, name)) at = at.parent;
+      if (!at) {
+        // They were worked out where the class was made, which shows nothing.
+        if (facts.computed.includes(name) && !(name in globalThis)) {
+          throw this.#cannot(
+            made.path,
+            `has a member whose name is computed from ${name}, which can't be read`,
+            "give it a plain name",
+          );
+        }
+        continue;
+      }
+      let cell = at.cells.get(name);
+      if (!cell) {
+        cell = this.#cell(at, name);
+        at.cells.set(name, cell);
+      }
+      cell.isAssigned ||= facts.assigned.has(name);
+      made.cells.push(cell);
+    }
+    const { path } = made;
+    if (facts.isClass) {
+      const parent = Object.getPrototypeOf(fn);
+      if (parent !== Function.prototype && typeof parent === "function") {
+        this.#reference(parent, path);
+      }
+    }
+    if (Object.keys(fn).length > 0) {
+      this.#values.addProperties(made, path || this.#ref.name);
+    }
+  }
+
+  /** The scopes around a function, as nodes: those that are known are the same. */
+  #nodeOf({ script, place, scopes }: Surroundings): Node | undefined {
+    let node: Node | undefined;
+    const at = `${place.line}:${place.column}`;
+    scopes.toReversed().forEach((scope, i) => {
+      const siblings = node ? node.children : this.#top;
+      const [name] = Object.keys(scope.variables);
+      const scopeInSource = this.#isExact && isCall(scope) &&
+          name !== undefined
+        ? scriptFacts(script).scopeOf(place, name)
+        : undefined;
+      let found = siblings.find((other) =>
+        isSame(other, scope, script) && other.scopeInSource === scopeInSource
+      );
+      if (!found) {
+        found = {
+          parent: node,
+          scope,
+          script,
+          children: [],
+          cells: new Map(),
+          functions: [],
+          places: new Set(),
+          scopeInSource,
+          isUnsure: false,
+        };
+        siblings.push(found);
+      }
+      node = found;
+      if (i < scopes.length - 1) return;
+      // Two functions of one place are as a rule of two calls of what is around
+      // them; that these are one can be told by what only that call has made.
+      if (
+        node.places.has(at) && isCall(scope) &&
+        Object.keys(scope.variables).every((name) =>
+          isPrimitive(valueIn(scope, name))
+        )
+      ) node.isUnsure = true;
+      node.places.add(at);
+    });
+    return node;
+  }
+
+  /**
+   * Whether functions share the variables that they assign to. That their
+   * scopes have the same values may be chance: they have to stand in the same
+   * one, too.
+   */
+  #isSure(): boolean {
+    const users = new Map<Cell, Made[]>();
+    for (const made of this.#made) {
+      for (const cell of made.cells) {
+        if (!cell.isAssigned || !isCall(cell.node.scope)) continue;
+        const others = users.get(cell);
+        if (others) others.push(made);
+        else users.set(cell, [made]);
+      }
+    }
+    for (const [{ name, node }, functions] of users) {
+      if (functions.length < 2) continue;
+      const scopes = new Set(
+        functions.map(({ around }) =>
+          scriptFacts(around!.script).scopeOf(around!.place, name)
+        ),
+      );
+      if (scopes.size > 1 && !this.#isExact) return false;
+      if (scopes.size === 1 && !scopes.has(undefined) && !node.isUnsure) {
+        continue;
+      }
+      throw this.#cannot(
+        name,
+        "is assigned to by functions of which can't be told whether they share it",
+        "put it into an object",
+      );
+    }
+    return true;
+  }
+
+  // ---- Variables -------------------------------------------------------------
+
+  #cell(node: Node, name: string): Cell {
+    const value = valueIn(node.scope, name);
+    if (value === UNSET) {
+      throw this.#cannot(
+        name,
+        "has no value yet",
+        "submit the function after it was given one",
+      );
+    }
+    const holds = new Set<Made>();
+    return {
+      name,
+      node,
+      value: this.#value(node, name, value, holds),
+      holds,
+      isAssigned: false,
+    };
+  }
+
+  #value(node: Node, name: string, value: unknown, holds: Set<Made>): Value {
+    if (typeof value === "function") {
+      const reference = this.#reference(value as Fn, name);
+      if (typeof reference === "number") {
+        return { is: "find", index: reference };
+      }
+      holds.add(reference);
+      return { is: "function", made: reference };
+    }
+    if (typeof value === "object" && value !== null) {
+      if (!node.parent) this.#readImports(node);
+      const index = this.#findObject(value);
+      if (index !== undefined) return { is: "find", index };
+      this.#values.lookThrough(value, name, holds);
+    }
+    if (typeof value === "symbol") {
+      throw this.#cannot(
+        name,
+        "is a symbol, which can't be copied",
+        "make it in the function",
+      );
+    }
+    return { is: "data", index: this.#values.add(name, value) };
+  }
+
+  #findObject(object: object): number | undefined {
+    const find = this.#imported.get(object) ?? namespaceOf(object);
+    return find && this.#find(object, find);
+  }
+
+  #find(value: unknown, find: Find): number {
+    let index = this.#findOf.get(value);
+    if (index === undefined) {
+      index = this.#finds.push(find) - 1;
+      this.#findOf.set(value, index);
+    }
+    return index;
+  }
+
+  /** A function as what is made anew, or as the number of a find. */
+  #reference(fn: Fn, path: string): Made | number {
+    const known = this.#madeOf.get(fn) ?? this.#findOf.get(fn);
+    if (known !== undefined) return known;
+    const ref = describe(fn, "a captured function");
+    if (ref.by === "name") return this.#find(fn, { path: ref.path });
+    if (ref.by === "export") {
+      return this.#find(fn, { module: ref.module, name: ref.name });
+    }
+    const source = ref as FunctionRef & { by: "source" };
+    if (isNative(source.source)) {
+      throw this.#cannot(
+        path,
+        "is a bound or native function, which has no source",
+        "wrap it in a function of your own",
+      );
+    }
+    const script = this.#scriptOf(fn);
+    // What stands in the same script was not imported.
+    if (!this.#nodes().some((node) => node.script === script)) {
+      for (const node of this.#nodes()) this.#readImports(node);
+      const find = this.#imported.get(fn);
+      if (find) return this.#find(fn, find);
+    }
+    const facts = factsOf(source);
+    if ("error" in facts) {
+      throw this.#cannot(
+        path,
+        `has a source that is not understood (${facts.error.message})`,
+        "pass what it needs as arguments",
+      );
+    }
+    return this.#make(fn, facts, path);
+  }
+
+  /** All nodes of modules. */
+  #nodes(): Node[] {
+    return this.#top.filter(({ scope }) => scope.kind === "Module");
+  }
+
+  /** Takes note of what a module imports, if the node is one. */
+  #readImports(node: Node): void {
+    if (node.scope.kind !== "Module" || this.#withImports.has(node)) return;
+    this.#withImports.add(node);
+    for (const [name, find] of scriptFacts(node.script).imports) {
+      if (!Object.hasOwn(node.scope.variables, name)) continue;
+      const value = valueIn(node.scope, name);
+      if (!isPrimitive(value)) this.#imported.set(value, find);
+    }
+  }
+}
+
+/** Whether a scope is one of those that there may be many of. */
+function isCall({ kind }: Scope): boolean {
+  return kind !== "Module" && kind !== "Script";
+}
+
+const UNSET: unique symbol = Symbol();
+
+function valueIn({ variables }: Scope, name: string): unknown {
+  try {
+    return variables[name];
+  } catch {
+    // What has no value yet throws.
+    return UNSET;
+  }
+}
+
+function isSame(node: Node, scope: Scope, script: string): boolean {
+  if (node.scope.kind !== scope.kind) return false;
+  if (scope.kind === "Script") return true;
+  // Code that `eval` ran is a script of its own, in the scopes of another.
+  if (scope.kind === "Module" && node.script === script) return true;
+  const names = Object.keys(scope.variables);
+  return names.length === Object.keys(node.scope.variables).length &&
+    names.every((name) =>
+      Object.hasOwn(node.scope.variables, name) &&
+      Object.is(valueIn(node.scope, name), valueIn(scope, name))
+    );
+}

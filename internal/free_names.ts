@@ -1,0 +1,691 @@
+/**
+ * The names that a function uses and does not declare: what it may need from
+ * around it.
+ *
+ * A parser of JavaScript that keeps no tree: it follows the grammar, declares
+ * names in scopes, and resolves the others when a scope ends. It takes for
+ * granted that the source is correct, since the runtime has read it before; so
+ * it knows no precedence, and accepts more than the language does.
+ */
+
+import { Names, type Ref } from "./names.ts";
+import { type Imported, Statements } from "./statements.ts";
+import { isReserved, REGEX, TEMPLATE, Tokens } from "./tokens.ts";
+
+/** What a function is not able to take along, and what a message calls it. */
+export type OuterUse =
+  | "this"
+  | "super"
+  | "arguments"
+  | "new.target"
+  | "import.meta"
+  | "a #private name";
+
+/** What is known of a function by its source. */
+export interface SourceFacts {
+  /** How its source is made a value: as it is, or as a member of an object. */
+  readonly form: "expression" | "member";
+  readonly isClass: boolean;
+  /** The name that it gives itself: what it is called if it has no other. */
+  readonly ownName: string;
+  /** The source in that form: a member has a name that needs nothing. */
+  readonly text: string;
+  /** The names that it uses and does not declare, sorted. */
+  readonly names: readonly string[];
+  /** Those of them that it assigns to. */
+  readonly assigned: ReadonlySet<string>;
+  /** What else it uses of what is around it. */
+  readonly outer: ReadonlySet<OuterUse>;
+  /** Those that only the computed names of a class's members use. */
+  readonly computed: readonly string[];
+  /** Where the text says what a class extends. */
+  readonly heritage: readonly [start: number, end: number] | undefined;
+  /** Whether it is a class whose objects have private members. */
+  readonly hasPrivate: boolean;
+}
+
+/**
+ * Reads the source of a function, a method or a class.
+ *
+ * @throws {SyntaxError} where it does not understand the source.
+ */
+export function readSource(source: string): SourceFacts {
+  return new Reader(source).read();
+}
+
+/** What is known of a program by its source. */
+export interface ProgramFacts {
+  /** What it imports, but for what needs attributes, such as JSON. */
+  readonly imports: readonly Imported[];
+  /**
+   * The scope that a name is declared in which a function uses: the same object
+   * for the same scope.
+   *
+   * @param start Where the function begins, as V8 counts: at its parameters, an
+   * arrow at its `async`, a class without a constructor at its first word.
+   */
+  scopeOf(start: number, name: string): object | undefined;
+}
+
+/** Reads a whole program. */
+export function readProgram(source: string): ProgramFacts {
+  return new Reader(source).program();
+}
+
+const words = (text: string) => new Set(text.split(" "));
+const ASSIGN = words("= += -= *= /= %= **= <<= >>= >>>= &= |= ^= &&= ||= ??=");
+const BINARY = words(
+  "|| && ?? | ^ & == != === !== < > <= >= << >> >>> + - * / % ** in instanceof",
+);
+const UNARY = words("! ~ + - ++ -- typeof void delete new");
+class Reader {
+  readonly #tokens: Tokens;
+  readonly #statements: Statements;
+  readonly #names = new Names();
+  readonly #outer = new Set<OuterUse>();
+  /** Whether `this` is a function's in the source; `super`, a member's. */
+  #ownThis = false;
+  #ownSuper = false;
+  #inAsync = false;
+  #inGenerator = false;
+  /** Private names that were used and not yet declared. */
+  #privates: string[] = [];
+  /** Where parentheses are known to be an arrow's, or not. */
+  readonly #arrows = new Map<number, boolean>();
+  #hasPrivate = false;
+  #ownName = "";
+  /** Whether the next class is what is read, and not in it. */
+  #isTop = false;
+  #computed: Ref[] = [];
+  #heritage: [number, number] | undefined;
+
+  constructor(source: string) {
+    this.#tokens = new Tokens(source);
+    this.#statements = new Statements(this.#tokens, this.#names, {
+      assign: (noIn) => this.#assign(noIn),
+      expression: (noIn) => this.#expression(noIn),
+      binding: (isVar) => this.#binding(isVar),
+      function: (isDeclaration) => this.#function(isDeclaration),
+      class: (isDeclaration) => this.#class(isDeclaration),
+      object: () => this.#object(),
+    });
+  }
+
+  read(): SourceFacts {
+    let { form, text }: { form: SourceFacts["form"]; text: string } = {
+      form: "expression",
+      text: this.#tokens.source,
+    };
+    const isClass = this.#tokens.is("class");
+    this.#isTop = isClass;
+    if (isClass) this.#ownName = this.#class(false);
+    else if (this.#tokens.is("function") || this.#tokens.isAsyncFunction()) {
+      this.#ownName = this.#function(false);
+    } else if (!this.#arrow(false)) {
+      form = "member";
+      text = this.#topMember();
+    }
+    const refs = new Map<string, boolean>();
+    for (const { name, assigned } of this.#names.refs) {
+      refs.set(name, assigned || (refs.get(name) ?? false));
+    }
+    if (refs.delete("arguments")) this.#outer.add("arguments");
+    if (this.#privates.length > 0) this.#outer.add("a #private name");
+    const names = [...refs.keys()].sort();
+    return {
+      form,
+      isClass,
+      ownName: this.#ownName,
+      text,
+      names,
+      assigned: new Set(names.filter((name) => refs.get(name))),
+      outer: this.#outer,
+      computed: this.#computed.map(({ name }) => name),
+      heritage: isClass ? this.#heritage : undefined,
+      hasPrivate: isClass && this.#hasPrivate,
+    };
+  }
+
+  program(): ProgramFacts {
+    this.#inAsync = true;
+    return {
+      imports: this.#statements.imports(),
+      scopeOf: (start, name) => this.#names.scopeOf(start, name),
+    };
+  }
+
+  /** A member without what is around it: its name, if computed, is another. */
+  #topMember(): string {
+    while (/^(?:async|get|set)$/.test(this.#tokens.token.value)) {
+      const { end } = this.#tokens.token;
+      const after = this.#tokens.after();
+      if (after.value === "(" && after.type === "punct") break;
+      this.#tokens.to(end);
+    }
+    this.#tokens.eat("*");
+    const { start } = this.#tokens.token;
+    let end = this.#tokens.token.end;
+    let name = this.#tokens.token.value;
+    if (this.#tokens.is("[")) {
+      // What works the name out was run where the member was made.
+      const { refs } = this.#names;
+      this.#names.refs = [];
+      const before = new Set(this.#outer);
+      this.#tokens.next();
+      this.#assign();
+      end = this.#tokens.token.end;
+      this.#names.refs = refs;
+      this.#outer.clear();
+      for (const use of before) this.#outer.add(use);
+      this.#privates = [];
+      name = "computed";
+    } else if (
+      this.#tokens.token.type !== "name" &&
+      this.#tokens.token.type !== "private"
+    ) {
+      name = this.#tokens.source.slice(start, end);
+    }
+    const head = this.#tokens.source.slice(0, start);
+    this.#tokens.to(end);
+    this.#method(/^(?:async\b)/.test(head), head.includes("*"), false);
+    return `${head}${name.replace("#", "")}${this.#tokens.source.slice(end)}`;
+  }
+
+  // ---- Names -----------------------------------------------------------------
+
+  /** Reads with other answers to what `this`, `await` and the like mean. */
+  #inFunction(
+    { isArrow, isAsync, isGenerator, isMember }: {
+      isArrow?: boolean;
+      isAsync?: boolean;
+      isGenerator?: boolean;
+      isMember?: boolean;
+    },
+    read: () => void,
+  ): void {
+    const before = [
+      this.#ownThis,
+      this.#ownSuper,
+      this.#inAsync,
+      this.#inGenerator,
+    ];
+    if (!isArrow) {
+      this.#ownThis = true;
+      this.#ownSuper = isMember ?? false;
+    }
+    this.#inAsync = isAsync ?? false;
+    this.#inGenerator = isGenerator ?? false;
+    this.#names.inScope(true, () => {
+      if (!isArrow) this.#names.declare("arguments");
+      read();
+    });
+    [this.#ownThis, this.#ownSuper, this.#inAsync, this.#inGenerator] = before;
+  }
+
+  // ---- Functions and classes -------------------------------------------------
+
+  /** `function`, `async` and `*` included; gives the name. */
+  #function(isDeclaration: boolean): string {
+    const isAsync = this.#tokens.eat("async");
+    this.#tokens.expect("function");
+    const isGenerator = this.#tokens.eat("*");
+    const name = this.#tokens.isName() ? this.#tokens.token.value : undefined;
+    if (name !== undefined) this.#tokens.next();
+    if (name !== undefined && isDeclaration) this.#names.declare(name);
+    this.#names.inScope(false, () => {
+      if (name !== undefined) this.#names.declare(name);
+      this.#names.mark(this.#tokens.token.start);
+      this.#inFunction({ isAsync, isGenerator }, () => this.#rest());
+    });
+    return name ?? "";
+  }
+
+  #method(isAsync: boolean, isGenerator: boolean, isMember = true): void {
+    this.#names.mark(this.#tokens.token.start);
+    this.#inFunction({ isAsync, isGenerator, isMember }, () => this.#rest());
+  }
+
+  /** Parameters in parentheses, and a body. */
+  #rest(): void {
+    this.#tokens.expect("(");
+    this.#parameters();
+    this.#body();
+  }
+
+  #parameters(): void {
+    while (!this.#tokens.eat(")")) {
+      this.#tokens.eat("...");
+      this.#bindingWithDefault(false);
+      this.#tokens.eat(",");
+    }
+  }
+
+  /** In a scope of its own: what it declares, defaults of parameters don't see. */
+  #body(): void {
+    this.#names.inScope(true, () => this.#statements.block());
+  }
+
+  /** An arrow, if there is one. */
+  #arrow(noIn: boolean): boolean {
+    const { value, type, start } = this.#tokens.token;
+    const first = this.#tokens.token;
+    if (type !== "name" && value !== "(") return false;
+    let isAsync = false;
+    if (type === "name") {
+      if (isReserved(value)) return false;
+      const after = this.#tokens.after();
+      if (after.value === "=>") {
+        this.#arrowFrom(start, false, noIn);
+        return true;
+      }
+      if (value !== "async" || after.newLine) return false;
+      if (after.type !== "name" && after.value !== "(") return false;
+      isAsync = true;
+      this.#tokens.next();
+      if (after.type === "name") {
+        if (!isReserved(after.value) && this.#tokens.after().value === "=>") {
+          this.#arrowFrom(start, true, noIn);
+          return true;
+        }
+        this.#tokens.token = first;
+        return false;
+      }
+    }
+    const known = this.#arrows.get(start) ?? this.#isArrowHere();
+    this.#arrows.set(start, known);
+    if (known) this.#arrowFrom(start, isAsync, noIn);
+    else this.#tokens.token = first;
+    return known;
+  }
+
+  /** Looks what comes after the parentheses. */
+  #isArrowHere(): boolean {
+    const token = this.#tokens.token;
+    const { length } = this.#names.refs;
+    const privates = [...this.#privates];
+    this.#parentheses();
+    const isArrow = this.#tokens.is("=>");
+    this.#tokens.token = token;
+    this.#names.refs.length = length;
+    this.#privates = privates;
+    return isArrow;
+  }
+
+  #arrowFrom(start: number, isAsync: boolean, noIn: boolean): void {
+    this.#names.mark(start);
+    this.#inFunction({ isArrow: true, isAsync }, () => {
+      if (this.#tokens.eat("(")) this.#parameters();
+      else this.#binding(false);
+      this.#tokens.expect("=>");
+      if (this.#tokens.is("{")) this.#body();
+      else this.#assign(noIn);
+    });
+  }
+
+  #class(isDeclaration: boolean): string {
+    const { start } = this.#tokens.token;
+    const isTop = this.#isTop;
+    this.#isTop = false;
+    this.#tokens.expect("class");
+    const name = this.#tokens.isName() ? this.#tokens.token.value : undefined;
+    if (name !== undefined) this.#tokens.next();
+    if (name !== undefined && isDeclaration) this.#names.declare(name);
+    const outside = this.#privates;
+    this.#privates = [];
+    const declared = new Set<string>();
+    this.#names.inScope(false, () => {
+      if (name !== undefined) this.#names.declare(name);
+      this.#names.mark(start);
+      if (this.#tokens.eat("extends")) this.#extends(isTop);
+      this.#tokens.expect("{");
+      while (!this.#tokens.eat("}")) {
+        if (!this.#tokens.eat(";")) this.#classMember(declared, isTop);
+      }
+    });
+    const left = this.#privates.filter((name) => !declared.has(name));
+    this.#privates = [...outside, ...left];
+    return name ?? "";
+  }
+
+  #extends(isTop: boolean): void {
+    const { start } = this.#tokens.token;
+    const { length } = this.#names.refs;
+    this.#operand();
+    // Of the class that is read, the parent is known: nothing is to be found.
+    if (!isTop) return;
+    this.#names.refs.length = length;
+    this.#heritage = [start, this.#tokens.token.start];
+  }
+
+  #classMember(declared: Set<string>, isTop: boolean): void {
+    const isStatic = this.#tokens.is("static") && this.#isModifier();
+    if (isStatic) this.#tokens.next();
+    if (isStatic && this.#tokens.is("{")) {
+      this.#inFunction({ isMember: true }, () => this.#statements.block());
+      return;
+    }
+    let isAsync = false;
+    while (
+      ["async", "get", "set", "accessor"].some((word) =>
+        this.#tokens.is(word)
+      ) &&
+      this.#isModifier()
+    ) {
+      isAsync ||= this.#tokens.is("async");
+      this.#tokens.next();
+    }
+    const isGenerator = this.#tokens.eat("*");
+    if (this.#tokens.token.type === "private") {
+      declared.add(this.#tokens.token.value);
+      if (!isStatic && isTop) this.#hasPrivate = true;
+    }
+    const first = this.#names.refs.length;
+    this.#key();
+    if (isTop) {
+      this.#computed.push(...this.#names.refs.slice(first));
+    }
+    if (this.#tokens.is("(")) return this.#method(isAsync, isGenerator);
+    if (this.#tokens.eat("=")) {
+      this.#inFunction({ isMember: true }, () => this.#assign());
+    }
+    this.#tokens.eat(";");
+  }
+
+  /** Whether a word stands before a name, and is none itself. */
+  #isModifier(): boolean {
+    const word = this.#tokens.token.value;
+    const { type, value, newLine } = this.#tokens.after();
+    if (newLine && word !== "static" && word !== "get" && word !== "set") {
+      return false;
+    }
+    return type !== "punct" && type !== "end" || value === "[" ||
+      value === "{" && word === "static" || value === "*" && word !== "get";
+  }
+
+  /** The name of a member; a computed one is an expression. */
+  #key(): void {
+    if (this.#tokens.eat("[")) {
+      this.#expression();
+      this.#tokens.expect("]");
+    } else {
+      this.#tokens.next();
+    }
+  }
+
+  // ---- Patterns --------------------------------------------------------------
+
+  /** Declares the names of a pattern. */
+  #binding(isVar: boolean): void {
+    if (this.#tokens.eat("[")) {
+      while (!this.#tokens.eat("]")) {
+        if (this.#tokens.eat(",")) continue;
+        this.#tokens.eat("...");
+        this.#bindingWithDefault(isVar);
+      }
+    } else if (this.#tokens.eat("{")) {
+      while (!this.#tokens.eat("}")) {
+        if (this.#tokens.eat("...")) this.#binding(isVar);
+        else {
+          const { type, value } = this.#tokens.token;
+          const isShort = type === "name" && this.#tokens.after().value !== ":";
+          this.#key();
+          if (isShort) {
+            this.#names.declare(value, isVar);
+            if (this.#tokens.eat("=")) this.#assign();
+          } else {
+            this.#tokens.expect(":");
+            this.#bindingWithDefault(isVar);
+          }
+        }
+        this.#tokens.eat(",");
+      }
+    } else {
+      if (this.#tokens.token.type !== "name") this.#tokens.fail("a name");
+      this.#names.declare(this.#tokens.token.value, isVar);
+      this.#tokens.next();
+    }
+  }
+
+  #bindingWithDefault(isVar: boolean): void {
+    this.#binding(isVar);
+    if (this.#tokens.eat("=")) this.#assign();
+  }
+
+  // ---- Expressions -----------------------------------------------------------
+
+  #expression(noIn = false): void {
+    do this.#assign(noIn); while (this.#tokens.eat(","));
+  }
+
+  #assign(noIn = false): void {
+    if (this.#arrow(noIn)) return;
+    if (this.#inGenerator && this.#tokens.is("yield")) {
+      this.#tokens.next();
+      if (this.#tokens.token.newLine || this.#isEnd()) return;
+      this.#tokens.eat("*");
+      return this.#assign(noIn);
+    }
+    while (true) {
+      const first = this.#names.refs.length;
+      let changes = false;
+      while (
+        UNARY.has(this.#tokens.token.value) &&
+          this.#tokens.token.type !== "string" ||
+        this.#inAsync && this.#tokens.is("await")
+      ) {
+        if (this.#tokens.is("new") && this.#tokens.after().value === ".") break;
+        changes = this.#tokens.is("++") || this.#tokens.is("--");
+        this.#tokens.next();
+      }
+      const isPlain = this.#operand();
+      if (
+        isPlain && (this.#tokens.is("++") || this.#tokens.is("--")) &&
+        !this.#tokens.token.newLine
+      ) {
+        changes = true;
+        this.#tokens.next();
+      }
+      if (changes && isPlain) this.#names.assignFrom(first);
+      if (
+        this.#tokens.token.type === "punct" &&
+        ASSIGN.has(this.#tokens.token.value)
+      ) {
+        if (isPlain) this.#names.assignFrom(first);
+        this.#tokens.next();
+        return this.#assign(noIn);
+      }
+      if (this.#tokens.eat("?")) {
+        this.#assign();
+        this.#tokens.expect(":");
+        return this.#assign(noIn);
+      }
+      const { type, value } = this.#tokens.token;
+      if (type !== "punct" && type !== "name" || !BINARY.has(value)) return;
+      if (noIn && value === "in") return;
+      this.#tokens.next();
+    }
+  }
+
+  /** Whether an expression can't begin here. */
+  #isEnd(): boolean {
+    const { type, value } = this.#tokens.token;
+    return type === "end" || type === "punct" && /^[)\]},;:]$/.test(value) ||
+      this.#tokens.is("in") || this.#tokens.is("of");
+  }
+
+  /**
+   * An operand and what follows on it. Whether it is a name or a pattern, to
+   * which itself something may be assigned.
+   */
+  #operand(): boolean {
+    const start = this.#tokens.token.start;
+    let isPlain = this.#primary();
+    while (true) {
+      const { type, value, newLine } = this.#tokens.token;
+      if (type !== "punct") break;
+      if (value === "." || value === "?.") {
+        this.#tokens.next();
+        if (this.#tokens.token.type === "private") {
+          this.#privates.push(this.#tokens.token.value);
+        }
+        if (
+          this.#tokens.token.type === "name" ||
+          this.#tokens.token.type === "private"
+        ) {
+          this.#tokens.next();
+        }
+      } else if (value === "[") {
+        this.#tokens.next();
+        this.#expression();
+        this.#tokens.expect("]");
+      } else if (value === "(") {
+        this.#parentheses();
+      } else if (value === "`") {
+        this.#template();
+      } else {
+        if ((value === "++" || value === "--") && !newLine && !isPlain) {
+          this.#tokens.next();
+        }
+        break;
+      }
+      isPlain = false;
+    }
+    if (this.#tokens.token.start === start) this.#tokens.fail("an expression");
+    return isPlain;
+  }
+
+  /** Items in parentheses, none included. */
+  #parentheses(): void {
+    this.#tokens.expect("(");
+    while (!this.#tokens.eat(")")) {
+      this.#tokens.eat("...");
+      this.#assign();
+      if (!this.#tokens.is(")")) this.#tokens.expect(",");
+    }
+  }
+
+  #primary(): boolean {
+    const { type, value, start } = this.#tokens.token;
+    if (type === "private") this.#privates.push(value);
+    if (type === "private" || type === "number" || type === "string") {
+      this.#tokens.next();
+      return false;
+    }
+    if (type === "punct") return this.#punctuated(value, start);
+    if (type === "end") this.#tokens.fail("an expression");
+    if (value === "function" || this.#tokens.isAsyncFunction()) {
+      this.#function(false);
+      return false;
+    }
+    if (value === "class") {
+      this.#class(false);
+      return false;
+    }
+    this.#tokens.next();
+    switch (value) {
+      case "this":
+        if (!this.#ownThis) this.#outer.add("this");
+        return false;
+      case "super":
+        if (!this.#ownSuper) this.#outer.add("super");
+        return false;
+      case "new":
+        this.#tokens.expect(".");
+        this.#tokens.next();
+        if (!this.#ownThis) this.#outer.add("new.target");
+        return false;
+      case "import":
+        if (this.#tokens.is(".")) {
+          this.#tokens.next();
+          if (this.#tokens.is("meta")) this.#outer.add("import.meta");
+          this.#tokens.next();
+        }
+        return false;
+      case "null":
+      case "true":
+      case "false":
+        return false;
+    }
+    if (isReserved(value)) this.#tokens.fail("an expression");
+    this.#names.refer(value);
+    return true;
+  }
+
+  #punctuated(value: string, start: number): boolean {
+    switch (value) {
+      case "(":
+        this.#parentheses();
+        // In parentheses, a name is still one.
+        return true;
+      case "[":
+        this.#tokens.next();
+        while (!this.#tokens.eat("]")) {
+          if (this.#tokens.eat(",")) continue;
+          this.#tokens.eat("...");
+          this.#assign();
+        }
+        return true;
+      case "{":
+        this.#object();
+        return true;
+      case "`":
+        this.#template();
+        return false;
+      case "/":
+      case "/=": {
+        const regex = this.#tokens.match(REGEX, start);
+        if (regex === undefined) this.#tokens.fail("a regular expression");
+        this.#tokens.to(start + regex.length);
+        return false;
+      }
+    }
+    this.#tokens.fail("an expression");
+  }
+
+  #template(): void {
+    let at = this.#tokens.token.end;
+    while (true) {
+      const text = this.#tokens.match(TEMPLATE, at);
+      if (text === undefined) this.#tokens.fail("the end of a template");
+      at += text.length;
+      if (text.endsWith("`")) return this.#tokens.to(at);
+      this.#tokens.to(at);
+      this.#expression();
+      if (!this.#tokens.is("}")) this.#tokens.fail("}");
+      at = this.#tokens.token.end;
+    }
+  }
+
+  #object(): void {
+    this.#tokens.expect("{");
+    while (!this.#tokens.eat("}")) {
+      if (this.#tokens.eat("...")) this.#assign();
+      else this.#property();
+      this.#tokens.eat(",");
+    }
+  }
+
+  #property(): void {
+    let isAsync = false;
+    let isAccessor = false;
+    while (
+      ["async", "get", "set"].some((word) => this.#tokens.is(word)) &&
+      this.#isModifier()
+    ) {
+      isAsync ||= this.#tokens.is("async");
+      isAccessor = true;
+      this.#tokens.next();
+    }
+    const isGenerator = this.#tokens.eat("*");
+    const { type, value } = this.#tokens.token;
+    this.#key();
+    if (this.#tokens.is("(")) return this.#method(isAsync, isGenerator);
+    if (this.#tokens.eat(":")) return this.#assign();
+    if (type !== "name" || isAccessor) this.#tokens.fail(":");
+    const ref = this.#names.refer(value);
+    if (this.#tokens.eat("=")) {
+      ref.assigned = true;
+      this.#assign();
+    }
+  }
+}

@@ -1,0 +1,270 @@
+/**
+ * What is around a function: the variables that it captured, as the runtime's
+ * inspector shows them. It is asked from within the program, and answers in the
+ * middle of a call; no port is opened, and nothing of it stays enabled.
+ */
+
+/** A scope around a function. Its variables are a copy, of their values now. */
+export interface Scope {
+  /** What kind it is, and of which function: `Closure (outer)`, `Module`. */
+  readonly kind: string;
+  readonly variables: Readonly<Record<string, unknown>>;
+}
+
+/** Where a function begins in its script. */
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+}
+
+/** What is around a function. */
+export interface Surroundings {
+  /** The script that it stands in, as the inspector numbers it. */
+  readonly script: string;
+  /** Where it stands there. */
+  readonly place: Place;
+  /** The scopes around it, the innermost first, the global one aside. */
+  readonly scopes: readonly Scope[];
+}
+
+/** A script that runs in the program. */
+export interface Script {
+  readonly url: string;
+  readonly source: string;
+}
+
+/** The flag that makes this possible. */
+export const FLAG = "--allow-sys";
+
+interface Process {
+  nextTick: (fn: (...args: unknown[]) => void, ...args: unknown[]) => void;
+  getBuiltinModule?(name: string): Inspector;
+}
+
+interface Inspector {
+  readonly Session: new () => Session;
+  /** Where a debugger can connect, if one may. */
+  url(): string | undefined;
+}
+
+interface Session {
+  connect(): void;
+  disconnect(): void;
+  post(
+    method: string,
+    params: object,
+    callback: (error: unknown, result: unknown) => void,
+  ): void;
+  on(event: string, listener: (message: { params: unknown }) => void): void;
+  off(event: string, listener: (message: { params: unknown }) => void): void;
+}
+
+/** Something in the program, by the name that the inspector gives it. */
+interface Remote {
+  readonly objectId: string;
+}
+
+/** What functions and the inspector's answers pass through. */
+interface Exchange {
+  fn: unknown;
+  scopes: Record<string, { description?: string; object: object }>;
+}
+
+let session: Session | undefined;
+let depth = 0;
+const exchange: Exchange = { fn: undefined, scopes: {} };
+/** The one name that the inspector can find that by, while it is asked. */
+const EXCHANGE = `@concurrent/futures ${crypto.randomUUID()}`;
+const FIND_EXCHANGE = `globalThis[${JSON.stringify(EXCHANGE)}]`;
+/** Whether this runtime turned out to answer; or not to. */
+let hasAnswered = false;
+let isMute = false;
+/** Whether the program is a REPL. */
+let isInteractive: boolean | undefined;
+
+/** Whether the surroundings of functions may be looked at. Nobody is asked. */
+export function mayLook(): boolean {
+  try {
+    const { state } = Deno.permissions.querySync(
+      {
+        name: "sys",
+        kind: "inspector",
+      } as unknown as Deno.SysPermissionDescriptor,
+    );
+    return state === "granted";
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Runs what looks around functions; `undefined` where there is no inspector.
+ *
+ * It is asked as long as this runs, and no longer: a worker that is started
+ * while a session is open takes half a second more, for whatever reason.
+ */
+export function looking<R>(run: () => R): R | undefined {
+  if (isMute || isAskedItself()) return undefined;
+  try {
+    if (!session) open();
+  } catch {
+    close();
+    isMute = true;
+    return undefined;
+  }
+  depth++;
+  try {
+    return run();
+  } finally {
+    // What is looked at may have getters, which look at functions, too.
+    if (--depth === 0) close();
+  }
+}
+
+function processOf(): Process {
+  return (globalThis as unknown as { process: Process }).process;
+}
+
+let inspector: Inspector | undefined;
+
+/** Loaded when it is first needed. */
+function inspectorOf(): Inspector {
+  return inspector ??= processOf().getBuiltinModule!("node:inspector");
+}
+
+/**
+ * Whether this runs because an inspector was asked to run it, as the REPL and a
+ * debugger's console do: Deno would panic if it were asked for more meanwhile.
+ */
+function isAskedItself(): boolean {
+  try {
+    isInteractive ??= /\$deno\$(repl|jupyter)/.test(Deno.mainModule);
+    if (isInteractive) return true;
+    if (!inspectorOf().url()) return false;
+  } catch {
+    // Where that can't be told, it may be.
+  }
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = Infinity;
+  const { stack } = new Error();
+  Error.stackTraceLimit = stackTraceLimit;
+  // What is typed has no file.
+  return /<anonymous>:\d+:\d+\)?$/.test(String(stack));
+}
+
+function open(): void {
+  session = new (inspectorOf().Session)();
+  session.connect();
+  Object.defineProperty(globalThis, EXCHANGE, {
+    value: exchange,
+    configurable: true,
+  });
+  // Whether it answers at once is asked once.
+  if (!hasAnswered) ask("Runtime.evaluate", { expression: "1" });
+  hasAnswered = true;
+}
+
+function close(): void {
+  session?.disconnect();
+  session = undefined;
+  Reflect.deleteProperty(globalThis, EXCHANGE);
+}
+
+/** Asks the inspector, and has its answer at once. */
+function ask<R>(method: string, params: object): R {
+  const process = processOf();
+  const { nextTick } = process;
+  const late: (() => void)[] = [];
+  let answer: { error: unknown; result: unknown } | undefined;
+  // The answer is there before `post` returns; the session leaves it to the next
+  // tick to be handed over, which would be after the caller has gone on.
+  process.nextTick = (fn, ...args) => late.push(() => fn(...args));
+  try {
+    session!.post(method, params, (error, result) => {
+      answer = { error, result };
+    });
+  } finally {
+    process.nextTick = nextTick;
+  }
+  for (const fn of late) fn();
+  if (!answer) throw new Error("the inspector gives no answer at once");
+  if (answer.error) throw answer.error;
+  return answer.result as R;
+}
+
+/** Looks what is around a function. */
+export function lookAround(fn: unknown): Surroundings {
+  exchange.fn = fn;
+  try {
+    const { result } = ask<{ result: Remote }>("Runtime.evaluate", {
+      expression: `${FIND_EXCHANGE}.fn`,
+    });
+    const { internalProperties } = ask<{
+      internalProperties: {
+        readonly name: string;
+        readonly value: Remote & {
+          readonly value: {
+            readonly scriptId: string;
+            readonly lineNumber: number;
+            readonly columnNumber: number;
+          };
+        };
+      }[];
+    }>("Runtime.getProperties", {
+      objectId: result.objectId,
+      ownProperties: true,
+    });
+    const internal = (name: string) =>
+      internalProperties.find((property) => property.name === name)?.value;
+    const place = internal("[[FunctionLocation]]")?.value;
+    const around = internal("[[Scopes]]");
+    if (around) {
+      ask("Runtime.callFunctionOn", {
+        objectId: around.objectId,
+        functionDeclaration: `function () { ${FIND_EXCHANGE}.scopes = this; }`,
+      });
+    }
+    const scopes: Scope[] = [];
+    for (let i = 0; exchange.scopes[i] !== undefined; i++) {
+      const { description = "", object } = exchange.scopes[i];
+      if (description === "Global") continue;
+      scopes.push({
+        kind: description,
+        variables: object as Record<string, unknown>,
+      });
+    }
+    return {
+      script: place?.scriptId ?? "",
+      place: {
+        line: place?.lineNumber ?? 0,
+        column: place?.columnNumber ?? 0,
+      },
+      scopes,
+    };
+  } finally {
+    exchange.fn = undefined;
+    exchange.scopes = {};
+  }
+}
+
+/** Finds a script, by its number. */
+export function scriptOf(id: string): Script {
+  let url = "";
+  const note = ({ params }: { params: unknown }) => {
+    const script = params as { scriptId: string; url: string };
+    if (script.scriptId === id) url = script.url;
+  };
+  session!.on("Debugger.scriptParsed", note);
+  try {
+    ask("Debugger.enable", {});
+    const { scriptSource } = ask<{ scriptSource: string }>(
+      "Debugger.getScriptSource",
+      { scriptId: id },
+    );
+    return { url, source: scriptSource };
+  } finally {
+    // Enabled, it would keep the runtime from some of its ways to be fast.
+    ask("Debugger.disable", {});
+    session!.off("Debugger.scriptParsed", note);
+  }
+}
