@@ -5,6 +5,7 @@
  */
 
 import { localTask } from "./internal/local_task.ts";
+import { workerGlobals } from "./internal/worker_globals.ts";
 import type { CurrentTask, WorkerMarker } from "./internal/protocol.ts";
 
 export type { CurrentTask };
@@ -40,3 +41,5 @@ export function currentTask(): CurrentTask | undefined {
   ] as WorkerMarker | undefined;
   return localTask.current() ?? marker?.currentTask();
 }
+
+workerGlobals.set(currentTask, "currentTask");

@@ -5,6 +5,7 @@
  */
 
 import { transferMarks } from "./internal/marks.ts";
+import { workerGlobals } from "./internal/worker_globals.ts";
 
 /**
  * Marks a value so that what it holds is moved and not copied when it is passed
@@ -61,3 +62,5 @@ export function transfer<T extends object>(
   transferMarks().set(value, transferables);
   return value;
 }
+
+workerGlobals.set(transfer, "transfer");

@@ -16,6 +16,7 @@
  * call.
  */
 
+import { workerGlobals } from "./worker_globals.ts";
 import {
   CapturedValues,
   factsOf,
@@ -453,6 +454,8 @@ class Capture {
   #reference(fn: Fn, path: string): Made | number {
     const known = this.#madeOf.get(fn) ?? this.#findOf.get(fn);
     if (known !== undefined) return known;
+    const own = workerGlobals.get(fn);
+    if (own !== undefined) return this.#find(fn, { path: [own] });
     const ref = describe(fn, "a captured function");
     if (ref.by === "name") return this.#find(fn, { path: ref.path });
     if (ref.by === "export") {

@@ -18,10 +18,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/reasons.ts": [],
   "internal/statistics.ts": [],
   // What a task can know of itself, and what is moved.
+  "internal/worker_globals.ts": [],
   "internal/local_task.ts": [],
-  "current_task.ts": ["internal/local_task.ts"],
+  "current_task.ts": ["internal/local_task.ts", "internal/worker_globals.ts"],
   "internal/marks.ts": [],
-  "transfer.ts": ["internal/marks.ts"],
+  "transfer.ts": ["internal/marks.ts", "internal/worker_globals.ts"],
   // Self-contained: a worker gets it as its source.
   "internal/clonable.ts": [],
   "future.ts": ["errors.ts", "internal/reasons.ts", "internal/timer.ts"],
@@ -65,6 +66,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/scripts.ts",
     "internal/scopes.ts",
     "internal/travel.ts",
+    "internal/worker_globals.ts",
   ],
   // How arguments and options are checked and copied, the same for both pools.
   "internal/packing.ts": [
