@@ -417,6 +417,7 @@ function processKind<I extends unknown[]>(
     maxTasks: maxTasksPerChild ?? Infinity,
     onWorkerLost,
     pack: (fn, args, _now, transfer) => pack(fn, args, "args", transfer),
+    packsForGood: true,
     recycle,
     open: (index, depth, events) =>
       new ProcessLink(index, depth, child, events),

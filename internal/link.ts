@@ -101,6 +101,8 @@ export interface PoolKind {
     now: boolean,
     transfer: readonly Transferable[],
   ): unknown;
+  /** Whether what `pack` gives can be sent whenever that may be, and again. */
+  readonly packsForGood?: boolean;
   /** Has what was packed back, of a call that has ended. */
   recycle?(args: unknown): void;
 }
