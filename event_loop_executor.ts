@@ -231,6 +231,7 @@ function loopKind(maxWorkers: number): PoolKind {
     onWorkerLost: "break",
     describe: describeHere,
     pack: (_fn, args) => args,
+    packsForGood: true,
     open: (index, _depth, events) => new LoopLink(index, events),
   };
 }

@@ -431,6 +431,7 @@ function processKind<I extends unknown[]>(
     onWorkerLost,
     pack: (fn, args, _now, transfer) => pack(fn, args, "args", transfer),
     copy: (captured) => codec.decode(codec.encode(captured)),
+    packsForGood: true,
     recycle,
     open: (index, depth, events) =>
       new ProcessLink(index, depth, child, events),

@@ -105,6 +105,8 @@ export interface PoolKind {
   ): unknown;
   /** A copy of what a function captured, as its workers would be sent it. */
   copy?(captured: unknown): unknown;
+  /** Whether what `pack` gives can be sent whenever that may be, and again. */
+  readonly packsForGood?: boolean;
   /** Has what was packed back, of a call that has ended. */
   recycle?(args: unknown): void;
 }

@@ -166,7 +166,7 @@ export class Pool implements CallOwner {
     if (!this.#kind.describe) dispatcher.depth = this.#checkDepth();
     const future = new PooledFuture<unknown>();
     const transfer = transferablesOf(args, listed);
-    const once = transfer.length > 0;
+    const once = transfer.length > 0 && !this.#kind.packsForGood;
     const isPlain = signals.length === 0 && timeLimit === undefined && !once;
     try {
       const closure = this.#closure(fn, ref);
@@ -196,7 +196,7 @@ export class Pool implements CallOwner {
       this.check(fn, "submit");
       if (now && !dispatcher.isFree) {
         now = false;
-        call.args = this.#kind.pack(ref, args, false, transfer);
+        this.#packLate(call, args, transfer);
       }
     } catch (error) {
       this.#statistics.failed++;
@@ -240,12 +240,22 @@ export class Pool implements CallOwner {
     transfer: readonly Transferable[],
   ): void {
     try {
-      call.args = this.#kind.pack(call.fn, args, false, transfer);
+      this.#packLate(call, args, transfer);
     } catch (error) {
       this.takeBack(call);
       this.#statistics.failed++;
       call.future.setException(error);
     }
+  }
+
+  /** Packs arguments again, of a call that can't be sent at once after all. */
+  #packLate(
+    call: Call,
+    args: readonly unknown[],
+    transfer: readonly Transferable[],
+  ): void {
+    const { packsForGood, pack } = this.#kind;
+    if (!packsForGood) call.args = pack(call.fn, args, false, transfer);
   }
 
   /** Ends a call before its time; see "When a call is stopped" above. */
