@@ -89,8 +89,9 @@ export class EventLoopExecutor extends Executor {
   constructor(options: EventLoopExecutorOptions = {}) {
     super();
     checkOptions(options);
-    const { maxWorkers = Math.min(32, navigator.hardwareConcurrency + 4) } =
-      options;
+    const {
+      maxWorkers = Math.min(32, (navigator.hardwareConcurrency ?? 1) + 4),
+    } = options;
     checkCount(maxWorkers, "maxWorkers");
     this.#pool = new Pool(loopKind(maxWorkers));
   }
@@ -287,7 +288,10 @@ class LoopLink implements WorkerLink {
   async #run(call: CallMessage): Promise<void> {
     const { slot, fn, watched } = call;
     if (this.#call !== call) return;
-    if (this.#is === "taken back") return this.#events.onSkipped([slot]);
+    if (this.#is === "taken back") {
+      this.#call = undefined;
+      return this.#events.onSkipped([slot]);
+    }
     this.#is = "started";
     if (watched) this.#events.onStarted(slot);
     const task = this.#task = new LoopTask(this.label);
@@ -303,6 +307,8 @@ class LoopLink implements WorkerLink {
     }
     // A call whose time was over has lost its place to another.
     if (this.#call !== call) return;
+    // What the call had is not kept until the next comes.
+    this.#call = this.#task = undefined;
     this.#events.onOutcome(
       slot,
       performance.now() - begin,
