@@ -90,8 +90,9 @@ export class EventLoopExecutor extends Executor {
   constructor(options: EventLoopExecutorOptions = {}) {
     super();
     checkOptions(options);
-    const { maxWorkers = Math.min(32, navigator.hardwareConcurrency + 4) } =
-      options;
+    const {
+      maxWorkers = Math.min(32, (navigator.hardwareConcurrency ?? 1) + 4),
+    } = options;
     checkCount(maxWorkers, "maxWorkers");
     this.#pool = new Pool(loopKind(maxWorkers));
   }
@@ -293,7 +294,10 @@ class LoopLink implements WorkerLink {
 
   #run(call: CallMessage): void {
     const { slot, fn, watched } = call;
-    if (this.#is === "taken back") return this.#events.onSkipped([slot]);
+    if (this.#is === "taken back") {
+      this.#call = undefined;
+      return this.#events.onSkipped([slot]);
+    }
     this.#is = "started";
     if (watched) this.#events.onStarted(slot);
     const task = this.#task = new LoopTask(this.label);
