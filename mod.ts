@@ -32,5 +32,8 @@ export * from "./future.ts";
 export * from "./wait.ts";
 export * from "./executor.ts";
 export * from "./thread_pool.ts";
-export * from "./process_pool.ts";
+export {
+  ProcessPoolExecutor,
+  type ProcessPoolExecutorOptions,
+} from "./process_pool.ts";
 export { type TaskModule, taskModule } from "./internal/travel.ts";

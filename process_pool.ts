@@ -344,8 +344,8 @@ interface ChildOptions {
   readonly initializer: StartMessage["initializer"];
 }
 
-/** Checks the options. */
-function processKind<I extends unknown[]>(
+/** Checks the options. For what stands on the children without being a pool. */
+export function processKind<I extends unknown[]>(
   options: ProcessPoolExecutorOptions<I>,
 ): PoolKind {
   const windows = Deno.build.os === "windows";

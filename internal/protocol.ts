@@ -6,7 +6,13 @@
 /** How a worker finds the function of a call. */
 export type FunctionRef =
   /** By its source, or as the export of one of the worker's modules that has it. */
-  | { readonly by: "source"; readonly name: string; readonly source: string }
+  | {
+    readonly by: "source";
+    readonly name: string;
+    readonly source: string;
+    /** Only the export will do: the source is not to be run. */
+    readonly exportedOnly?: true;
+  }
   /** A built-in, by the way to it from `globalThis`; the source proves it is the same. */
   | {
     readonly by: "name";

@@ -1,0 +1,414 @@
+/** NATS JetStream as a `Transport`. What a queue is there: `nats_connection.ts`. */
+
+import { AckPolicy, DeliverPolicy } from "@nats-io/jetstream";
+import {
+  type Msg,
+  nanos,
+  NoRespondersError,
+  RequestError,
+} from "@nats-io/transport-node";
+import type { Answer, Claim } from "./envelope.ts";
+import {
+  Connection,
+  deliveryOf,
+  isNotFound,
+  Puller,
+  type QueueOptions,
+} from "./nats_connection.ts";
+import type {
+  Job,
+  SubmitterEvents,
+  SubmitterLink,
+  Transport,
+  WorkerEvents,
+  WorkerLink,
+} from "./transport.ts";
+
+/** How long an answer may take, in milliseconds. */
+const CLAIM = 5000;
+const ASK = 1000;
+/** How long the server may take over what is only tidiness. */
+const TIDY = 500;
+/** How long a submitter that does not read is taken for away rather than gone. */
+const INACTIVE = 60_000;
+/** How many results are asked for at once. */
+const RESULTS = 64;
+
+/** The name that every worker goes by. */
+const ANY = "any";
+
+const encoder = new TextEncoder();
+const ACK = encoder.encode("+ACK");
+const NAK = encoder.encode("-NAK");
+const WORKING = encoder.encode("+WPI");
+
+/** A NATS server, or several that are one. */
+export class NatsTransport implements Transport {
+  readonly #options: QueueOptions;
+
+  constructor(options: QueueOptions) {
+    this.#options = options;
+  }
+
+  async submitter(events: SubmitterEvents): Promise<SubmitterLink> {
+    const link = new NatsSubmitter(events);
+    await link.open(this.#options);
+    return link;
+  }
+
+  async worker(id: string, events: WorkerEvents): Promise<WorkerLink> {
+    const link = new NatsWorker(id, events);
+    await link.open(this.#options);
+    return link;
+  }
+}
+
+function token(): string {
+  return crypto.randomUUID().replaceAll("-", "");
+}
+
+function isNobodyThere(error: unknown): boolean {
+  return error instanceof NoRespondersError ||
+    (error instanceof RequestError && error.isNoResponders());
+}
+
+// ---- The submitter's side ------------------------------------------------------
+
+class NatsSubmitter implements SubmitterLink {
+  readonly #id = token();
+  readonly #events: SubmitterEvents;
+  #connection!: Connection;
+  #puller: Puller | undefined;
+  #consumer = "";
+  #consumers = 0;
+  /** The number of the last result, and of its delivery. */
+  #last = 0;
+  #number = 0;
+  /** How many results are being fetched. */
+  #fetching = 0;
+
+  constructor(events: SubmitterEvents) {
+    this.#events = events;
+  }
+
+  get id(): string {
+    return this.#id;
+  }
+
+  get lease(): number {
+    return this.#connection.queue.lease;
+  }
+
+  async open(options: QueueOptions): Promise<void> {
+    this.#connection = await Connection.open(options, `futures ${this.#id}`, {
+      onAway: () => this.#events.onAway(),
+      onLost: (why, cause) => this.#events.onLost(why, cause),
+      onBack: () => {
+        // What was on its way to here when the connection broke is read again.
+        this.#listen().then(
+          () => this.#events.onBack(),
+          () => {}, // It is away again, or closed.
+        );
+      },
+    });
+    const { nc } = this.#connection;
+    nc.subscribe(this.#connection.subject("claim", this.#id), {
+      callback: (error, msg) => {
+        if (!error) this.#onClaim(msg);
+      },
+    });
+    try {
+      await this.#listen();
+    } catch (error) {
+      await this.#connection.close();
+      throw error;
+    }
+  }
+
+  async #onClaim(msg: Msg): Promise<void> {
+    const answer = this.#events.onClaim(msg.json<Claim>());
+    const text = typeof answer === "string" ? answer : await answer;
+    if (!this.#connection.nc.isClosed()) msg.respond(text);
+  }
+
+  /**
+   * Reads results from where it has come to. The consumer is made anew for each
+   * connection: what the server has sent once it does not send again.
+   */
+  async #listen(): Promise<void> {
+    const { jsm, queue } = this.#connection;
+    this.#puller?.stop();
+    const before = this.#consumer;
+    const name = `${this.#id}_${this.#consumers++}`;
+    await jsm.consumers.add(queue.results, {
+      durable_name: name,
+      filter_subject: this.#connection.subject("result", this.#id),
+      ack_policy: AckPolicy.None,
+      inactive_threshold: nanos(INACTIVE),
+      ...(this.#last === 0 ? { deliver_policy: DeliverPolicy.All } : {
+        deliver_policy: DeliverPolicy.StartSequence,
+        opt_start_seq: this.#last + 1,
+      }),
+    });
+    this.#consumer = name;
+    this.#number = 0;
+    const puller = new Puller(
+      this.#connection,
+      queue.results,
+      name,
+      (msg) => {
+        if (puller !== this.#puller) return;
+        this.#onResult(msg, puller);
+      },
+    );
+    this.#puller = puller;
+    puller.ask(RESULTS);
+    if (before) jsm.consumers.delete(queue.results, before).catch(() => {});
+  }
+
+  #onResult(msg: Msg, puller: Puller): void {
+    const { message, number } = deliveryOf(msg.reply!);
+    if (number !== this.#number + 1) {
+      // One was lost on the way.
+      this.#listen().catch(() => {});
+      return;
+    }
+    this.#number = number;
+    this.#last = message;
+    if (number % (RESULTS / 2) === 0) puller.ask(RESULTS / 2);
+    if (msg.data.length > 0) return this.#events.onResult(msg.data);
+    this.#fetch(msg);
+  }
+
+  async #fetch(msg: Msg): Promise<void> {
+    this.#fetching++;
+    try {
+      const bytes = await this.#connection.read(msg);
+      this.#events.onResult(bytes);
+      await this.#connection.remove(msg);
+    } catch (error) {
+      if (!this.#connection.isClosing) {
+        this.#events.onLost("a result can't be read", error);
+      }
+    } finally {
+      this.#fetching--;
+    }
+  }
+
+  publish(key: string, bytes: Uint8Array): Promise<void> {
+    return this.#connection.store("call", this.#id, key, bytes);
+  }
+
+  async ask(
+    worker: string,
+    ids: readonly string[],
+  ): Promise<ReadonlySet<string>> {
+    try {
+      const msg = await this.#connection.nc.request(
+        this.#connection.subject("worker", worker),
+        JSON.stringify({ from: this.#id, ids }),
+        { timeout: ASK },
+      );
+      return new Set(msg.json<string[]>());
+    } catch (error) {
+      if (isNobodyThere(error)) return new Set();
+      throw error;
+    }
+  }
+
+  async isAttended(): Promise<boolean> {
+    try {
+      await this.#connection.nc.request(
+        this.#connection.subject("worker", ANY),
+        "",
+        { timeout: ASK },
+      );
+      return true;
+    } catch (error) {
+      return !isNobodyThere(error);
+    }
+  }
+
+  async isEmpty(): Promise<boolean> {
+    const { jsm, queue } = this.#connection;
+    try {
+      const { state } = await jsm.streams.info(queue.calls);
+      return state.messages === 0;
+    } catch (error) {
+      if (isNotFound(error)) await this.#connection.check();
+      throw error;
+    }
+  }
+
+  async drained(): Promise<void> {
+    const { jsm, queue } = this.#connection;
+    while (!this.#connection.isClosing) {
+      const { delivered, num_pending } = await jsm.consumers.info(
+        queue.results,
+        this.#consumer,
+      );
+      if (
+        num_pending === 0 && delivered.consumer_seq <= this.#number &&
+        this.#fetching === 0
+      ) return;
+      await this.#connection.pause(20);
+    }
+  }
+
+  async discard(): Promise<void> {
+    const { jsm, queue, isAway } = this.#connection;
+    if (isAway) return;
+    await this.#tidily(jsm.streams.purge(queue.calls, {
+      filter: this.#connection.subject("call", this.#id),
+    }));
+  }
+
+  async close(): Promise<void> {
+    const { jsm, queue, isAway, nc } = this.#connection;
+    this.#puller?.stop();
+    if (!isAway && !nc.isClosed()) {
+      await this.#tidily(jsm.consumers.delete(queue.results, this.#consumer));
+    }
+    await this.#connection.close();
+  }
+
+  /** Waits for what is better done, but not for long. */
+  async #tidily(done: Promise<unknown>): Promise<void> {
+    await Promise.race([done, this.#connection.pause(TIDY)]).catch(() => {});
+    done.catch(() => {});
+  }
+}
+
+// ---- The worker's side ---------------------------------------------------------
+
+class NatsWorker implements WorkerLink {
+  readonly #id: string;
+  readonly #events: WorkerEvents;
+  #connection!: Connection;
+  #puller!: Puller;
+  #resting = false;
+
+  constructor(id: string, events: WorkerEvents) {
+    this.#id = id;
+    this.#events = events;
+  }
+
+  get lease(): number {
+    return this.#connection.queue.lease;
+  }
+
+  async open(options: QueueOptions): Promise<void> {
+    this.#connection = await Connection.open(options, `worker ${this.#id}`, {
+      onAway: () => this.#events.onAway(),
+      onLost: (why, cause) => this.#events.onLost(why, cause),
+      onBack: () => {
+        this.#puller.renew();
+        this.#events.onBack();
+      },
+    });
+    const { nc, queue } = this.#connection;
+    nc.subscribe(this.#connection.subject("worker", this.#id), {
+      callback: (error, msg) => {
+        if (error) return;
+        const { from, ids } = msg.json<{ from: string; ids: string[] }>();
+        msg.respond(JSON.stringify(this.#events.onAsked(from, ids)));
+      },
+    });
+    nc.subscribe(this.#connection.subject("worker", ANY), {
+      callback: (error, msg) => {
+        if (!error && !this.#resting) msg.respond("");
+      },
+    });
+    this.#puller = new Puller(
+      this.#connection,
+      queue.calls,
+      "workers",
+      (msg) => this.#events.onJob(new NatsJob(this.#connection, msg)),
+    );
+  }
+
+  want(count: number): void {
+    if (!this.#resting) this.#puller.ask(count);
+  }
+
+  async claim(from: string, claim: Claim): Promise<Answer | undefined> {
+    try {
+      const msg = await this.#connection.nc.request(
+        this.#connection.subject("claim", from),
+        JSON.stringify(claim),
+        { timeout: CLAIM },
+      );
+      return msg.string() as Answer;
+    } catch (error) {
+      if (isNobodyThere(error)) return undefined;
+      throw error;
+    }
+  }
+
+  send(from: string, bytes: Uint8Array): Promise<void> {
+    return this.#connection.store("result", from, token(), bytes);
+  }
+
+  async forget(from: string): Promise<void> {
+    const { jsm, queue } = this.#connection;
+    await jsm.streams.purge(queue.calls, {
+      filter: this.#connection.subject("call", from),
+    });
+  }
+
+  async rest(): Promise<void> {
+    this.#resting = true;
+    await this.#puller.drain();
+  }
+
+  async close(): Promise<void> {
+    this.#resting = true;
+    this.#puller.stop();
+    const { nc, isAway } = this.#connection;
+    if (!isAway && !nc.isClosed()) {
+      await Promise.race([nc.flush(), this.#connection.pause(TIDY)])
+        .catch(() => {});
+    }
+    await this.#connection.close();
+  }
+}
+
+class NatsJob implements Job {
+  readonly message: number;
+  readonly delivery: number;
+  readonly #connection: Connection;
+  readonly #msg: Msg;
+
+  constructor(connection: Connection, msg: Msg) {
+    this.#connection = connection;
+    this.#msg = msg;
+    const { message, delivery } = deliveryOf(msg.reply!);
+    this.message = message;
+    this.delivery = delivery;
+  }
+
+  bytes(): Promise<Uint8Array> {
+    return this.#connection.read(this.#msg);
+  }
+
+  extend(): void {
+    this.#answer(WORKING);
+  }
+
+  done(): void {
+    this.#answer(ACK);
+    this.#connection.remove(this.#msg);
+  }
+
+  giveBack(ms?: number): void {
+    this.#answer(
+      ms
+        ? encoder.encode(`-NAK ${JSON.stringify({ delay: nanos(ms) })}`)
+        : NAK,
+    );
+  }
+
+  #answer(text: Uint8Array): void {
+    if (!this.#connection.nc.isClosed()) this.#msg.respond(text);
+  }
+}

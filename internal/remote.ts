@@ -1,0 +1,685 @@
+/**
+ * Calls that workers on other machines run: where their futures live, and who
+ * may run what is decided.
+ *
+ * ## The submitter is the arbiter
+ *
+ * A message server delivers at least once, to whom it likes. So a worker that
+ * gets a call asks here, by a claim, before it starts it. The answer is given
+ * from the future's state, synchronously, and that makes `cancel()` and
+ * `running()` as true as those of a pool on this machine:
+ *
+ * - pending: "go", and the future is running from this moment on;
+ * - cancelled or done: "no", and the worker drops the message;
+ * - running, asked by the same worker for the same delivery: "go" once more, for
+ *   the first answer may have been lost;
+ * - running, asked for another delivery: whoever has it may be gone, so that one
+ *   is asked. If it has the call, "later". If it does not, or gives no answer,
+ *   its attempt is lost: the next may start while there are attempts left, else
+ *   the call is broken.
+ *
+ * ## Workers are watched
+ *
+ * Each that runs something is asked every so often whether it still does. One
+ * that is not heard of for a lease has lost its calls. So a lost worker is told
+ * even where no other is left to get the call.
+ *
+ * ## A call's stages
+ *
+ * queued here → published → held by a worker → released. What was published is
+ * kept until it is released: the server, or a worker that took this program for
+ * dead, may have dropped it, and then it is published again.
+ *
+ * ## The connection
+ *
+ * is made for the first call, and ended when there was none for a while: an open
+ * one keeps the program alive.
+ */
+
+import { BrokenExecutor, RuntimeError } from "../errors.ts";
+import type { ShutdownOptions } from "../executor.ts";
+import type { Future } from "../future.ts";
+import {
+  type Call,
+  type CallOwner,
+  PooledFuture,
+  RELEASED,
+  settle,
+  WAITING,
+} from "./call.ts";
+import { type Codec, makeCodec, type Packed } from "./codec.ts";
+import { Deque } from "./deque.ts";
+import {
+  type Answer,
+  type Claim,
+  fromBytes,
+  PROTOCOL,
+  type ResultHead,
+  toBytes,
+} from "./envelope.ts";
+import type { FunctionRef, Outcome, WorkerMarker } from "./protocol.ts";
+import { startTimer } from "./timer.ts";
+import type { SubmitterLink, Transport } from "./transport.ts";
+import { describe, label } from "./travel.ts";
+
+/** What makes an executor one of a kind of server. */
+export interface RemoteKind {
+  /** The class's name, for messages. */
+  readonly name: string;
+  readonly transport: Transport;
+  readonly maxAttempts: number;
+  /** In milliseconds; `undefined`: for ever. */
+  readonly workerTimeout: number | undefined;
+  /** How a worker finds a function. */
+  refer(fn: FunctionRef): FunctionRef;
+  /** @throws what keeps arguments from travelling. */
+  pack(fn: FunctionRef, args: readonly unknown[]): Packed;
+}
+
+/** Who runs a call. */
+interface Holder {
+  readonly worker: string;
+  readonly label: string;
+  readonly message: number;
+  readonly delivery: number;
+}
+
+/** A call and where it is. */
+interface RemoteCall extends Call {
+  readonly id: number;
+  /** How often it was started. */
+  attempts: number;
+  /** How often it was published. */
+  rounds: number;
+  holder: Holder | undefined;
+  /** Whether its holder is being asked for another worker's sake. */
+  doubted: boolean;
+  /** For how long its holder has not said that it has it, in milliseconds. */
+  missed: number;
+}
+
+/** The slot of a call that was published. */
+const PUBLISHED = 0;
+/** How many calls may be on their way to the server at once. */
+const MOST_UNDER_WAY = 256;
+/** How long the connection stays when there is nothing to do, in milliseconds. */
+const IDLE = 200;
+/** How long the server may be away: while calls run, and once they are only waited for. */
+const LEAST_AWAY = 10_000;
+const AWAY_AT_END = 1000;
+/** How often workers are asked for what they run: within these, four times a lease. */
+const SOONEST = 250;
+const LATEST = 1000;
+
+type State =
+  | { readonly is: "open" | "draining" | "closed" }
+  | {
+    readonly is: "broken";
+    readonly message: string;
+    readonly cause: ErrorOptions | undefined;
+  };
+
+/** The engine of an executor whose workers are elsewhere. */
+export class Remote implements CallOwner {
+  readonly #kind: RemoteKind;
+  readonly #codec: Codec = makeCodec();
+  #state: State = { is: "open" };
+  /** All calls that are not released. */
+  readonly #calls = new Map<number, RemoteCall>();
+  /** Those that were not published; those that were released stay a while. */
+  readonly #queue = new Deque<RemoteCall>();
+  #dropped = 0;
+  #ids = 0;
+  #underWay = 0;
+  /** Whether calls that nobody has taken were cancelled. */
+  #leftovers = false;
+  #link: SubmitterLink | undefined;
+  #opening = false;
+  #closing: Promise<void> | undefined;
+  #closers: (() => void)[] = [];
+  #planned = false;
+  #awaySince: number | undefined;
+  #stopAwayTimer: (() => void) | undefined;
+  #stopIdleTimer: (() => void) | undefined;
+  #stopWatch: (() => void) | undefined;
+  #unattendedSince: number | undefined;
+  #lastLook = 0;
+  #wasEmpty = false;
+
+  constructor(kind: RemoteKind) {
+    this.#kind = kind;
+  }
+
+  // ---- Submitting ------------------------------------------------------------
+
+  submit(fn: unknown, args: readonly unknown[]): Future<unknown> {
+    const ref = this.check(fn, "submit");
+    this.#checkGuard();
+    const future = new PooledFuture<unknown>();
+    let packed: Packed;
+    try {
+      packed = this.#kind.pack(ref, args);
+      // Getters of the arguments may have shut this down.
+      this.check(fn, "submit");
+    } catch (error) {
+      future.setException(error);
+      return future;
+    }
+    const call: RemoteCall = {
+      id: ++this.#ids,
+      future,
+      fn: ref,
+      args: packed,
+      worker: undefined,
+      slot: WAITING,
+      cost: 0,
+      attempts: 0,
+      rounds: 0,
+      holder: undefined,
+      doubted: false,
+      missed: 0,
+    };
+    future.attach(this, call);
+    this.#calls.set(call.id, call);
+    this.#queue.push(call);
+    this.#stopIdleTimer?.();
+    this.#stopIdleTimer = undefined;
+    this.#plan();
+    return future;
+  }
+
+  /** Describes a function that is to be submitted, if calls are taken. */
+  check(value: unknown, caller: string): FunctionRef {
+    const fn = describe(value, caller);
+    const state = this.#state;
+    if (state.is === "open") return fn;
+    const cannot = `Cannot submit ${label(fn)} to ${this.#kind.name}`;
+    if (state.is === "broken") {
+      throw new BrokenExecutor(`${cannot}: ${state.message}`, state.cause);
+    }
+    throw new RuntimeError(
+      `${cannot}: cannot schedule new futures after shutdown`,
+    );
+  }
+
+  /** Keeps a module from submitting calls while a worker imports it for one. */
+  #checkGuard(): void {
+    const marker = (globalThis as unknown as Record<symbol, WorkerMarker>)[
+      Symbol.for("@concurrent/futures worker")
+    ] as WorkerMarker | undefined;
+    const module = marker?.importing[0];
+    if (!marker || module === undefined) return;
+    marker.unguarded = new RuntimeError(
+      `Cannot submit calls to ${this.#kind.name} from ${module} itself while a worker imports it: put the main part of that module under "if (import.meta.main)"`,
+    );
+    throw marker.unguarded;
+  }
+
+  /** Publishes once for all that is submitted in this turn of the event loop. */
+  #plan(): void {
+    if (this.#planned) return;
+    this.#planned = true;
+    queueMicrotask(() => {
+      this.#planned = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    const link = this.#link;
+    if (!link) return this.#open();
+    while (this.#underWay < MOST_UNDER_WAY) {
+      const call = this.#queue.shift();
+      if (!call) return;
+      if (call.slot === RELEASED) this.#dropped--;
+      else this.#publish(link, call);
+    }
+  }
+
+  async #publish(link: SubmitterLink, call: RemoteCall): Promise<void> {
+    call.slot = PUBLISHED;
+    this.#underWay++;
+    const { id } = call;
+    try {
+      const bytes = toBytes({
+        v: PROTOCOL,
+        id: `${id}`,
+        from: link.id,
+        fn: this.#kind.refer(call.fn),
+      }, call.args as Packed);
+      await link.publish(`${link.id} ${id} ${call.rounds++}`, bytes);
+    } catch (error) {
+      if (this.#calls.get(id) === call) {
+        const why = error instanceof Error ? error.message : String(error);
+        this.#fail(
+          call,
+          new BrokenExecutor(`Cannot send ${label(call.fn)}: ${why}`, {
+            cause: error,
+          }),
+        );
+      }
+    } finally {
+      this.#underWay--;
+      this.#pump();
+    }
+  }
+
+  /** Publishes again what may be lost on the way to its workers. */
+  #publishAgain(): void {
+    const link = this.#link;
+    if (!link) return;
+    for (const call of this.#calls.values()) {
+      if (call.slot === PUBLISHED) this.#publish(link, call);
+    }
+  }
+
+  // ---- What workers say ------------------------------------------------------
+
+  #onClaim(claim: Claim): Answer | Promise<Answer> {
+    const call = this.#calls.get(Number(claim.id));
+    if (!call || call.future.done() || claim.v !== PROTOCOL) return "no";
+    const { holder } = call;
+    if (!holder) return this.#start(call, claim);
+    const isSame = claim.message === holder.message;
+    if (isSame && claim.delivery < holder.delivery) return "no";
+    if (
+      isSame && claim.delivery === holder.delivery &&
+      claim.worker === holder.worker
+    ) return "go";
+    if (call.doubted) return "later";
+    return this.#doubt(call, holder, claim);
+  }
+
+  #start(call: RemoteCall, claim: Claim): Answer {
+    if (call.attempts === 0 && !call.future.setRunningOrNotifyCancel()) {
+      return "no";
+    }
+    call.attempts++;
+    call.missed = 0;
+    const { worker, label, message, delivery } = claim;
+    call.holder = { worker, label, message, delivery };
+    return "go";
+  }
+
+  /** Another message of a call that somebody has. */
+  async #doubt(
+    call: RemoteCall,
+    holder: Holder,
+    claim: Claim,
+  ): Promise<Answer> {
+    call.doubted = true;
+    try {
+      const has = await this.#link?.ask(holder.worker, [`${call.id}`])
+        // One that does not answer is taken for lost.
+        .catch(() => new Set<string>());
+      if (has?.has(`${call.id}`)) {
+        return claim.message === holder.message ? "later" : "no";
+      }
+      await this.#link?.drained();
+    } catch {
+      return "later";
+    } finally {
+      call.doubted = false;
+    }
+    if (this.#calls.get(call.id) !== call) return "no";
+    if (call.holder !== holder) return "later";
+    this.#loseAttempt(
+      call,
+      `${holder.label} was lost while it ran ${label(call.fn)}`,
+    );
+    return this.#calls.get(call.id) === call ? this.#start(call, claim) : "no";
+  }
+
+  #onResult(bytes: Uint8Array): void {
+    let call: RemoteCall | undefined;
+    try {
+      const { head, body } = fromBytes<ResultHead>(bytes);
+      call = this.#calls.get(Number(head.id));
+      if (!call) return;
+      if (head.v !== PROTOCOL) {
+        throw new RuntimeError(
+          `Cannot read what came of ${
+            label(call.fn)
+          }: the worker speaks version ${head.v} of the protocol, this program ${PROTOCOL}`,
+        );
+      }
+      this.#settle(call, head, body);
+    } catch (error) {
+      if (call) this.#fail(call, error);
+      else console.error("A message of a worker can't be read:", error);
+    }
+  }
+
+  #settle(call: RemoteCall, head: ResultHead, body: Packed): void {
+    const { message = "" } = head;
+    switch (head.is) {
+      case "outcome": {
+        const outcome = this.#codec.decode(body) as Outcome;
+        this.#release(call);
+        if (!call.future.done()) settle(call.future, outcome);
+        return this.#finishIfIdle();
+      }
+      case "lost": {
+        const { holder } = call;
+        if (
+          holder?.worker === head.worker && holder.delivery === head.delivery
+        ) this.#loseAttempt(call, message);
+        return;
+      }
+      case "refused":
+        return this.#fail(
+          call,
+          new RuntimeError(`Cannot run ${label(call.fn)}: ${message}`),
+        );
+    }
+  }
+
+  /** The attempt of a call's holder is over, without an outcome. */
+  #loseAttempt(call: RemoteCall, how: string): void {
+    call.holder = undefined;
+    const { maxAttempts } = this.#kind;
+    // Its message goes to another worker, which asks for it.
+    if (call.attempts < maxAttempts) return;
+    const times = maxAttempts === 1
+      ? "it may or may not have had its effect"
+      : `that was attempt ${call.attempts} of ${maxAttempts}`;
+    this.#fail(call, new BrokenExecutor(`${how}: ${times}`));
+  }
+
+  // ---- Watching ----------------------------------------------------------------
+
+  #watch(link: SubmitterLink): void {
+    const period = Math.min(Math.max(link.lease / 4, SOONEST), LATEST);
+    this.#stopWatch = startTimer(period, () => {
+      if (this.#link !== link) return;
+      this.#watch(link);
+      if (this.#awaySince !== undefined) return;
+      this.#askHolders(link, period);
+      this.#lookForWorkers(link);
+    });
+  }
+
+  #askHolders(link: SubmitterLink, period: number): void {
+    const held = new Map<string, RemoteCall[]>();
+    for (const call of this.#calls.values()) {
+      if (!call.holder) continue;
+      const calls = held.get(call.holder.worker);
+      if (calls) calls.push(call);
+      else held.set(call.holder.worker, [call]);
+    }
+    for (const [worker, calls] of held) this.#ask(link, period, worker, calls);
+  }
+
+  async #ask(
+    link: SubmitterLink,
+    period: number,
+    worker: string,
+    calls: readonly RemoteCall[],
+  ): Promise<void> {
+    const ids = calls.map(({ id }) => `${id}`);
+    const has = await link.ask(worker, ids).catch(() => new Set<string>());
+    if (this.#link !== link || this.#awaySince !== undefined) return;
+    for (const call of calls) {
+      if (call.holder?.worker !== worker) continue;
+      if (has.has(`${call.id}`)) call.missed = 0;
+      // Each question that was asked counts for a period, however late its answer.
+      else if ((call.missed += period) >= link.lease) this.#miss(link, call);
+    }
+  }
+
+  /** A call that its holder has not, or that has no holder any more. */
+  async #miss(link: SubmitterLink, call: RemoteCall): Promise<void> {
+    const { holder } = call;
+    if (call.doubted || !holder) return;
+    call.doubted = true;
+    try {
+      // It may have ended, and its outcome be on the way.
+      await link.drained();
+    } catch {
+      return;
+    } finally {
+      call.doubted = false;
+    }
+    if (this.#calls.get(call.id) !== call || call.holder !== holder) return;
+    this.#loseAttempt(
+      call,
+      `${holder.label} was not heard of for ${link.lease} ms while it ran ${
+        label(call.fn)
+      }`,
+    );
+  }
+
+  /** Looks, while calls wait, whether there is anybody to run them. */
+  async #lookForWorkers(link: SubmitterLink): Promise<void> {
+    const now = performance.now();
+    if (now - this.#lastLook < LATEST * 0.9) return;
+    this.#lastLook = now;
+    const isWaiting = () =>
+      [...this.#calls.values()].some(({ slot, holder }) =>
+        slot === PUBLISHED && !holder
+      );
+    if (this.#underWay > 0 || !isWaiting()) {
+      this.#unattendedSince = undefined;
+      this.#wasEmpty = false;
+      return;
+    }
+    try {
+      await this.#lookForMessages(link, isWaiting);
+      const { workerTimeout } = this.#kind;
+      if (workerTimeout === undefined) return;
+      const isAttended = await link.isAttended();
+      if (this.#link !== link) return;
+      if (isAttended) this.#unattendedSince = undefined;
+      else this.#unattendedSince ??= now;
+      if (performance.now() - (this.#unattendedSince ?? Infinity) >= workerTimeout) {
+        this.#break(`no worker was there for ${workerTimeout} ms`, undefined);
+      }
+    } catch {
+      // The link tells when it is away, or lost.
+    }
+  }
+
+  /** Calls wait and the server has none: they were dropped. */
+  async #lookForMessages(
+    link: SubmitterLink,
+    isWaiting: () => boolean,
+  ): Promise<void> {
+    const isEmpty = await link.isEmpty() && this.#link === link &&
+      this.#underWay === 0 && isWaiting();
+    if (isEmpty && this.#wasEmpty) this.#publishAgain();
+    this.#wasEmpty = isEmpty && !this.#wasEmpty;
+  }
+
+  // ---- The connection ----------------------------------------------------------
+
+  #open(): void {
+    if (this.#opening || this.#queue.size === this.#dropped) return;
+    if (this.#state.is === "broken" || this.#state.is === "closed") return;
+    this.#opening = true;
+    this.#openLink().catch((error) => {
+      this.#opening = false;
+      const why = error instanceof Error ? error.message : String(error);
+      this.#break(why, error);
+      this.#finishIfIdle();
+    });
+  }
+
+  async #openLink(): Promise<void> {
+    await this.#closing;
+    let isLost = false;
+    const link: SubmitterLink = await this.#kind.transport.submitter({
+      onClaim: (claim) => this.#link === link ? this.#onClaim(claim) : "no",
+      onResult: (bytes) => {
+        if (this.#link === link) this.#onResult(bytes);
+      },
+      onAway: () => this.#onAway(),
+      onBack: () => this.#onBack(),
+      onLost: (why, cause) => {
+        isLost = true;
+        this.#break(why, cause);
+      },
+    });
+    this.#opening = false;
+    this.#link = link;
+    if (isLost || this.#isEnding()) {
+      this.#close();
+      return;
+    }
+    this.#watch(link);
+    this.#pump();
+    this.#finishIfIdle();
+  }
+
+  #isEnding(): boolean {
+    return this.#state.is === "closed" || this.#state.is === "broken";
+  }
+
+  #close(): void {
+    const link = this.#link;
+    if (!link) return;
+    this.#link = undefined;
+    for (
+      const stop of [this.#stopWatch, this.#stopIdleTimer, this.#stopAwayTimer]
+    ) stop?.();
+    this.#stopWatch = this.#stopIdleTimer = this.#stopAwayTimer = undefined;
+    this.#awaySince = undefined;
+    this.#closing = (async () => {
+      if (this.#leftovers) await link.discard().catch(() => {});
+      this.#leftovers = false;
+      await link.close();
+    })().catch(() => {}).finally(() => {
+      this.#closing = undefined;
+      this.#finishIfIdle();
+    });
+  }
+
+  #onAway(): void {
+    this.#awaySince ??= performance.now();
+    this.#limitAway();
+  }
+
+  /** Calls that nobody can answer for must not be waited for without end. */
+  #limitAway(): void {
+    if (this.#awaySince === undefined) return;
+    const most = this.#state.is === "open"
+      ? Math.max(LEAST_AWAY, 2 * (this.#link?.lease ?? 0))
+      : AWAY_AT_END;
+    this.#stopAwayTimer?.();
+    this.#stopAwayTimer = startTimer(
+      most,
+      () => this.#break(`the server was away for ${most} ms`, undefined),
+    );
+  }
+
+  #onBack(): void {
+    const since = this.#awaySince;
+    const link = this.#link;
+    this.#awaySince = undefined;
+    this.#stopAwayTimer?.();
+    this.#stopAwayTimer = undefined;
+    if (since === undefined || !link) return;
+    for (const call of this.#calls.values()) call.missed = 0;
+    // Workers drop the calls of a submitter that is away for a lease.
+    if (performance.now() - since > link.lease / 2) this.#publishAgain();
+  }
+
+  // ---- The end -------------------------------------------------------------------
+
+  takeBack(call: Call): boolean {
+    const mine = call as RemoteCall;
+    if (mine.attempts > 0) return false;
+    if (mine.slot === WAITING) this.#dropped++;
+    else this.#leftovers = true;
+    this.#release(mine);
+    return true;
+  }
+
+  onCancelled(): void {
+    if (this.#dropped > 1000 && this.#dropped * 2 > this.#queue.size) {
+      this.#queue.filter((call) => call.slot !== RELEASED);
+      this.#dropped = 0;
+    }
+    this.#finishIfIdle();
+  }
+
+  shutdown(options: ShutdownOptions = {}): Promise<void> {
+    const { wait = true, cancelFutures = false } = options;
+    if (this.#state.is === "open") this.#advance({ is: "draining" });
+    if (cancelFutures) {
+      for (const { future } of [...this.#calls.values()]) future.cancel();
+    }
+    this.#limitAway();
+    this.#finishIfIdle();
+    if (!wait || this.#isOver()) return Promise.resolve();
+    return new Promise((resolve) => this.#closers.push(resolve));
+  }
+
+  #release(call: RemoteCall): void {
+    this.#calls.delete(call.id);
+    call.args = undefined;
+    call.holder = undefined;
+    call.slot = RELEASED;
+    call.future.attach();
+  }
+
+  #fail(call: RemoteCall, error: unknown): void {
+    this.#release(call);
+    if (!call.future.done()) call.future.setException(error);
+    this.#finishIfIdle();
+  }
+
+  #break(message: string, cause: unknown): void {
+    if (this.#isEnding()) return;
+    const options = cause === undefined ? undefined : { cause };
+    this.#advance({ is: "broken", message, cause: options });
+    const calls = [...this.#calls.values()];
+    for (const call of calls) this.#release(call);
+    this.#queue.filter(() => false);
+    this.#dropped = 0;
+    this.#close();
+    for (const { future } of calls) {
+      if (future.done()) continue;
+      // Each has an error of its own: a stack, and whatever a caller adds to it.
+      future.setException(new BrokenExecutor(capitalize(message), options));
+    }
+    this.#finishIfIdle();
+  }
+
+  #advance(to: State): void {
+    this.#state = to;
+  }
+
+  #isOver(): boolean {
+    return this.#isEnding() && !this.#link && !this.#opening &&
+      this.#closing === undefined;
+  }
+
+  /** Ends what can end. */
+  #finishIfIdle(): void {
+    if (this.#calls.size === 0) {
+      if (this.#state.is === "draining") {
+        this.#advance({ is: "closed" });
+        this.#close();
+      } else if (this.#state.is === "open" && this.#link) {
+        this.#planIdleEnd();
+      }
+    }
+    if (this.#isOver()) {
+      const closers = this.#closers;
+      this.#closers = [];
+      for (const close of closers) close();
+    }
+  }
+
+  #planIdleEnd(): void {
+    this.#stopIdleTimer?.();
+    this.#stopIdleTimer = startTimer(IDLE, () => {
+      this.#stopIdleTimer = undefined;
+      if (this.#calls.size === 0) this.#close();
+    });
+  }
+}
+
+function capitalize(text: string): string {
+  return text[0].toUpperCase() + text.slice(1);
+}
