@@ -19,6 +19,7 @@
  */
 
 import { BrokenExecutor } from "../errors.ts";
+import { thrownBy } from "./call.ts";
 import { type Codec, makeCodec } from "./codec.ts";
 import {
   type CallHead,
@@ -95,6 +96,23 @@ export class Node {
       { length: options.slots },
       () => ({ pool: undefined }),
     );
+  }
+
+  /**
+   * Imports the modules in a child, which is then warm.
+   *
+   * @throws what keeps one from being imported.
+   */
+  async tryModules(): Promise<void> {
+    const slot = this.#free.at(-1)!;
+    slot.pool ??= new Pool(this.#rawKind());
+    for (const module of this.#options.modules.values()) {
+      // No module has this: the error tells what came of the import.
+      const nothing = standIn({ by: "export", name: "", module });
+      const probe = slot.pool.submit(nothing, "[]" as unknown as []);
+      const error = thrownBy(await probe.result() as Outcome);
+      if (!(error instanceof DOMException)) throw error;
+    }
   }
 
   /**
