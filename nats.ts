@@ -50,7 +50,11 @@ import {
   NOT_BETWEEN_PROCESSES,
 } from "./internal/process_worker.ts";
 import type { FunctionRef } from "./internal/protocol.ts";
-import { checkLease, checkQueue, checkServers } from "./internal/queue_options.ts";
+import {
+  checkLease,
+  checkQueue,
+  checkServers,
+} from "./internal/queue_options.ts";
 import { Remote } from "./internal/remote.ts";
 import { checkTimeout, show } from "./internal/timer.ts";
 

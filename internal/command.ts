@@ -20,7 +20,8 @@ export interface Command {
 }
 
 /** The page that `--help` prints. */
-export const HELP = `Runs calls that executors submit to a queue on a NATS server.
+export const HELP =
+  `Runs calls that executors submit to a queue on a NATS server.
 
 Usage:
   deno run --allow-net=HOST:PORT --allow-run jsr:@concurrent/futures/worker \\

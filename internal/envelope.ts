@@ -61,7 +61,9 @@ const decoder = new TextDecoder();
 /** A message of a head and a packed value. */
 export function toBytes(head: object, body: Packed = ""): Uint8Array {
   if (typeof body === "string") {
-    return encoder.encode(`${JSON.stringify({ ...head, text: true })}\n${body}`);
+    return encoder.encode(
+      `${JSON.stringify({ ...head, text: true })}\n${body}`,
+    );
   }
   if (!(body instanceof Uint8Array)) {
     throw new TypeError("buffers that go apart have no place in a message");

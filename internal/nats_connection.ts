@@ -18,11 +18,11 @@
 import {
   AckPolicy,
   DiscardPolicy,
+  jetstream,
   JetStreamApiCodes,
   JetStreamApiError,
   type JetStreamClient,
   type JetStreamManager,
-  jetstream,
   jetstreamManager,
   RetentionPolicy,
   StorageType,
@@ -34,8 +34,8 @@ import {
   errors,
   headers,
   type Msg,
-  type NatsConnection,
   nanos,
+  type NatsConnection,
   nuid,
   type Subscription,
 } from "@nats-io/transport-node";
@@ -303,7 +303,10 @@ export class Connection {
       this.#lose("the server has lost calls that it had stored");
     } catch (error) {
       if (!isNotFound(error)) throw error;
-      this.#lose(`the server has lost the queue "${this.#options.queue}"`, error);
+      this.#lose(
+        `the server has lost the queue "${this.#options.queue}"`,
+        error,
+      );
     }
   }
 

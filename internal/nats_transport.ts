@@ -297,6 +297,10 @@ class NatsWorker implements WorkerLink {
     return this.#connection.queue.lease;
   }
 
+  get isClosed(): boolean {
+    return this.#connection.isClosing;
+  }
+
   async open(options: QueueOptions): Promise<void> {
     this.#connection = await Connection.open(options, `worker ${this.#id}`, {
       onAway: () => this.#events.onAway(),
@@ -358,7 +362,12 @@ class NatsWorker implements WorkerLink {
 
   async rest(): Promise<void> {
     this.#resting = true;
-    await this.#puller.drain();
+    const drained = this.#puller.drain();
+    drained.catch(() => {});
+    // A server that is away sends nothing any more.
+    await (this.#connection.isAway
+      ? this.#connection.pause(TIDY)
+      : Promise.race([drained, this.#connection.pause(CLAIM)])).catch(() => {});
   }
 
   async close(): Promise<void> {
@@ -402,9 +411,7 @@ class NatsJob implements Job {
 
   giveBack(ms?: number): void {
     this.#answer(
-      ms
-        ? encoder.encode(`-NAK ${JSON.stringify({ delay: nanos(ms) })}`)
-        : NAK,
+      ms ? encoder.encode(`-NAK ${JSON.stringify({ delay: nanos(ms) })}`) : NAK,
     );
   }
 

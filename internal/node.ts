@@ -32,6 +32,7 @@ import {
 import type { LinkEvents, PoolKind } from "./link.ts";
 import { Pool } from "./pool.ts";
 import type { FunctionRef, Outcome } from "./protocol.ts";
+import { startTimer } from "./timer.ts";
 import type { Job, Transport, WorkerLink } from "./transport.ts";
 import { label, standIn, taskModules } from "./travel.ts";
 
@@ -58,6 +59,8 @@ const BEAT = 300;
 const ABSENT = 300;
 /** How often a lost queue is looked for. */
 const AGAIN = 500;
+/** How long one that is to end waits for a server that is away. */
+const PATIENCE = 5000;
 
 /** A place to run one call at a time. */
 interface Slot {
@@ -85,6 +88,8 @@ export class Node {
   #link!: WorkerLink;
   #beat: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
+  #away = false;
+  #stopAwayTimer: (() => void) | undefined;
   #relinking: Promise<void> | undefined;
   #idle: (() => void) | undefined;
   #wake: (() => void) | undefined;
@@ -111,7 +116,12 @@ export class Node {
       const nothing = standIn({ by: "export", name: "", module });
       const probe = slot.pool.submit(nothing, "[]" as unknown as []);
       const error = thrownBy(await probe.result() as Outcome);
-      if (!(error instanceof DOMException)) throw error;
+      if (error instanceof DOMException) continue;
+      const why = error instanceof Error ? error.cause : error;
+      throw new Error(
+        `Cannot import ${module}: ${why instanceof Error ? why.message : why}`,
+        { cause: why },
+      );
     }
   }
 
@@ -135,9 +145,11 @@ export class Node {
     await this.#relinking;
     const link = this.#link;
     const resting = link?.rest();
+    this.#limitAway();
     if (this.#runs.size > 0) {
       await new Promise<void>((resolve) => this.#idle = resolve);
     }
+    this.#stopAwayTimer?.();
     await resting;
     clearInterval(this.#beat);
     await Promise.all(this.#free.map(({ pool }) => pool?.shutdown()));
@@ -150,13 +162,27 @@ export class Node {
       onJob: (job) => this.#onJob(job),
       onAsked: (from, ids) =>
         ids.filter((id) => this.#runs.get(`${from} ${id}`)?.started),
-      onAway: () => log("the server is away"),
-      onBack: () => log("the server is there again"),
+      onAway: () => {
+        log("the server is away");
+        this.#away = true;
+        this.#limitAway();
+      },
+      onBack: () => {
+        log("the server is there again");
+        this.#away = false;
+        this.#stopAwayTimer?.();
+      },
       onLost: (why) => {
         log(`${why}; starting anew`);
         this.#relinking ??= this.#reconnect();
       },
     });
+  }
+
+  /** Once it is to end, outcomes that can't be sent are not waited for without end. */
+  #limitAway(): void {
+    if (!this.#stopping || !this.#away) return;
+    this.#stopAwayTimer = startTimer(PATIENCE, () => this.#link.close());
   }
 
   /** What the server has lost does not come back: the queue is found, or made, anew. */
@@ -300,7 +326,7 @@ export class Node {
         answer = await link.claim(from, claim);
       } catch {
         // It is busy, or this side was away: the same question again does no harm.
-        if (link === this.#link && !this.#relinking) continue;
+        if (link === this.#link && !this.#relinking && !link.isClosed) continue;
         return false;
       }
       if (answer === "go") {
@@ -374,7 +400,12 @@ export class Node {
         const raw: LinkEvents = {
           ...events,
           onOutcome: (slot, ms, outcome, more) =>
-            events.onOutcome(slot, ms, { is: "returned", value: outcome }, more),
+            events.onOutcome(
+              slot,
+              ms,
+              { is: "returned", value: outcome },
+              more,
+            ),
         };
         return kind.open(index, depth, raw);
       },

@@ -55,7 +55,9 @@ export function checkLease(lease: unknown): number | undefined {
       `lease must be a number of milliseconds: received ${show(lease)}`,
     );
   }
-  if (lease >= SHORTEST_LEASE && Number.isFinite(lease)) return Math.ceil(lease);
+  if (lease >= SHORTEST_LEASE && Number.isFinite(lease)) {
+    return Math.ceil(lease);
+  }
   throw new RangeError(
     `lease must be at least ${SHORTEST_LEASE} milliseconds: received ${lease}`,
   );

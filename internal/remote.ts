@@ -471,7 +471,9 @@ export class Remote implements CallOwner {
       if (this.#link !== link) return;
       if (isAttended) this.#unattendedSince = undefined;
       else this.#unattendedSince ??= now;
-      if (performance.now() - (this.#unattendedSince ?? Infinity) >= workerTimeout) {
+      if (
+        performance.now() - (this.#unattendedSince ?? Infinity) >= workerTimeout
+      ) {
         this.#break(`no worker was there for ${workerTimeout} ms`, undefined);
       }
     } catch {

@@ -77,6 +77,7 @@ export interface WorkerEvents extends LinkState {
 /** A worker's connection. */
 export interface WorkerLink {
   readonly lease: number;
+  readonly isClosed: boolean;
   /** Asks for so many jobs more. */
   want(count: number): void;
   /**

@@ -8,6 +8,7 @@ import {
   type ProcessPoolExecutorOptions,
 } from "../process_pool.ts";
 import { processKind } from "../process_pool.ts";
+import { turn } from "./_helpers.ts";
 
 /** Where the server program is, if it is installed. */
 function find(): string | undefined {
@@ -36,18 +37,28 @@ if (withoutNats) {
   else console.error(hint);
 }
 
+/** How a server is started. */
+export interface ServerOptions {
+  readonly jetstream?: boolean;
+  readonly user?: string;
+  readonly pass?: string;
+}
+
 /** A server in a process of its own, with its store in a temporary folder. */
 export class NatsServer implements AsyncDisposable {
   readonly #folder: string;
+  readonly #options: ServerOptions;
   #child: Deno.ChildProcess | undefined;
   #port = 0;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, options: ServerOptions) {
     this.#folder = folder;
+    this.#options = options;
   }
 
-  static async start(): Promise<NatsServer> {
-    const server = new NatsServer(await Deno.makeTempDir({ prefix: "nats-" }));
+  static async start(options: ServerOptions = {}): Promise<NatsServer> {
+    const folder = await Deno.makeTempDir({ prefix: "nats-" });
+    const server = new NatsServer(folder, options);
     await server.start();
     return server;
   }
@@ -59,10 +70,13 @@ export class NatsServer implements AsyncDisposable {
   /** Starts it, on the port that it had before. */
   async start(): Promise<void> {
     const folder = this.#folder;
+    const { jetstream = true, user, pass } = this.#options;
     this.#child = new Deno.Command(program!, {
       args: [
         ...["-a", "127.0.0.1", "-p", this.#port === 0 ? "-1" : `${this.#port}`],
-        ...["-js", "-sd", `${folder}/store`, "--ports_file_dir", folder],
+        ...["--ports_file_dir", folder],
+        ...(jetstream ? ["-js", "-sd", `${folder}/store`] : []),
+        ...(user && pass ? ["--user", user, "--pass", pass] : []),
       ],
       stdin: "null",
       stdout: "null",
@@ -90,6 +104,23 @@ export class NatsServer implements AsyncDisposable {
     await child?.status;
   }
 
+  transport(queue: string): NatsTransport {
+    return new NatsTransport({ servers: [this.url], queue, lease: undefined });
+  }
+
+  /** Resolves once a queue has no calls any more. */
+  async emptied(queue: string): Promise<void> {
+    const link = await this.transport(queue).submitter({
+      onClaim: () => "no",
+      onResult() {},
+      onAway() {},
+      onBack() {},
+      onLost() {},
+    });
+    while (!await link.isEmpty()) await turn();
+    await link.close();
+  }
+
   /** Forgets all that it has stored. */
   async clear(): Promise<void> {
     await Deno.remove(`${this.#folder}/store`, { recursive: true });
@@ -115,7 +146,9 @@ export interface LocalWorkerOptions {
 
 /** A worker in this process, whose calls run in children as ever. */
 export function makeNode(options: LocalWorkerOptions): Node {
-  const modules = byName((options.modules ?? []).map((url) => [undefined, url]));
+  const modules = byName(
+    (options.modules ?? []).map((url) => [undefined, url]),
+  );
   const { servers, queue, lease } = options;
   return new Node({
     transport: new NatsTransport({ servers: [servers], queue, lease }),
@@ -126,4 +159,128 @@ export function makeNode(options: LocalWorkerOptions): Node {
     label: "Worker of the tests",
     log: options.log ?? (() => {}),
   });
+}
+
+// ---- Workers as people start them ------------------------------------------------
+
+const ROOT = new URL("../", import.meta.url);
+
+/** How a worker process is started. */
+export interface WorkerOptions {
+  readonly servers: string;
+  readonly queue: string;
+  readonly args?: readonly string[];
+  /** What Deno lets the worker do. */
+  readonly permissions?: readonly string[];
+}
+
+/** A worker in a process of its own. */
+export class WorkerProcess implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #read: Promise<void>;
+  readonly #readers: (() => void)[] = [];
+  #stderr = "";
+  /** Whether it was stopped by a signal, and not continued. */
+  #stopped = false;
+  #ended = false;
+  readonly status: Promise<Deno.CommandStatus>;
+
+  constructor(
+    { servers, queue, args = [], permissions = ["-A"] }: WorkerOptions,
+  ) {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "--no-prompt", ...permissions, "worker.ts"],
+        ...["--servers", servers, "--queue", queue, ...args],
+      ],
+      cwd: ROOT,
+      env: { NO_COLOR: "1" },
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    this.#child = child;
+    this.#read = (async () => {
+      const lines = child.stderr.pipeThrough(new TextDecoderStream());
+      for await (const text of lines) {
+        this.#stderr += text;
+        for (const look of this.#readers.splice(0)) look();
+      }
+      this.#ended = true;
+      for (const look of this.#readers.splice(0)) look();
+    })();
+    this.status = child.status;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** Resolves once it has printed something. */
+  async says(text: string): Promise<this> {
+    while (!this.#stderr.includes(text)) {
+      if (this.#ended) throw new Error(`it has ended, with ${this.#stderr}`);
+      await new Promise<void>((resolve) => this.#readers.push(resolve));
+    }
+    return this;
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#stopped = signal === "SIGSTOP";
+    this.#child.kill(signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      if (this.#stopped) this.#child.kill("SIGCONT");
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.status;
+    await this.#read;
+  }
+}
+
+/** Starts a worker that may do all that the drills do, and waits until it is ready. */
+export function startWorker(options: WorkerOptions): Promise<WorkerProcess> {
+  const { args = ["--max-workers", "2"] } = options;
+  const worker = new WorkerProcess({
+    ...options,
+    args: [
+      ...["--module", "tests/modules/drill_tasks.ts"],
+      ...["--grant", "read", "--grant", "write", "--grant", "net"],
+      ...["--grant", "run", ...args],
+    ],
+  });
+  return worker.says("ready");
+}
+
+/** A file that calls write down their starts and ends in. */
+export class Log implements AsyncDisposable {
+  readonly path: string = Deno.makeTempFileSync({ prefix: "drill-" });
+
+  get lines(): string[] {
+    return Deno.readTextFileSync(this.path).split("\n").slice(0, -1);
+  }
+
+  /** How many lines begin with these words. */
+  count(words: string): number {
+    return this.lines.filter((line) => `${line} `.startsWith(`${words} `))
+      .length;
+  }
+
+  /** Which of these workers has started a call. */
+  starter<W extends { pid: number }>(id: number, workers: readonly W[]): W {
+    const line = this.lines.find((line) => line.startsWith(`start ${id} by `));
+    return workers.find(({ pid }) => line?.endsWith(` ${pid}`))!;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.path);
+  }
 }

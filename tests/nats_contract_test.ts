@@ -5,7 +5,7 @@ import type { ShutdownOptions } from "../executor.ts";
 import type { Node } from "../internal/node.ts";
 import { NatsExecutor } from "../nats.ts";
 import { makeNode, NatsServer, withoutNats } from "./_nats.ts";
-import { contractSuite, type ContractOptions, socketGate } from "./contract.ts";
+import { type ContractOptions, contractSuite, socketGate } from "./contract.ts";
 
 const MODULES = ["tasks", "more_tasks", "leaves_a_mark", "throws_on_import"]
   .map((name) => import.meta.resolve(`./modules/${name}.ts`));
@@ -34,7 +34,13 @@ class WithWorker extends NatsExecutor {
         maxWorkers,
         // Only what the test names is found by its source.
         module,
-        permissions: { net: true, read: true, write: true, env: true, sys: true },
+        permissions: {
+          net: true,
+          read: true,
+          write: true,
+          env: true,
+          sys: true,
+        },
       },
     });
     super({ servers, queue, module });
