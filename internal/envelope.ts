@@ -16,6 +16,8 @@ export interface CallHead {
   readonly id: string;
   /** Who has submitted it, and is asked before it starts. */
   readonly from: string;
+  /** For how long the submitter may not be heard of, in milliseconds. */
+  readonly lease: number;
   /** `module` of an export is a name, never a URL: what it leads to is the worker's business. */
   readonly fn: FunctionRef;
 }

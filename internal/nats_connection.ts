@@ -275,7 +275,8 @@ export class Connection {
   async #onReconnect(): Promise<void> {
     while (!this.#closing) {
       try {
-        await this.check();
+        // What was lost is told, and the end of it.
+        if (!await this.check() || this.#closing) return;
         this.#away = false;
         this.#state.onBack();
         // Requests that were under way are made again.
@@ -293,13 +294,13 @@ export class Connection {
    *
    * @throws where that can't be told now.
    */
-  async check(): Promise<void> {
+  async check(): Promise<boolean> {
     const { calls, results } = this.#queue;
     try {
       const { state } = await this.jsm.streams.info(calls);
       await this.jsm.streams.info(results);
       await this.jsm.consumers.info(calls, "workers");
-      if (state.last_seq >= this.#stored) return;
+      if (state.last_seq >= this.#stored) return true;
       this.#lose("the server has lost calls that it had stored");
     } catch (error) {
       if (!isNotFound(error)) throw error;
@@ -308,6 +309,7 @@ export class Connection {
         error,
       );
     }
+    return false;
   }
 
   #lose(why: string, cause?: unknown): void {

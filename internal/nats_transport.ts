@@ -138,6 +138,7 @@ class NatsSubmitter implements SubmitterLink {
   async #listen(): Promise<void> {
     const { jsm, queue } = this.#connection;
     this.#puller?.stop();
+    if (this.#connection.isClosing) return;
     const before = this.#consumer;
     const name = `${this.#id}_${this.#consumers++}`;
     await jsm.consumers.add(queue.results, {
@@ -291,10 +292,6 @@ class NatsWorker implements WorkerLink {
   constructor(id: string, events: WorkerEvents) {
     this.#id = id;
     this.#events = events;
-  }
-
-  get lease(): number {
-    return this.#connection.queue.lease;
   }
 
   get isClosed(): boolean {

@@ -307,7 +307,7 @@ export class Node {
 
   /** Asks the submitter. Whatever it answers, the job is answered for unless it may start. */
   async #mayStart(
-    { from, id }: CallHead,
+    { from, id, lease }: CallHead,
     run: Run,
     link: WorkerLink,
   ): Promise<boolean> {
@@ -335,18 +335,23 @@ export class Node {
         return true;
       }
       if (answer === "no") run.job.done();
-      else if (answer === "later") run.job.giveBack(link.lease);
-      else await this.#onAbsent(from, run, link);
+      else if (answer === "later") run.job.giveBack(lease);
+      else await this.#onAbsent(from, lease, run, link);
       return false;
     }
   }
 
   /** A submitter is not there: gone, or about to be back. */
-  async #onAbsent(from: string, run: Run, link: WorkerLink): Promise<void> {
+  async #onAbsent(
+    from: string,
+    lease: number,
+    run: Run,
+    link: WorkerLink,
+  ): Promise<void> {
     const now = performance.now();
     const since = this.#absent.get(from) ?? now;
     this.#absent.set(from, since);
-    if (now - since < link.lease) return run.job.giveBack(ABSENT);
+    if (now - since < lease) return run.job.giveBack(ABSENT);
     this.#absent.delete(from);
     run.job.done();
     await link.forget(from);

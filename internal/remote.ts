@@ -245,6 +245,7 @@ export class Remote implements CallOwner {
         v: PROTOCOL,
         id: `${id}`,
         from: link.id,
+        lease: link.lease,
         fn: this.#kind.refer(call.fn),
       }, call.args as Packed);
       await link.publish(`${link.id} ${id} ${call.rounds++}`, bytes);
@@ -556,6 +557,8 @@ export class Remote implements CallOwner {
   }
 
   #onAway(): void {
+    // Whether an end is reached in time is the link's own business.
+    if (!this.#link) return;
     this.#awaySince ??= performance.now();
     this.#limitAway();
   }

@@ -76,7 +76,6 @@ export interface WorkerEvents extends LinkState {
 
 /** A worker's connection. */
 export interface WorkerLink {
-  readonly lease: number;
   readonly isClosed: boolean;
   /** Asks for so many jobs more. */
   want(count: number): void;

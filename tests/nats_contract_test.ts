@@ -77,5 +77,6 @@ if (!withoutNats) {
     broken: BrokenExecutor,
     makeGate: socketGate,
     whoAmI: () => globalThis.name,
+    many: 5_000,
   });
 }

@@ -21,7 +21,7 @@ import {
   withoutNats,
   type WorkerProcess,
 } from "./_nats.ts";
-import { programArgs, startDeno } from "./_programs.ts";
+import { startDeno } from "./_programs.ts";
 import { socketGate } from "./contract.ts";
 import { rejection, until } from "./contract/kind.ts";
 import * as tasks from "./modules/drill_tasks.ts";
@@ -90,6 +90,12 @@ function drill(sentence: string, fn: (drill: Drill) => Promise<void>): void {
       }
     },
   });
+}
+
+/** How to start a program of the tests: with the configuration, which knows the NATS packages. */
+function program(name: string, ...permissions: string[]): string[] {
+  const url = new URL(`./programs/${name}.ts`, import.meta.url);
+  return ["run", "--no-prompt", ...permissions, url.href];
 }
 
 /** What a future fails with, which has to be that it is broken. */
@@ -418,13 +424,13 @@ drill(
   async (d) => {
     await using gate = socketGate();
     await d.work("--max-workers", "2");
-    const program = startDeno([
-      ...programArgs("nats_submits", ["-A"]),
+    const child = startDeno([
+      ...program("nats_submits", "-A"),
       ...[d.server.url, d.queue, d.log.path, `${gate.handle}`, "8"],
     ]);
-    const output = program.output();
+    const output = child.output();
     await gate.entered(0, 1);
-    program.kill("SIGKILL");
+    child.kill("SIGKILL");
     await output;
     gate.open();
     await until(() => d.log.count("end 0") + d.log.count("end 1") === 2);
@@ -444,11 +450,11 @@ drill(
   async (d) => {
     await d.work();
     const host = new URL(d.server.url).host;
-    const program = startDeno([
-      ...programArgs("nats_ends", [`--allow-net=${host}`]),
+    const child = startDeno([
+      ...program("nats_ends", `--allow-net=${host}`),
       ...[d.server.url, d.queue],
     ]);
-    const { code, stdout, stderr } = await program.output();
+    const { code, stdout, stderr } = await child.output();
     const [out, err] = [stdout, stderr].map((bytes) =>
       new TextDecoder().decode(bytes)
     );
@@ -459,11 +465,11 @@ drill(
 drill(
   "a program without net permission is told which one it needs",
   async (d) => {
-    const program = startDeno([
-      ...programArgs("nats_ends", []),
+    const child = startDeno([
+      ...program("nats_ends"),
       ...[d.server.url, d.queue],
     ]);
-    const { code, stderr } = await program.output();
+    const { code, stderr } = await child.output();
     assertEquals(code, 1);
     assertMatch(
       new TextDecoder().decode(stderr),

@@ -44,6 +44,8 @@ export interface ExecutorKind {
   makeGate(): Gate;
   /** Runs as a call: tells which worker it is on. */
   readonly whoAmI: () => unknown;
+  /** How many calls are many, where each takes a way over a network; 100,000 else. */
+  readonly many?: number;
 }
 
 /**
