@@ -30,14 +30,12 @@ import {
 import { type ObjectStore, Objm, setSha256Backend } from "@nats-io/obj";
 import {
   connect,
-  createInbox,
   errors,
   headers,
   type Msg,
   nanos,
   type NatsConnection,
   nuid,
-  type Subscription,
 } from "@nats-io/transport-node";
 import { BrokenExecutor } from "../errors.ts";
 import { startTimer } from "./timer.ts";
@@ -54,7 +52,7 @@ export interface QueueOptions {
 /** How long a connection, or a request, may take, in milliseconds. */
 const CONNECT = 5000;
 const REQUEST = 5000;
-const RECONNECT_WAIT = 200;
+export const RECONNECT_WAIT = 200;
 /** How often the server is asked whether it is there; twice without an answer is away. */
 const PING = 10_000;
 const DEFAULT_LEASE = 10_000;
@@ -129,7 +127,11 @@ export class Connection {
         noAsyncTraces: true,
       });
     } catch (error) {
-      throw cannot(`connect to NATS at ${servers.map(addressOf)}`, error);
+      throw cannot(
+        `connect to NATS at ${servers.map(addressOf)}`,
+        servers,
+        error,
+      );
     }
     try {
       const jsm = await jetstreamManager(nc, { checkAPI: false });
@@ -141,6 +143,7 @@ export class Connection {
       await nc.close();
       throw cannot(
         `use the queue "${options.queue}" at ${servers.map(addressOf)}`,
+        servers,
         error,
       );
     }
@@ -450,118 +453,6 @@ function objectOf(msg: Msg): string | undefined {
   return msg.headers?.get(OBJECT) || undefined;
 }
 
-// ---- Pulling -------------------------------------------------------------------
-
-/** How long a request for messages stands, in milliseconds. */
-const STANDS = 20_000;
-
-/** What a message of a stream says of itself. */
-export interface Delivery {
-  /** The message's number in its stream. */
-  readonly message: number;
-  /** How often it was delivered. */
-  readonly delivery: number;
-  /** The number among the consumer's deliveries. */
-  readonly number: number;
-}
-
-/** Reads the subject to answer a message on, of old servers and new ones. */
-export function deliveryOf(reply: string): Delivery {
-  const tokens = reply.split(".");
-  const at = tokens.length === 9 ? 4 : 6;
-  const [delivery, message, number] = tokens.slice(at, at + 3).map(Number);
-  return { delivery, message, number };
-}
-
-/** Asks for the messages of a consumer, no more than are wanted. */
-export class Puller {
-  readonly #connection: Connection;
-  readonly #inbox = createInbox();
-  readonly #subject: string;
-  readonly #subscription: Subscription;
-  readonly #onMessage: (msg: Msg) => void;
-  /** How many messages were asked for and are still to come. */
-  #asked = 0;
-  #heard = performance.now();
-  readonly #watch: ReturnType<typeof setInterval>;
-
-  constructor(
-    connection: Connection,
-    stream: string,
-    consumer: string,
-    onMessage: (msg: Msg) => void,
-  ) {
-    this.#connection = connection;
-    this.#onMessage = onMessage;
-    this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
-    this.#subscription = connection.nc.subscribe(this.#inbox, {
-      callback: (error, msg) => {
-        if (!error) this.#onArrival(msg);
-      },
-    });
-    // A request that the server forgot without a word is made again.
-    this.#watch = setInterval(() => {
-      if (performance.now() - this.#heard > STANDS * 1.5) this.renew();
-    }, STANDS / 2);
-  }
-
-  ask(count: number): void {
-    this.#asked += count;
-    this.#request(count);
-  }
-
-  /** Asks again for all that did not come. */
-  renew(): void {
-    this.#heard = performance.now();
-    if (this.#asked > 0) this.#request(this.#asked);
-  }
-
-  #request(batch: number): void {
-    if (this.#connection.nc.isClosed()) return;
-    this.#connection.nc.publish(
-      this.#subject,
-      `{"batch":${batch},"expires":${STANDS}000000}`,
-      { reply: this.#inbox },
-    );
-  }
-
-  #onArrival(msg: Msg): void {
-    this.#heard = performance.now();
-    const { headers } = msg;
-    if (!headers || headers.code === 0) {
-      this.#asked = Math.max(0, this.#asked - 1);
-      return this.#onMessage(msg);
-    }
-    if (headers.code < 400) return;
-    if (headers.code === 408) {
-      const left = headers.get("Nats-Pending-Messages");
-      this.#request(left === "" ? this.#asked : Number(left));
-      return;
-    }
-    // The consumer may be gone, or only the server's answer late.
-    const { code } = headers;
-    const again = async () => {
-      if (code === 503 || code === 409) {
-        await this.#connection.pause(RECONNECT_WAIT);
-        await this.#connection.check().catch(() => {});
-      }
-      if (!this.#connection.isClosing && !this.#connection.isAway) this.renew();
-    };
-    again();
-  }
-
-  /** Asks no more; resolves when nothing can come any more. */
-  async drain(): Promise<void> {
-    clearInterval(this.#watch);
-    if (!this.#connection.nc.isClosed()) await this.#subscription.drain();
-  }
-
-  stop(): void {
-    clearInterval(this.#watch);
-    if (!this.#subscription.isClosed()) this.#subscription.unsubscribe();
-  }
-}
-
 // ---- Errors --------------------------------------------------------------------
 
 function codeOf(error: unknown): number | undefined {
@@ -588,8 +479,20 @@ export function isNotFound(error: unknown): boolean {
     code === JetStreamApiCodes.ConsumerNotFound;
 }
 
-function cannot(what: string, cause: unknown): BrokenExecutor {
-  const why = cause instanceof Error ? cause.message : String(cause);
+function cannot(
+  what: string,
+  servers: readonly string[],
+  cause: unknown,
+): BrokenExecutor {
+  const denied = servers.map(addressOf).find((host) =>
+    Deno.permissions.querySync({ name: "net", host }).state !== "granted"
+  );
+  // Where the runtime has another word for it, or none.
+  const why = denied !== undefined
+    ? `Requires net access to "${denied}", run again with --allow-net=${denied}`
+    : cause instanceof Error
+    ? cause.message
+    : String(cause);
   const hint = /jetstream is not enabled/i.test(why)
     ? ": start nats-server with -js"
     : "";

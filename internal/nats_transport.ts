@@ -10,11 +10,10 @@ import {
 import type { Answer, Claim } from "./envelope.ts";
 import {
   Connection,
-  deliveryOf,
   isNotFound,
-  Puller,
   type QueueOptions,
 } from "./nats_connection.ts";
+import { deliveryOf, Puller } from "./nats_pulling.ts";
 import type {
   Job,
   SubmitterEvents,

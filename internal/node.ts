@@ -379,7 +379,7 @@ export class Node {
         run.job,
         "lost",
         `${this.#options.label}: ${
-          error.message.replace(": create a new pool", "")
+          error.message.replace(/ while it ran [^]*$/, "")
         }`,
       );
     }

@@ -57,7 +57,14 @@ import {
   type ResultHead,
   toBytes,
 } from "./envelope.ts";
-import type { FunctionRef, Outcome, WorkerMarker } from "./protocol.ts";
+import { checkGuard } from "./guard.ts";
+import type { FunctionRef, Outcome } from "./protocol.ts";
+import {
+  type Holder,
+  PUBLISHED,
+  type RemoteCall,
+  Watch,
+} from "./remote_watch.ts";
 import { startTimer } from "./timer.ts";
 import type { SubmitterLink, Transport } from "./transport.ts";
 import { describe, label } from "./travel.ts";
@@ -76,30 +83,6 @@ export interface RemoteKind {
   pack(fn: FunctionRef, args: readonly unknown[]): Packed;
 }
 
-/** Who runs a call. */
-interface Holder {
-  readonly worker: string;
-  readonly label: string;
-  readonly message: number;
-  readonly delivery: number;
-}
-
-/** A call and where it is. */
-interface RemoteCall extends Call {
-  readonly id: number;
-  /** How often it was started. */
-  attempts: number;
-  /** How often it was published. */
-  rounds: number;
-  holder: Holder | undefined;
-  /** Whether its holder is being asked for another worker's sake. */
-  doubted: boolean;
-  /** For how long its holder has not said that it has it, in milliseconds. */
-  missed: number;
-}
-
-/** The slot of a call that was published. */
-const PUBLISHED = 0;
 /** How many calls may be on their way to the server at once. */
 const MOST_UNDER_WAY = 256;
 /** How long the connection stays when there is nothing to do, in milliseconds. */
@@ -107,9 +90,6 @@ const IDLE = 200;
 /** How long the server may be away: while calls run, and once they are only waited for. */
 const LEAST_AWAY = 10_000;
 const AWAY_AT_END = 1000;
-/** How often workers are asked for what they run: within these, four times a lease. */
-const SOONEST = 250;
-const LATEST = 1000;
 
 type State =
   | { readonly is: "open" | "draining" | "closed" }
@@ -141,10 +121,7 @@ export class Remote implements CallOwner {
   #awaySince: number | undefined;
   #stopAwayTimer: (() => void) | undefined;
   #stopIdleTimer: (() => void) | undefined;
-  #stopWatch: (() => void) | undefined;
-  #unattendedSince: number | undefined;
-  #lastLook = 0;
-  #wasEmpty = false;
+  #watch: Watch | undefined;
 
   constructor(kind: RemoteKind) {
     this.#kind = kind;
@@ -154,7 +131,7 @@ export class Remote implements CallOwner {
 
   submit(fn: unknown, args: readonly unknown[]): Future<unknown> {
     const ref = this.check(fn, "submit");
-    this.#checkGuard();
+    checkGuard(this.#kind.name);
     const future = new PooledFuture<unknown>();
     let packed: Packed;
     try {
@@ -200,19 +177,6 @@ export class Remote implements CallOwner {
     throw new RuntimeError(
       `${cannot}: cannot schedule new futures after shutdown`,
     );
-  }
-
-  /** Keeps a module from submitting calls while a worker imports it for one. */
-  #checkGuard(): void {
-    const marker = (globalThis as unknown as Record<symbol, WorkerMarker>)[
-      Symbol.for("@concurrent/futures worker")
-    ] as WorkerMarker | undefined;
-    const module = marker?.importing[0];
-    if (!marker || module === undefined) return;
-    marker.unguarded = new RuntimeError(
-      `Cannot submit calls to ${this.#kind.name} from ${module} itself while a worker imports it: put the main part of that module under "if (import.meta.main)"`,
-    );
-    throw marker.unguarded;
   }
 
   /** Publishes once for all that is submitted in this turn of the event loop. */
@@ -324,10 +288,7 @@ export class Remote implements CallOwner {
     }
     if (this.#calls.get(call.id) !== call) return "no";
     if (call.holder !== holder) return "later";
-    this.#loseAttempt(
-      call,
-      `${holder.label} was lost while it ran ${label(call.fn)}`,
-    );
+    this.#loseAttempt(call, `${holder.label} was lost`);
     return this.#calls.get(call.id) === call ? this.#start(call, claim) : "no";
   }
 
@@ -376,7 +337,7 @@ export class Remote implements CallOwner {
   }
 
   /** The attempt of a call's holder is over, without an outcome. */
-  #loseAttempt(call: RemoteCall, how: string): void {
+  #loseAttempt(call: RemoteCall, who: string): void {
     call.holder = undefined;
     const { maxAttempts } = this.#kind;
     // Its message goes to another worker, which asks for it.
@@ -384,113 +345,12 @@ export class Remote implements CallOwner {
     const times = maxAttempts === 1
       ? "it may or may not have had its effect"
       : `that was attempt ${call.attempts} of ${maxAttempts}`;
-    this.#fail(call, new BrokenExecutor(`${how}: ${times}`));
-  }
-
-  // ---- Watching ----------------------------------------------------------------
-
-  #watch(link: SubmitterLink): void {
-    const period = Math.min(Math.max(link.lease / 4, SOONEST), LATEST);
-    this.#stopWatch = startTimer(period, () => {
-      if (this.#link !== link) return;
-      this.#watch(link);
-      if (this.#awaySince !== undefined) return;
-      this.#askHolders(link, period);
-      this.#lookForWorkers(link);
-    });
-  }
-
-  #askHolders(link: SubmitterLink, period: number): void {
-    const held = new Map<string, RemoteCall[]>();
-    for (const call of this.#calls.values()) {
-      if (!call.holder) continue;
-      const calls = held.get(call.holder.worker);
-      if (calls) calls.push(call);
-      else held.set(call.holder.worker, [call]);
-    }
-    for (const [worker, calls] of held) this.#ask(link, period, worker, calls);
-  }
-
-  async #ask(
-    link: SubmitterLink,
-    period: number,
-    worker: string,
-    calls: readonly RemoteCall[],
-  ): Promise<void> {
-    const ids = calls.map(({ id }) => `${id}`);
-    const has = await link.ask(worker, ids).catch(() => new Set<string>());
-    if (this.#link !== link || this.#awaySince !== undefined) return;
-    for (const call of calls) {
-      if (call.holder?.worker !== worker) continue;
-      if (has.has(`${call.id}`)) call.missed = 0;
-      // Each question that was asked counts for a period, however late its answer.
-      else if ((call.missed += period) >= link.lease) this.#miss(link, call);
-    }
-  }
-
-  /** A call that its holder has not, or that has no holder any more. */
-  async #miss(link: SubmitterLink, call: RemoteCall): Promise<void> {
-    const { holder } = call;
-    if (call.doubted || !holder) return;
-    call.doubted = true;
-    try {
-      // It may have ended, and its outcome be on the way.
-      await link.drained();
-    } catch {
-      return;
-    } finally {
-      call.doubted = false;
-    }
-    if (this.#calls.get(call.id) !== call || call.holder !== holder) return;
-    this.#loseAttempt(
+    this.#fail(
       call,
-      `${holder.label} was not heard of for ${link.lease} ms while it ran ${
-        label(call.fn)
-      }`,
+      new BrokenExecutor(
+        `${who} while it ran ${label(call.fn)}: ${times}`,
+      ),
     );
-  }
-
-  /** Looks, while calls wait, whether there is anybody to run them. */
-  async #lookForWorkers(link: SubmitterLink): Promise<void> {
-    const now = performance.now();
-    if (now - this.#lastLook < LATEST * 0.9) return;
-    this.#lastLook = now;
-    const isWaiting = () =>
-      [...this.#calls.values()].some(({ slot, holder }) =>
-        slot === PUBLISHED && !holder
-      );
-    if (this.#underWay > 0 || !isWaiting()) {
-      this.#unattendedSince = undefined;
-      this.#wasEmpty = false;
-      return;
-    }
-    try {
-      await this.#lookForMessages(link, isWaiting);
-      const { workerTimeout } = this.#kind;
-      if (workerTimeout === undefined) return;
-      const isAttended = await link.isAttended();
-      if (this.#link !== link) return;
-      if (isAttended) this.#unattendedSince = undefined;
-      else this.#unattendedSince ??= now;
-      if (
-        performance.now() - (this.#unattendedSince ?? Infinity) >= workerTimeout
-      ) {
-        this.#break(`no worker was there for ${workerTimeout} ms`, undefined);
-      }
-    } catch {
-      // The link tells when it is away, or lost.
-    }
-  }
-
-  /** Calls wait and the server has none: they were dropped. */
-  async #lookForMessages(
-    link: SubmitterLink,
-    isWaiting: () => boolean,
-  ): Promise<void> {
-    const isEmpty = await link.isEmpty() && this.#link === link &&
-      this.#underWay === 0 && isWaiting();
-    if (isEmpty && this.#wasEmpty) this.#publishAgain();
-    this.#wasEmpty = isEmpty && !this.#wasEmpty;
   }
 
   // ---- The connection ----------------------------------------------------------
@@ -528,7 +388,15 @@ export class Remote implements CallOwner {
       this.#close();
       return;
     }
-    this.#watch(link);
+    this.#watch = new Watch(link, this.#calls, {
+      isAway: () => this.#awaySince !== undefined,
+      isPublishing: () => this.#underWay > 0,
+      onLostAttempt: (call, how) => this.#loseAttempt(call, how),
+      onVanished: () => this.#publishAgain(),
+      workerTimeout: this.#kind.workerTimeout,
+      onUnattended: (ms) =>
+        this.#break(`no worker was there for ${ms} ms`, undefined),
+    });
     this.#pump();
     this.#finishIfIdle();
   }
@@ -541,10 +409,10 @@ export class Remote implements CallOwner {
     const link = this.#link;
     if (!link) return;
     this.#link = undefined;
-    for (
-      const stop of [this.#stopWatch, this.#stopIdleTimer, this.#stopAwayTimer]
-    ) stop?.();
-    this.#stopWatch = this.#stopIdleTimer = this.#stopAwayTimer = undefined;
+    this.#watch?.stop();
+    this.#stopIdleTimer?.();
+    this.#stopAwayTimer?.();
+    this.#watch = this.#stopIdleTimer = this.#stopAwayTimer = undefined;
     this.#awaySince = undefined;
     this.#closing = (async () => {
       if (this.#leftovers) await link.discard().catch(() => {});

@@ -4,10 +4,9 @@ import { Node, type NodeOptions } from "../internal/node.ts";
 import { byName } from "../internal/module_names.ts";
 import { NatsTransport } from "../internal/nats_transport.ts";
 import {
-  ProcessPoolExecutor,
+  processKind,
   type ProcessPoolExecutorOptions,
 } from "../process_pool.ts";
-import { processKind } from "../process_pool.ts";
 import { turn } from "./_helpers.ts";
 
 /** Where the server program is, if it is installed. */

@@ -77,6 +77,6 @@ if (!withoutNats) {
     broken: BrokenExecutor,
     makeGate: socketGate,
     whoAmI: () => globalThis.name,
-    many: 5_000,
+    many: 10_000,
   });
 }
