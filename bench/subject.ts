@@ -5,7 +5,7 @@ import { WAITING } from "./rows.ts";
 /** What a subject says of itself. */
 export interface Description {
   readonly name: string;
-  readonly group: "threads" | "processes" | "both";
+  readonly group: "threads" | "processes" | "both" | "queues";
   readonly kind: "library" | "floor" | "peer";
   readonly npm?: string;
   readonly skips: Readonly<Record<string, string>>;

@@ -477,7 +477,7 @@ export class Remote implements CallOwner {
 
   shutdown(options: ShutdownOptions = {}): Promise<void> {
     const { wait = true, cancelFutures = false } = options;
-    if (this.#state.is === "open") this.#advance({ is: "draining" });
+    if (this.#state.is === "open") this.#state = { is: "draining" };
     if (cancelFutures) {
       for (const { future } of [...this.#calls.values()]) future.cancel();
     }
@@ -504,7 +504,7 @@ export class Remote implements CallOwner {
   #break(message: string, cause: unknown): void {
     if (this.#isEnding()) return;
     const options = cause === undefined ? undefined : { cause };
-    this.#advance({ is: "broken", message, cause: options });
+    this.#state = { is: "broken", message, cause: options };
     const calls = [...this.#calls.values()];
     for (const call of calls) this.#release(call);
     this.#queue.filter(() => false);
@@ -518,10 +518,6 @@ export class Remote implements CallOwner {
     this.#finishIfIdle();
   }
 
-  #advance(to: State): void {
-    this.#state = to;
-  }
-
   #isOver(): boolean {
     return this.#isEnding() && !this.#link && !this.#opening &&
       this.#closing === undefined;
@@ -531,7 +527,7 @@ export class Remote implements CallOwner {
   #finishIfIdle(): void {
     if (this.#calls.size === 0) {
       if (this.#state.is === "draining") {
-        this.#advance({ is: "closed" });
+        this.#state = { is: "closed" };
         this.#close();
       } else if (this.#state.is === "open" && this.#link) {
         this.#planIdleEnd();
