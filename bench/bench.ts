@@ -121,6 +121,9 @@ for (const { id, name, ending } of chosen("subject", files)) {
     if (subject.npm) {
       versions.set(subject.npm, await install(cache, subject.npm));
     }
+    for (const name of subject.npmToo ?? []) {
+      versions.set(name, await install(cache, name));
+    }
     subjects.push(subject);
   } catch (error) {
     note(`${id} is left out: ${(error as Error).message}`);

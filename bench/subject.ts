@@ -8,6 +8,8 @@ export interface Description {
   readonly group: "threads" | "processes" | "both" | "queues";
   readonly kind: "library" | "floor" | "peer";
   readonly npm?: string;
+  /** Packages that this one wants beside it. */
+  readonly npmToo?: readonly string[];
   readonly skips: Readonly<Record<string, string>>;
 }
 

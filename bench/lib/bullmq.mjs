@@ -50,17 +50,8 @@ export async function openBullmq(port, stop) {
   await Promise.all([queue.waitUntilReady(), events.waitUntilReady()]);
   return {
     async call(task, arg) {
-      const job = await queue.add(task, arg, { removeOnComplete: true });
+      const job = await queue.add(task, arg);
       return await job.waitUntilFinished(events);
-    },
-    // All at once, which is its fastest way.
-    async map(task, args) {
-      const jobs = await queue.addBulk(
-        args.map((data) => ({ name: task, data })),
-      );
-      return await Promise.all(
-        jobs.map((job) => job.waitUntilFinished(events)),
-      );
     },
     async close() {
       for (const worker of workers) worker.kill("SIGKILL");

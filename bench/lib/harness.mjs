@@ -28,6 +28,7 @@ import * as tasks from "./tasks.mjs";
  * @property {"threads" | "processes" | "both" | "queues"} group The tables it stands in.
  * @property {"library" | "floor" | "peer"} kind What the table is to show it as.
  * @property {string} [npm] The package that it needs.
+ * @property {string[]} [npmToo] Packages that this one wants beside it.
  * @property {Record<string, string>} [skips] The rows that it can't run, and why.
  * @property {(options: { workers: number, row: string }) => Promise<Pool>} open
  * Makes a pool. Only now may the package be imported.

@@ -13,6 +13,7 @@ if (Deno.args[0] === "describe") {
     group: "queues",
     kind: "peer",
     npm: "bullmq",
+    npmToo: ["ioredis"],
     skips: skipsWithout("redis-server"),
     open: () => Promise.reject(new Error("not here")),
   });
