@@ -31,7 +31,10 @@ export * from "./errors.ts";
 export * from "./future.ts";
 export * from "./wait.ts";
 export * from "./executor.ts";
-export * from "./thread_pool.ts";
+export {
+  ThreadPoolExecutor,
+  type ThreadPoolExecutorOptions,
+} from "./thread_pool.ts";
 export {
   ProcessPoolExecutor,
   type ProcessPoolExecutorOptions,

@@ -1,6 +1,6 @@
 /**
  * A command: the worker of executors such as `NatsExecutor`, which runs their
- * calls in child processes of its own.
+ * calls in child processes, or threads, of its own.
  *
  * ```sh
  * deno run --allow-net=127.0.0.1:4222 --allow-run jsr:@concurrent/futures/worker \
@@ -19,6 +19,7 @@ import { type Command, HELP, parseCommand } from "./internal/command.ts";
 import { NatsTransport } from "./internal/nats_transport.ts";
 import { Node } from "./internal/node.ts";
 import { processKind } from "./process_pool.ts";
+import { threadKind } from "./thread_pool.ts";
 
 function say(text: string): void {
   console.error(`worker: ${text}`);
@@ -27,13 +28,15 @@ function say(text: string): void {
 /** Runs a worker until it is told to end. */
 async function run(command: Command): Promise<void> {
   const { servers, queue, lease, modules, maxWorkers } = command;
+  const module = [...modules.values()];
   const node = new Node({
     transport: new NatsTransport({ servers, queue, lease }),
-    kind: processKind({
-      module: [...modules.values()],
+    kind: command.threads ? threadKind({ module }) : processKind({
+      module,
       permissions: command.permissions,
       ...(command.config !== undefined && { config: command.config }),
     }),
+    packed: !command.threads,
     slots: maxWorkers,
     modules,
     allowSource: command.allowSource,

@@ -14,6 +14,7 @@ export interface Command {
   readonly modules: ReadonlyMap<string, string>;
   readonly maxWorkers: number;
   readonly allowSource: boolean;
+  readonly threads: boolean;
   readonly permissions: Deno.PermissionOptionsObject;
   readonly config: string | undefined;
   readonly name: string | undefined;
@@ -49,6 +50,10 @@ What it may run:
 How it runs:
   --max-workers N       How many calls run at once, each in a process of its own.
                         Default: the number of processors.
+  --threads             Run them in threads of the worker instead, which is quicker
+                        for short calls. They may then do what the worker may, a
+                        crash takes the worker along, and modules on this machine
+                        need --allow-read.
   --lease MS            For how long a worker may not be heard of before its calls
                         are lost, at least 1000. Set for the whole queue. Default:
                         as the queue has it, 10000 for a new one.
@@ -89,6 +94,7 @@ export function parseCommand(args: readonly string[]): Command | undefined {
       "allow-source": { type: "boolean", default: false },
       grant: { type: "string", multiple: true, default: [] },
       config: { type: "string" },
+      threads: { type: "boolean", default: false },
       "max-workers": { type: "string" },
       lease: { type: "string" },
       name: { type: "string" },
@@ -102,6 +108,13 @@ export function parseCommand(args: readonly string[]): Command | undefined {
     throw new TypeError(
       "--module is missing: without it, or --allow-source, there is nothing to run",
     );
+  }
+  for (const option of ["grant", "config"] as const) {
+    if (values.threads && values[option]?.length) {
+      throw new TypeError(
+        `--${option} is for processes: with --threads, give the worker itself what its calls need`,
+      );
+    }
   }
   const maxWorkers = numberOf("max-workers", values["max-workers"]) ??
     navigator.hardwareConcurrency;
@@ -117,6 +130,7 @@ export function parseCommand(args: readonly string[]): Command | undefined {
     })),
     maxWorkers,
     allowSource: values["allow-source"],
+    threads: values.threads,
     permissions: permissionsOf(values.grant),
     config: values.config,
     name: values.name,

@@ -65,6 +65,8 @@ const CHUNK = 512 * 1024;
 const OVERHEAD = 1024;
 /** The header that says where a payload is. */
 const OBJECT = "cf-object";
+/** The header that says how long the parts of a payload are. */
+const PARTS = "cf-parts";
 const SUBJECTS_OVERLAP = 10065;
 const WRONG_STREAM = 10060;
 
@@ -347,17 +349,29 @@ export class Connection {
 
   // ---- Messages --------------------------------------------------------------
 
-  /** Has a message stored, however often that has to be tried. */
+  /** How many bytes a message can have; what is larger goes through the bucket. */
+  get limit(): number {
+    return (this.nc.info?.max_payload ?? 1 << 20) - OVERHEAD;
+  }
+
+  /**
+   * Has a message stored, however often that has to be tried. It may have several
+   * parts, which `partsOf` tells apart again; what is too large has one.
+   */
   async store(
     kind: "call" | "result",
     whose: string,
     key: string,
-    bytes: Uint8Array,
+    ...parts: readonly Uint8Array[]
   ): Promise<void> {
     const stream = kind === "call" ? this.#queue.calls : this.#queue.results;
     const hdrs = headers();
-    let payload = bytes;
-    if (bytes.length > (this.nc.info?.max_payload ?? 1 << 20) - OVERHEAD) {
+    let payload = parts.length === 1 ? parts[0] : joined(parts);
+    if (parts.length > 1) {
+      hdrs.set(PARTS, parts.map(({ length }) => length).join());
+    }
+    if (payload.length > this.limit) {
+      const bytes = payload;
       hdrs.set(OBJECT, await this.#persistently(() => this.#put(bytes)));
       payload = new Uint8Array(0);
     }
@@ -447,6 +461,28 @@ export class Connection {
       throw error;
     });
   }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(
+    parts.reduce((sum, { length }) => sum + length, 0),
+  );
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** The parts that a message was stored with. */
+export function partsOf(msg: Msg): Uint8Array[] {
+  const lengths = msg.headers?.get(PARTS);
+  if (!lengths) return [msg.data];
+  let at = 0;
+  return lengths.split(",").map((length) =>
+    msg.data.subarray(at, at += Number(length))
+  );
 }
 
 function objectOf(msg: Msg): string | undefined {

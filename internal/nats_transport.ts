@@ -7,10 +7,12 @@ import {
   NoRespondersError,
   RequestError,
 } from "@nats-io/transport-node";
+import { Batches } from "./batches.ts";
 import type { Answer, Claim } from "./envelope.ts";
 import {
   Connection,
   isNotFound,
+  partsOf,
   type QueueOptions,
 } from "./nats_connection.ts";
 import { deliveryOf, Puller } from "./nats_pulling.ts";
@@ -30,8 +32,9 @@ const ASK = 1000;
 const TIDY = 500;
 /** How long a submitter that does not read is taken for away rather than gone. */
 const INACTIVE = 60_000;
-/** How many results are asked for at once. */
+/** How many results are asked for at once, and how many claims. */
 const RESULTS = 64;
+const MOST_CLAIMS = 256;
 
 /** The name that every worker goes by. */
 const ANY = "any";
@@ -125,9 +128,12 @@ class NatsSubmitter implements SubmitterLink {
   }
 
   async #onClaim(msg: Msg): Promise<void> {
-    const answer = this.#events.onClaim(msg.json<Claim>());
-    const text = typeof answer === "string" ? answer : await answer;
-    if (!this.#connection.nc.isClosed()) msg.respond(text);
+    const answers = msg.json<Claim[]>().map(this.#events.onClaim);
+    // Nearly always all are there at once, and then are given at once.
+    const given = answers.every((answer) => typeof answer === "string")
+      ? answers
+      : await Promise.all(answers);
+    if (!this.#connection.nc.isClosed()) msg.respond(JSON.stringify(given));
   }
 
   /**
@@ -176,8 +182,8 @@ class NatsSubmitter implements SubmitterLink {
     this.#number = number;
     this.#last = message;
     if (number % (RESULTS / 2) === 0) puller.ask(RESULTS / 2);
-    if (msg.data.length > 0) return this.#events.onResult(msg.data);
-    this.#fetch(msg);
+    if (msg.data.length === 0) this.#fetch(msg);
+    else for (const part of partsOf(msg)) this.#events.onResult(part);
   }
 
   async #fetch(msg: Msg): Promise<void> {
@@ -282,10 +288,30 @@ class NatsSubmitter implements SubmitterLink {
 // ---- The worker's side ---------------------------------------------------------
 
 class NatsWorker implements WorkerLink {
+  readonly #claims = new Batches<Claim, Answer | undefined>(
+    (from, claims) => this.#ask(from, claims),
+    (claims) => Math.min(claims.length, MOST_CLAIMS),
+  );
+  readonly #results = new Batches<Uint8Array, void>(
+    async (from, parts) => {
+      await this.#connection.store("result", from, token(), ...parts);
+      return parts.map(() => undefined);
+    },
+    (parts) => {
+      // As many as have room in a message; what has none goes alone.
+      let size = 0;
+      const end = parts.findIndex(({ length }) =>
+        (size += length) > this.#connection.limit
+      );
+      return end < 0 ? Math.min(parts.length, RESULTS) : Math.max(1, end);
+    },
+  );
   readonly #id: string;
   readonly #events: WorkerEvents;
   #connection!: Connection;
   #puller!: Puller;
+  /** How many jobs are to be asked for at the end of this turn. */
+  #wanted = 0;
   #resting = false;
 
   constructor(id: string, events: WorkerEvents) {
@@ -328,25 +354,40 @@ class NatsWorker implements WorkerLink {
   }
 
   want(count: number): void {
-    if (!this.#resting) this.#puller.ask(count);
+    this.#wanted += count;
+    if (this.#wanted > count) return;
+    queueMicrotask(() => {
+      const wanted = this.#wanted;
+      this.#wanted = 0;
+      if (!this.#resting) this.#puller.ask(wanted);
+    });
   }
 
   async claim(from: string, claim: Claim): Promise<Answer | undefined> {
+    // The answer to a repeated one may take its time: it holds up no others.
+    if (claim.delivery > 1) return (await this.#ask(from, [claim]))[0];
+    return await this.#claims.add(from, claim);
+  }
+
+  async #ask(
+    from: string,
+    claims: readonly Claim[],
+  ): Promise<(Answer | undefined)[]> {
     try {
       const msg = await this.#connection.nc.request(
         this.#connection.subject("claim", from),
-        JSON.stringify(claim),
+        JSON.stringify(claims),
         { timeout: CLAIM },
       );
-      return msg.string() as Answer;
+      return msg.json<Answer[]>();
     } catch (error) {
-      if (isNobodyThere(error)) return undefined;
+      if (isNobodyThere(error)) return claims.map(() => undefined);
       throw error;
     }
   }
 
-  send(from: string, bytes: Uint8Array): Promise<void> {
-    return this.#connection.store("result", from, token(), bytes);
+  async send(from: string, bytes: Uint8Array): Promise<void> {
+    await this.#results.add(from, bytes);
   }
 
   async forget(from: string): Promise<void> {

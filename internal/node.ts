@@ -20,7 +20,7 @@
 
 import { BrokenExecutor } from "../errors.ts";
 import { thrownBy } from "./call.ts";
-import { type Codec, makeCodec } from "./codec.ts";
+import { type Codec, makeCodec, type Packed } from "./codec.ts";
 import {
   type CallHead,
   type Claim,
@@ -39,8 +39,10 @@ import { label, standIn, taskModules } from "./travel.ts";
 /** What a worker is made of. */
 export interface NodeOptions {
   readonly transport: Transport;
-  /** How its children start. */
+  /** How its children, or threads, start. */
   readonly kind: PoolKind;
+  /** Whether arguments reach them as they came: children read them themselves. */
+  readonly packed: boolean;
   /** How many calls it runs at once. */
   readonly slots: number;
   /** The modules whose functions may be called, by their names. */
@@ -219,16 +221,27 @@ export class Node {
     const slot = this.#stopping ? undefined : this.#free.pop();
     if (!slot) return job.giveBack();
     const link = this.#link;
-    this.#run(job, slot, link).catch((error) => {
+    let isHeld = true;
+    const free = () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.#free.push(slot);
+      if (link === this.#link) link.want(1);
+    };
+    this.#run(job, slot, link, free).catch((error) => {
       this.#options.log(`a call was left: ${error}`);
     }).finally(() => {
-      this.#free.push(slot);
+      free();
       if (this.#stopping && this.#runs.size === 0) this.#idle?.();
-      if (link === this.#link) link.want(1);
     });
   }
 
-  async #run(job: Job, slot: Slot, link: WorkerLink): Promise<void> {
+  async #run(
+    job: Job,
+    slot: Slot,
+    link: WorkerLink,
+    free: () => void,
+  ): Promise<void> {
     // Under a name of its own, until it is known which call it is.
     const nobody = Symbol() as unknown as string;
     this.#runs.set(nobody, { job, started: false });
@@ -259,7 +272,10 @@ export class Node {
         : await this.#mayStart(head, run, link)
         ? await this.#call(head, run, slot, fn, body)
         : undefined;
-      if (told) await link.send(head.from, told.bytes);
+      const sent = told && link.send(head.from, told.bytes);
+      // The next call need not wait for this one's outcome to be stored.
+      free();
+      await sent;
       if (told?.again) run.job.giveBack();
       else if (told) run.job.done();
     } finally {
@@ -390,17 +406,23 @@ export class Node {
       worker: this.#id,
       is: "outcome",
     };
-    return { bytes: toBytes(done, this.#codec.encode(outcome, 1)) };
+    try {
+      return { bytes: toBytes(done, this.#codec.encode(outcome, 1)) };
+    } catch (error) {
+      // Threads give what stays in this process, such as shared memory.
+      return this.#message(head, run.job, "refused", `its result: ${error}`);
+    }
   }
 
   /** The kind of the children, with arguments as they came, and outcomes as they are sent. */
   #rawKind(): PoolKind {
-    const { kind } = this.#options;
+    const { kind, packed } = this.#options;
     return {
       ...kind,
       maxWorkers: 1,
       idleTimeout: Infinity,
-      pack: (_fn, args) => args,
+      pack: (_fn, args) =>
+        packed ? args : this.#codec.decode(args as unknown as Packed),
       open: (index, depth, events) => {
         const raw: LinkEvents = {
           ...events,

@@ -152,6 +152,7 @@ export function makeNode(options: LocalWorkerOptions): Node {
   return new Node({
     transport: new NatsTransport({ servers: [servers], queue, lease }),
     kind: processKind({ module: [...modules.values()], ...options.pool }),
+    packed: true,
     slots: options.slots ?? 2,
     modules,
     allowSource: options.allowSource ?? true,

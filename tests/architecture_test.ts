@@ -106,6 +106,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   // Calls on other machines: nothing that `mod.ts` loads.
   "internal/module_names.ts": [],
   "internal/guard.ts": ["errors.ts"],
+  "internal/batches.ts": [],
   "internal/queue_options.ts": ["internal/timer.ts"],
   "internal/envelope.ts": ["internal/codec.ts"],
   // The seam: types alone.
@@ -117,6 +118,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   "internal/nats_pulling.ts": ["internal/nats_connection.ts"],
   "internal/nats_transport.ts": [
+    "internal/batches.ts",
     "internal/envelope.ts",
     "internal/nats_connection.ts",
     "internal/nats_pulling.ts",
@@ -176,6 +178,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/nats_transport.ts",
     "internal/node.ts",
     "process_pool.ts",
+    "thread_pool.ts",
   ],
   "mod.ts": [
     "errors.ts",
