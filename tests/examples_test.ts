@@ -5,6 +5,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { within } from "./_helpers.ts";
+import { withoutNats } from "./_nats.ts";
 
 const root = new URL("../", import.meta.url);
 
@@ -221,4 +222,35 @@ Deno.test("stop_a_busy_loop.ts ends a loop that never ends, and goes on", async 
     "97: cancelled: true",
     "97: 118 steps",
   ]);
+});
+
+Deno.test({
+  name:
+    "cluster/main.ts runs one program on threads, on processes and on workers, one of which is lost",
+  ignore: withoutNats || Deno.build.os !== "linux",
+  async fn() {
+    const lines = await run("cluster/main.ts");
+    const results = [
+      "ThreadPoolExecutor",
+      "ProcessPoolExecutor",
+      "NatsExecutor",
+    ]
+      .map((name) => {
+        const own = lines.filter((line) => line.startsWith(`${name}: `));
+        return own.map((line) => line.slice(name.length));
+      });
+    assertEquals(results[0].length, 2);
+    assertEquals(results[1], results[0]);
+    assertEquals(results[2], results[0]);
+    const [, ...rest] = lines.slice(lines.indexOf("A worker is killed:"));
+    for (const line of rest.slice(0, 2)) {
+      assertMatch(line, /^Worker w1 was .* while it ran "takeTime": it may or/);
+    }
+    assertEquals(rest.slice(2), [
+      "4 of 6 calls have a result",
+      "",
+      "Another one, and its calls may be started once more:",
+      "4 of 4 calls have a result",
+    ]);
+  },
 });
