@@ -61,6 +61,8 @@ const BEAT = 300;
 const ABSENT = 300;
 /** How often a lost queue is looked for. */
 const AGAIN = 500;
+/** How many functions are kept. */
+const MOST_FUNCTIONS = 500;
 /** How long one that is to end waits for a server that is away. */
 const PATIENCE = 5000;
 
@@ -87,6 +89,7 @@ export class Node {
   readonly #runs = new Map<string, Run>();
   /** Since when submitters were not there. */
   readonly #absent = new Map<string, number>();
+  readonly #standIns = new Map<string, ReturnType<typeof standIn>>();
   #link!: WorkerLink;
   #beat: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
@@ -383,7 +386,10 @@ export class Node {
     slot.pool ??= new Pool(this.#rawKind());
     let outcome: Outcome;
     try {
-      const future = slot.pool.submit(standIn(fn), args as readonly unknown[]);
+      const future = slot.pool.submit(
+        this.#standInOf(fn),
+        args as readonly unknown[],
+      );
       outcome = await future.result() as Outcome;
     } catch (error) {
       if (!(error instanceof BrokenExecutor)) throw error;
@@ -412,6 +418,19 @@ export class Node {
       // Threads give what stays in this process, such as shared memory.
       return this.#message(head, run.job, "refused", `its result: ${error}`);
     }
+  }
+
+  /** The same for all calls of a function: what is learned of one is of use to the next. */
+  #standInOf(fn: FunctionRef): ReturnType<typeof standIn> {
+    const key = fn.by === "export"
+      ? `export ${fn.module} ${fn.name}`
+      : `${fn.by} ${fn.name} ${fn.source}`;
+    let found = this.#standIns.get(key);
+    if (!found) {
+      if (this.#standIns.size >= MOST_FUNCTIONS) this.#standIns.clear();
+      this.#standIns.set(key, found = standIn(fn));
+    }
+    return found;
   }
 
   /** The kind of the children, with arguments as they came, and outcomes as they are sent. */

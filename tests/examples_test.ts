@@ -30,7 +30,8 @@ async function run(example: string): Promise<string[]> {
   const child = new Deno.Command(Deno.execPath(), {
     args: await commandOf(example),
     cwd: root,
-    env: { NO_COLOR: "1" },
+    // Debian has nats-server where only root looks.
+    env: { NO_COLOR: "1", PATH: `${Deno.env.get("PATH")}:/usr/sbin` },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
