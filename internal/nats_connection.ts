@@ -6,7 +6,8 @@
  * - The stream of calls: `CF_<queue>_CALLS_<generation>`, subjects
  *   `cf.<queue>.call.<submitter>`, a work queue with one consumer, `workers`.
  * - The stream of results: `CF_<queue>_RESULTS_<generation>`, subjects
- *   `cf.<queue>.result.<generation>.<submitter>`, a consumer for each submitter.
+ *   `cf.<queue>.result.<generation>.<submitter>`. Submitters also get them as they
+ *   are published, and read the stream only after a connection was interrupted.
  * - A bucket for what is too large for a message: `CF_<queue>_<generation>`.
  *
  * The generation is made up by whoever finds no stream of calls. An answer to a
@@ -81,8 +82,8 @@ interface Queue {
 /** A connection. */
 export class Connection {
   readonly nc: NatsConnection;
-  readonly js: JetStreamClient;
-  readonly jsm: JetStreamManager;
+  readonly #js: JetStreamClient;
+  readonly #jsm: JetStreamManager;
   readonly #options: QueueOptions;
   readonly #state: LinkState;
   #queue!: Queue;
@@ -101,8 +102,8 @@ export class Connection {
     state: LinkState,
   ) {
     this.nc = nc;
-    this.js = jetstream(nc);
-    this.jsm = jsm;
+    this.#js = jetstream(nc);
+    this.#jsm = jsm;
     this.#options = options;
     this.#state = state;
   }
@@ -149,6 +150,24 @@ export class Connection {
         error,
       );
     }
+  }
+
+  /**
+   * @throws when the connection ends: what is asked meanwhile would leave a timer.
+   */
+  get jsm(): JetStreamManager {
+    this.#checkOpen();
+    return this.#jsm;
+  }
+
+  /** Asks somebody; rejects with what `isNobodyThere` knows, or when it takes too long. */
+  async request(subject: string, data: string, timeout: number): Promise<Msg> {
+    this.#checkOpen();
+    return await this.nc.request(subject, data, { timeout });
+  }
+
+  #checkOpen(): void {
+    if (this.#closing) throw new Interrupted();
   }
 
   get queue(): Queue {
@@ -376,7 +395,7 @@ export class Connection {
       payload = new Uint8Array(0);
     }
     const { seq } = await this.#persistently(() =>
-      this.js.publish(this.subject(kind, whose), payload, {
+      this.#js.publish(this.subject(kind, whose), payload, {
         msgID: key,
         expect: { streamName: stream },
         headers: hdrs,
@@ -390,6 +409,7 @@ export class Connection {
   async #persistently<R>(attempt: () => Promise<R>): Promise<R> {
     while (true) {
       try {
+        this.#checkOpen();
         return await this.#untilBack(attempt());
       } catch (error) {
         if (this.#closing || this.nc.isClosed()) throw error;

@@ -81,11 +81,9 @@ class NatsSubmitter implements SubmitterLink {
   readonly #events: SubmitterEvents;
   #connection!: Connection;
   #puller: Puller | undefined;
-  #consumer = "";
   #consumers = 0;
-  /** The number of the last result, and of its delivery. */
+  /** The number of the last result that was read from the stream. */
   #last = 0;
-  #number = 0;
   /** How many results are being fetched. */
   #fetching = 0;
 
@@ -106,8 +104,8 @@ class NatsSubmitter implements SubmitterLink {
       onAway: () => this.#events.onAway(),
       onLost: (why, cause) => this.#events.onLost(why, cause),
       onBack: () => {
-        // What was on its way to here when the connection broke is read again.
-        this.#listen().then(
+        // What was on its way to here when the connection broke is read.
+        this.#catchUp().then(
           () => this.#events.onBack(),
           () => {}, // It is away again, or closed.
         );
@@ -119,12 +117,11 @@ class NatsSubmitter implements SubmitterLink {
         if (!error) this.#onClaim(msg);
       },
     });
-    try {
-      await this.#listen();
-    } catch (error) {
-      await this.#connection.close();
-      throw error;
-    }
+    nc.subscribe(this.#connection.subject("result", this.#id), {
+      callback: (error, msg) => {
+        if (!error) this.#onResult(msg);
+      },
+    });
   }
 
   async #onClaim(msg: Msg): Promise<void> {
@@ -137,16 +134,16 @@ class NatsSubmitter implements SubmitterLink {
   }
 
   /**
-   * Reads results from where it has come to. The consumer is made anew for each
-   * connection: what the server has sent once it does not send again.
+   * Reads what was stored and may not have come: while the connection is whole,
+   * results come as they are published, which is quicker than from the stream.
+   * What has come already is of calls that are done, and is passed over.
    */
-  async #listen(): Promise<void> {
+  async #catchUp(): Promise<void> {
     const { jsm, queue } = this.#connection;
     this.#puller?.stop();
     if (this.#connection.isClosing) return;
-    const before = this.#consumer;
     const name = `${this.#id}_${this.#consumers++}`;
-    await jsm.consumers.add(queue.results, {
+    const { num_pending } = await jsm.consumers.add(queue.results, {
       durable_name: name,
       filter_subject: this.#connection.subject("result", this.#id),
       ack_policy: AckPolicy.None,
@@ -156,32 +153,35 @@ class NatsSubmitter implements SubmitterLink {
         opt_start_seq: this.#last + 1,
       }),
     });
-    this.#consumer = name;
-    this.#number = 0;
-    const puller = new Puller(
-      this.#connection,
-      queue.results,
-      name,
-      (msg) => {
-        if (puller !== this.#puller) return;
-        this.#onResult(msg, puller);
-      },
-    );
-    this.#puller = puller;
-    puller.ask(RESULTS);
-    if (before) jsm.consumers.delete(queue.results, before).catch(() => {});
+    let left = num_pending;
+    let asked = 0;
+    await new Promise<void>((resolve) => {
+      const next = () => {
+        if (left === 0) return resolve();
+        if (asked > 0) return;
+        asked = Math.min(left, RESULTS);
+        puller.ask(asked);
+      };
+      const puller = new Puller(
+        this.#connection,
+        queue.results,
+        name,
+        (msg) => {
+          this.#last = deliveryOf(msg.reply!).message;
+          this.#onResult(msg);
+          left--;
+          asked--;
+          next();
+        },
+      );
+      this.#puller = puller;
+      next();
+    });
+    this.#puller?.stop();
+    await this.#connection.jsm.consumers.delete(queue.results, name);
   }
 
-  #onResult(msg: Msg, puller: Puller): void {
-    const { message, number } = deliveryOf(msg.reply!);
-    if (number !== this.#number + 1) {
-      // One was lost on the way.
-      this.#listen().catch(() => {});
-      return;
-    }
-    this.#number = number;
-    this.#last = message;
-    if (number % (RESULTS / 2) === 0) puller.ask(RESULTS / 2);
+  #onResult(msg: Msg): void {
     if (msg.data.length === 0) this.#fetch(msg);
     else for (const part of partsOf(msg)) this.#events.onResult(part);
   }
@@ -189,11 +189,12 @@ class NatsSubmitter implements SubmitterLink {
   async #fetch(msg: Msg): Promise<void> {
     this.#fetching++;
     try {
-      const bytes = await this.#connection.read(msg);
-      this.#events.onResult(bytes);
+      this.#events.onResult(await this.#connection.read(msg));
       await this.#connection.remove(msg);
     } catch (error) {
-      if (!this.#connection.isClosing) {
+      // What is not there any more was fetched before, or its worker is asked for it.
+      const isGone = error instanceof Deno.errors.NotFound;
+      if (!isGone && !this.#connection.isClosing) {
         this.#events.onLost("a result can't be read", error);
       }
     } finally {
@@ -210,10 +211,10 @@ class NatsSubmitter implements SubmitterLink {
     ids: readonly string[],
   ): Promise<ReadonlySet<string>> {
     try {
-      const msg = await this.#connection.nc.request(
+      const msg = await this.#connection.request(
         this.#connection.subject("worker", worker),
         JSON.stringify({ from: this.#id, ids }),
-        { timeout: ASK },
+        ASK,
       );
       return new Set(msg.json<string[]>());
     } catch (error) {
@@ -224,10 +225,10 @@ class NatsSubmitter implements SubmitterLink {
 
   async isAttended(): Promise<boolean> {
     try {
-      await this.#connection.nc.request(
+      await this.#connection.request(
         this.#connection.subject("worker", ANY),
         "",
-        { timeout: ASK },
+        ASK,
       );
       return true;
     } catch (error) {
@@ -247,16 +248,9 @@ class NatsSubmitter implements SubmitterLink {
   }
 
   async drained(): Promise<void> {
-    const { jsm, queue } = this.#connection;
-    while (!this.#connection.isClosing) {
-      const { delivered, num_pending } = await jsm.consumers.info(
-        queue.results,
-        this.#consumer,
-      );
-      if (
-        num_pending === 0 && delivered.consumer_seq <= this.#number &&
-        this.#fetching === 0
-      ) return;
+    // What comes from one worker comes in order, its results before its answers.
+    await this.#connection.nc.flush();
+    while (this.#fetching > 0 && !this.#connection.isClosing) {
       await this.#connection.pause(20);
     }
   }
@@ -270,11 +264,7 @@ class NatsSubmitter implements SubmitterLink {
   }
 
   async close(): Promise<void> {
-    const { jsm, queue, isAway, nc } = this.#connection;
     this.#puller?.stop();
-    if (!isAway && !nc.isClosed()) {
-      await this.#tidily(jsm.consumers.delete(queue.results, this.#consumer));
-    }
     await this.#connection.close();
   }
 
@@ -374,10 +364,10 @@ class NatsWorker implements WorkerLink {
     claims: readonly Claim[],
   ): Promise<(Answer | undefined)[]> {
     try {
-      const msg = await this.#connection.nc.request(
+      const msg = await this.#connection.request(
         this.#connection.subject("claim", from),
         JSON.stringify(claims),
-        { timeout: CLAIM },
+        CLAIM,
       );
       return msg.json<Answer[]>();
     } catch (error) {

@@ -1,5 +1,7 @@
 /** A NATS server of the tests' own, and workers in this process. */
 
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
 import { Node, type NodeOptions } from "../internal/node.ts";
 import { byName } from "../internal/module_names.ts";
 import { NatsTransport } from "../internal/nats_transport.ts";
@@ -107,17 +109,14 @@ export class NatsServer implements AsyncDisposable {
     return new NatsTransport({ servers: [this.url], queue, lease: undefined });
   }
 
-  /** Resolves once a queue has no calls any more. */
-  async emptied(queue: string): Promise<void> {
-    const link = await this.transport(queue).submitter({
-      onClaim: () => "no",
-      onResult() {},
-      onAway() {},
-      onBack() {},
-      onLost() {},
-    });
-    while (!await link.isEmpty()) await turn();
-    await link.close();
+  /** Resolves once a queue has so many calls that are not answered for. */
+  async holds(queue: string, count: number): Promise<void> {
+    const nc = await connect({ servers: this.url.slice("nats://".length) });
+    const jsm = await jetstreamManager(nc, { checkAPI: false });
+    const stream = await jsm.streams.find(`cf.${queue}.call.anybody`);
+    const held = async () => (await jsm.streams.info(stream)).state.messages;
+    while (await held() !== count) await turn();
+    await nc.close();
   }
 
   /** Forgets all that it has stored. */
@@ -282,5 +281,67 @@ export class Log implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.path);
+  }
+}
+
+/** A way to a server that can be cut. */
+export class Cable implements AsyncDisposable {
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #conns = new Set<Deno.Conn>();
+  readonly #port: number;
+  readonly #accepting: Promise<void>;
+  readonly #pipes = new Set<Promise<unknown>>();
+  #isCut = false;
+
+  constructor(server: string) {
+    this.#port = Number(new URL(server).port);
+    this.#accepting = (async () => {
+      for await (const conn of this.#listener) {
+        const piping = this.#connect(conn)
+          .finally(() => this.#pipes.delete(piping));
+        this.#pipes.add(piping);
+      }
+    })();
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${(this.#listener.addr as Deno.NetAddr).port}`;
+  }
+
+  async #connect(near: Deno.Conn): Promise<void> {
+    if (this.#isCut) return near.close();
+    const far = await Deno.connect({ hostname: "127.0.0.1", port: this.#port });
+    const both = [near, far];
+    for (const conn of both) this.#conns.add(conn);
+    if (this.#isCut) this.cut();
+    const end = () => {
+      for (const conn of both) {
+        if (this.#conns.delete(conn)) conn.close();
+      }
+    };
+    await Promise.all([
+      near.readable.pipeTo(far.writable).catch(() => {}).finally(end),
+      far.readable.pipeTo(near.writable).catch(() => {}).finally(end),
+    ]);
+  }
+
+  /** Nothing comes through from here on. */
+  cut(): void {
+    this.#isCut = true;
+    for (const conn of this.#conns) {
+      this.#conns.delete(conn);
+      conn.close();
+    }
+  }
+
+  mend(): void {
+    this.#isCut = false;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    this.cut();
+    await this.#accepting;
+    await Promise.all(this.#pipes);
   }
 }

@@ -15,6 +15,7 @@ import { fromBytes, type ResultHead, toBytes } from "../internal/envelope.ts";
 import { NatsExecutor, type NatsExecutorOptions } from "../nats.ts";
 import { wait } from "../wait.ts";
 import {
+  Cable,
   Log,
   NatsServer,
   startWorker,
@@ -434,7 +435,7 @@ drill(
     await output;
     gate.open();
     await until(() => d.log.count("end 0") + d.log.count("end 1") === 2);
-    await d.server.emptied(d.queue);
+    await d.server.holds(d.queue, 0);
     assertEquals(
       d.log.lines.filter((line) => line.startsWith("start")).length,
       2,
@@ -512,6 +513,63 @@ drill("two submitters on one queue get each its own results", async (d) => {
     assertEquals(await future.result(), n + 1);
   }
 });
+
+drill(
+  "a submitter that was cut off gets the results that came meanwhile, small and large",
+  async (d) => {
+    await using gate = socketGate();
+    const port = gate.handle as number;
+    await d.work("--max-workers", "4");
+    await using cable = new Cable(d.server.url);
+    const pool = d.submitter({ servers: cable.url, lease: 60_000 });
+    const held = [0, 1, 2].map((id) =>
+      pool.submit(tasks.held, d.log.path, port, id)
+    );
+    const large = pool.submit(
+      tasks.holdsAndMakes,
+      d.log.path,
+      port,
+      3,
+      2 ** 21,
+    );
+    await gate.entered(0, 1, 2, 3);
+    cable.cut();
+    gate.open();
+    await until(() => d.log.count("end") === 4);
+    // The worker has answered for all of them.
+    await d.server.holds(d.queue, 0);
+    assertEquals(held.map((future) => future.done()), [false, false, false]);
+    cable.mend();
+    for (const [id, future] of held.entries()) {
+      assertEquals(await future.result(), id);
+    }
+    assertEquals((await large.result()).length, 2 ** 21);
+    assertEquals(d.log.count("start"), 4);
+  },
+);
+
+drill(
+  "a submitter that was cut off for long has its waiting calls run all the same",
+  async (d) => {
+    await using cable = new Cable(d.server.url);
+    await using gate = socketGate();
+    await d.work("--max-workers", "1");
+    const pool = d.submitter({ servers: cable.url });
+    const other = d.submitter();
+    const port = gate.handle as number;
+    const first = other.submit(tasks.held, d.log.path, port, 1);
+    await gate.entered(1);
+    const future = pool.submit(tasks.adds, 1, 2);
+    await d.server.holds(d.queue, 2);
+    cable.cut();
+    gate.open();
+    assertEquals(await first.result(), 1);
+    // The worker takes the submitter for gone, and drops what it had.
+    await d.server.holds(d.queue, 0);
+    cable.mend();
+    assertEquals(await future.result(), 3);
+  },
+);
 
 // ---- Cancelling ------------------------------------------------------------------
 

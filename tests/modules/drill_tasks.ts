@@ -22,6 +22,17 @@ export async function held(
   return id;
 }
 
+/** The same, and gives so many bytes. */
+export async function holdsAndMakes(
+  log: string,
+  port: number,
+  id: number,
+  length: number,
+): Promise<Uint8Array> {
+  await held(log, port, id);
+  return makes(length);
+}
+
 /** Blocks its thread for a time. */
 export function spins(log: string, id: number, ms: number): number {
   note(log, `start ${id}`);
