@@ -39,6 +39,7 @@ import {
   nuid,
 } from "@nats-io/transport-node";
 import { BrokenExecutor } from "../errors.ts";
+import { addressOf, credentialsOf } from "./queue_options.ts";
 import { startTimer } from "./timer.ts";
 import type { LinkState } from "./transport.ts";
 
@@ -553,19 +554,4 @@ function cannot(
     ? ": start nats-server with -js"
     : "";
   return new BrokenExecutor(`Cannot ${what}: ${why}${hint}`, { cause });
-}
-
-/** The address of a server's URL, without what only it is to know. */
-function addressOf(server: string): string {
-  const url = new URL(server);
-  return url.port === "" ? url.hostname : `${url.hostname}:${url.port}`;
-}
-
-function credentialsOf(
-  server: string,
-): { user?: string; pass?: string; token?: string } {
-  const { username, password } = new URL(server);
-  const [user, pass] = [username, password].map(decodeURIComponent);
-  if (user === "") return {};
-  return pass === "" ? { token: user } : { user, pass };
 }

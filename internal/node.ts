@@ -197,6 +197,7 @@ export class Node {
       try {
         this.#link = await this.#connect();
         this.#link.want(this.#free.length);
+        this.#options.log("ready again");
         break;
       } catch (error) {
         this.#options.log(`${error}`);
@@ -229,7 +230,8 @@ export class Node {
       if (!isHeld) return;
       isHeld = false;
       this.#free.push(slot);
-      if (link === this.#link) link.want(1);
+      // A link that is made anew asks for all that is free.
+      if (!this.#relinking) this.#link.want(1);
     };
     this.#run(job, slot, link, free).catch((error) => {
       this.#options.log(`a call was left: ${error}`);

@@ -62,3 +62,19 @@ export function checkLease(lease: unknown): number | undefined {
     `lease must be at least ${SHORTEST_LEASE} milliseconds: received ${lease}`,
   );
 }
+
+/** The address of a server's URL, without what only it is to know. */
+export function addressOf(server: string): string {
+  const url = new URL(server);
+  return url.port === "" ? url.hostname : `${url.hostname}:${url.port}`;
+}
+
+/** Who to be there, as the URL says. */
+export function credentialsOf(
+  server: string,
+): { user?: string; pass?: string; token?: string } {
+  const { username, password } = new URL(server);
+  const [user, pass] = [username, password].map(decodeURIComponent);
+  if (user === "") return {};
+  return pass === "" ? { token: user } : { user, pass };
+}

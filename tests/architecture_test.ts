@@ -113,6 +113,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/transport.ts": ["internal/envelope.ts"],
   "internal/nats_connection.ts": [
     "errors.ts",
+    "internal/queue_options.ts",
     "internal/timer.ts",
     "internal/transport.ts",
   ],

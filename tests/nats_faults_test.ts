@@ -350,7 +350,7 @@ drill(
     }
     assertThrows(() => pool.submit(tasks.adds, 1, 2), BrokenExecutor);
     // The worker still runs, and answers for, two calls of the old queue.
-    await worker.says("starting anew");
+    await worker.says("ready again");
     const other = d.submitter();
     const more = Array.from(
       { length: 20 },
