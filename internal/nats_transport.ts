@@ -210,17 +210,12 @@ class NatsSubmitter implements SubmitterLink {
     worker: string,
     ids: readonly string[],
   ): Promise<ReadonlySet<string>> {
-    try {
-      const msg = await this.#connection.request(
-        this.#connection.subject("worker", worker),
-        JSON.stringify({ from: this.#id, ids }),
-        ASK,
-      );
-      return new Set(msg.json<string[]>());
-    } catch (error) {
-      if (isNobodyThere(error)) return new Set();
-      throw error;
-    }
+    const msg = await this.#connection.request(
+      this.#connection.subject("worker", worker),
+      JSON.stringify({ from: this.#id, ids }),
+      ASK,
+    );
+    return new Set(msg.json<string[]>());
   }
 
   async isAttended(): Promise<boolean> {

@@ -59,6 +59,8 @@ export interface NodeOptions {
 const BEAT = 300;
 /** How soon another look is taken for a submitter that is away. */
 const ABSENT = 300;
+/** How soon is asked again for a call that somebody else has. */
+const LATER = 1000;
 /** How often a lost queue is looked for. */
 const AGAIN = 500;
 /** How many functions are kept. */
@@ -356,7 +358,7 @@ export class Node {
         return true;
       }
       if (answer === "no") run.job.done();
-      else if (answer === "later") run.job.giveBack(lease);
+      else if (answer === "later") run.job.giveBack(LATER);
       else await this.#onAbsent(from, lease, run, link);
       return false;
     }

@@ -14,9 +14,9 @@
  * - running, asked by the same worker for the same delivery: "go" once more, for
  *   the first answer may have been lost;
  * - running, asked for another delivery: whoever has it may be gone, so that one
- *   is asked. If it has the call, "later". If it does not, or gives no answer,
- *   its attempt is lost: the next may start while there are attempts left, else
- *   the call is broken.
+ *   is asked. If it has the call, or gives no answer, "later". If it says that it
+ *   has it not, its attempt is lost: the next may start while there are attempts
+ *   left, else the call is broken.
  *
  * ## Workers are watched
  *
@@ -274,9 +274,9 @@ export class Remote implements CallOwner {
   ): Promise<Answer> {
     call.doubted = true;
     try {
-      const has = await this.#link?.ask(holder.worker, [`${call.id}`])
-        // One that does not answer is taken for lost.
-        .catch(() => new Set<string>());
+      // One that gives no answer may be about to reconnect, as this side was: a
+      // lease without a word from it is what the watch waits for.
+      const has = await this.#link?.ask(holder.worker, [`${call.id}`]);
       if (has?.has(`${call.id}`)) {
         return claim.message === holder.message ? "later" : "no";
       }

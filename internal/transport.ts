@@ -39,7 +39,7 @@ export interface SubmitterLink {
    * @throws what keeps this one from being stored, and no other.
    */
   publish(key: string, bytes: Uint8Array): Promise<void>;
-  /** Which of these calls a worker has. Rejects where it gives no answer in time. */
+  /** Which of these calls a worker has. Rejects where it gives no answer, or is not there. */
   ask(worker: string, ids: readonly string[]): Promise<ReadonlySet<string>>;
   /** Whether there is any worker. */
   isAttended(): Promise<boolean>;

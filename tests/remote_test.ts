@@ -242,7 +242,6 @@ test("the outcome of an attempt that was taken for lost counts, if it comes firs
   await turn();
   const [{ head: { id } }] = link.published;
   link.claim(id, "a");
-  link.silent.add("a");
   assertEquals(await link.claim(id, "b", { delivery: 2 }), "go");
   link.says(id, "a", "outcome", {}, 8);
   link.says(id, "b", "outcome", { delivery: 2 }, 8);
@@ -290,6 +289,24 @@ test("a worker that is not heard of for a lease has lost its calls, and no other
   );
   link.says(ids[1], "b", "outcome", {}, 4);
   assertEquals(await futures[1].result(), 4);
+  await remote.shutdown();
+});
+
+test("a worker that gives no answer keeps its call until it was not heard of for a lease", async () => {
+  using clock = new FakeClock();
+  const { link, remote } = setUp({ maxAttempts: 2 });
+  const future = remote.submit(double, [4]);
+  await clock.pass(0);
+  const [{ head: { id } }] = link.published;
+  link.claim(id, "a");
+  link.silent.add("a");
+  assertEquals(await link.claim(id, "b", { delivery: 2 }), "later");
+  await clock.pass(LEASE / 2);
+  assertEquals(await link.claim(id, "b", { delivery: 3 }), "later");
+  await clock.pass(LEASE);
+  assertEquals(link.claim(id, "b", { delivery: 4 }), "go");
+  link.says(id, "b", "outcome", { delivery: 4 }, 8);
+  assertEquals(await future.result(), 8);
   await remote.shutdown();
 });
 
