@@ -30,7 +30,6 @@ import {
 } from "@nats-io/jetstream";
 import { type ObjectStore, Objm, setSha256Backend } from "@nats-io/obj";
 import {
-  connect,
   errors,
   headers,
   type Msg,
@@ -39,6 +38,7 @@ import {
   nuid,
 } from "@nats-io/transport-node";
 import { BrokenExecutor } from "../errors.ts";
+import { connectGuarded } from "./nats_sockets.ts";
 import { addressOf, credentialsOf } from "./queue_options.ts";
 import { startTimer } from "./timer.ts";
 import type { LinkState } from "./transport.ts";
@@ -118,7 +118,7 @@ export class Connection {
     const { servers } = options;
     let nc: NatsConnection;
     try {
-      nc = await connect({
+      nc = await connectGuarded({
         ...credentialsOf(servers[0]),
         servers: servers.map(addressOf),
         name,

@@ -111,8 +111,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/envelope.ts": ["internal/codec.ts"],
   // The seam: types alone.
   "internal/transport.ts": ["internal/envelope.ts"],
+  "internal/nats_sockets.ts": [],
   "internal/nats_connection.ts": [
     "errors.ts",
+    "internal/nats_sockets.ts",
     "internal/queue_options.ts",
     "internal/timer.ts",
     "internal/transport.ts",
@@ -194,6 +196,11 @@ const MAY_IMPORT: Record<string, string[]> = {
 
 /** Modules from outside of the package that a file imports on purpose. */
 const FROM_OUTSIDE: Record<string, string[]> = {
+  "internal/nats_sockets.ts": [
+    "node:net",
+    "npm:@nats-io/transport-node@^3.4.0",
+    "npm:@nats-io/transport-node@^3.4.0/lib/node_transport.js",
+  ],
   "internal/nats_connection.ts": [
     "npm:@nats-io/jetstream@^3.4.0",
     "npm:@nats-io/obj@^3.4.0",
