@@ -95,6 +95,7 @@ export class Node {
   #link!: WorkerLink;
   #beat: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
+  #stopped: Promise<void> | undefined;
   #away = false;
   #stopAwayTimer: (() => void) | undefined;
   #relinking: Promise<void> | undefined;
@@ -145,8 +146,12 @@ export class Node {
     this.#link.want(this.#free.length);
   }
 
-  /** Takes no more calls, ends those that it has, and leaves nothing. */
-  async stop(): Promise<void> {
+  /** Takes no more calls, ends those that it has, and leaves nothing. May be called again. */
+  stop(): Promise<void> {
+    return this.#stopped ??= this.#stop();
+  }
+
+  async #stop(): Promise<void> {
     this.#stopping = true;
     this.#wake?.();
     await this.#relinking;

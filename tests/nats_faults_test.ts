@@ -415,6 +415,12 @@ drill(
     const other = d.submitter({ servers: server.url });
     const error = await broken(other.submit(tasks.adds, 1, 2));
     assertMatch(error.message, /authorization/i);
+    // A connection that the server resets meanwhile ends no program.
+    const many = Array.from(
+      { length: 40 },
+      () => d.submitter({ servers: server.url }).submit(tasks.adds, 1, 2),
+    );
+    await Promise.all(many.map(broken));
   },
 );
 
