@@ -31,8 +31,14 @@ export * from "./errors.ts";
 export * from "./future.ts";
 export * from "./wait.ts";
 export * from "./executor.ts";
-export * from "./thread_pool.ts";
-export * from "./process_pool.ts";
+export {
+  ThreadPoolExecutor,
+  type ThreadPoolExecutorOptions,
+} from "./thread_pool.ts";
+export {
+  ProcessPoolExecutor,
+  type ProcessPoolExecutorOptions,
+} from "./process_pool.ts";
 export * from "./event_loop_executor.ts";
 export * from "./current_task.ts";
 export * from "./transfer.ts";

@@ -359,8 +359,8 @@ export class ProcessPoolExecutor<I extends unknown[] = any[]> extends Executor {
   }
 }
 
-/** Checks the options. */
-function processKind<I extends unknown[]>(
+/** Checks the options. For what stands on the children without being a pool. */
+export function processKind<I extends unknown[]>(
   options: ProcessPoolExecutorOptions<I>,
 ): PoolKind {
   checkOptions(options);

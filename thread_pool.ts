@@ -310,8 +310,8 @@ export class ThreadPoolExecutor<I extends unknown[] = any[]> extends Executor {
   }
 }
 
-/** Checks the options. */
-function threadKind<I extends unknown[]>(
+/** Checks the options. For what stands on the threads without being a pool. */
+export function threadKind<I extends unknown[]>(
   options: ThreadPoolExecutorOptions<I>,
 ): PoolKind {
   checkOptions(options);

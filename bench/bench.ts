@@ -121,6 +121,9 @@ for (const { id, name, ending } of chosen("subject", files)) {
     if (subject.npm) {
       versions.set(subject.npm, await install(cache, subject.npm));
     }
+    for (const name of subject.npmToo ?? []) {
+      versions.set(name, await install(cache, name));
+    }
     subjects.push(subject);
   } catch (error) {
     note(`${id} is left out: ${(error as Error).message}`);
@@ -138,6 +141,7 @@ for (let round = 1; round <= rounds; round++) {
   for (const row of rows) {
     for (const subject of subjects) {
       const { id, name } = subject;
+      if ((row.queues ?? false) !== (subject.group === "queues")) continue;
       const where = `${name} (${subject.group}), row ${row.id}`;
       const reason = subject.skips[row.id];
       if (reason !== undefined) note(`${where}: ${reason}.`);
@@ -164,13 +168,16 @@ console.log(`## ${began.toISOString().slice(0, 10)}
 ${[...versions].map(([name, version]) => `${name} ${version}`).join(", ")};
 ${Deno.build.target}, ${navigator.hardwareConcurrency} processors, load ${
   loads.join(" to ")
-}, 2 workers, median of ${rounds} ${rounds === 1 ? "round" : "rounds"}, ${
-  minutes.toFixed(0)
-} minutes.
+}, 2 workers (of a queue: 2 processes with 8 calls each), median of ${rounds} ${
+  rounds === 1 ? "round" : "rounds"
+}, ${minutes.toFixed(0)} minutes.
 In brackets: how many times better the first column is.
 `);
-const figures = rows.flatMap(({ figures }) => figures);
-for (const group of ["threads", "processes"]) {
+for (const group of ["threads", "processes", "queues"]) {
+  const figures = rows.filter(({ queues = false }) =>
+    queues === (group === "queues")
+  ).flatMap(({ figures }) => figures);
+  if (figures.length === 0) continue;
   const table = tableOf(
     group,
     figures,

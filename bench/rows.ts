@@ -12,6 +12,8 @@ export interface Figure {
 /** What one program measures in one go. */
 export interface Row {
   readonly id: string;
+  /** Whether it is for those that run calls on other machines, and for them alone. */
+  readonly queues?: boolean;
   readonly figures: readonly Figure[];
 }
 
@@ -40,6 +42,33 @@ export const ROWS: readonly Row[] = [
     figures: [
       { id: "i1", title: "memory (RSS) with two idle workers", unit: "MiB" },
       { id: "i2", title: "each of 200,000 waiting calls", unit: "bytes" },
+    ],
+  },
+  {
+    id: "j",
+    queues: true,
+    figures: [{
+      id: "j",
+      title: "one call at a time, there and back, median",
+      unit: "ms",
+    }],
+  },
+  {
+    id: "k",
+    queues: true,
+    figures: [{
+      id: "k",
+      title: "2,000 calls submitted at once",
+      unit: "calls/s",
+      more: true,
+    }],
+  },
+  {
+    id: "l",
+    queues: true,
+    figures: [
+      { id: "l1", title: "a result of 1 MiB", unit: "ms" },
+      { id: "l2", title: "a result of 20 MiB", unit: "ms" },
     ],
   },
 ];

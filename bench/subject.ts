@@ -5,9 +5,11 @@ import { WAITING } from "./rows.ts";
 /** What a subject says of itself. */
 export interface Description {
   readonly name: string;
-  readonly group: "threads" | "processes" | "both";
+  readonly group: "threads" | "processes" | "both" | "queues";
   readonly kind: "library" | "floor" | "peer";
   readonly npm?: string;
+  /** Packages that this one wants beside it. */
+  readonly npmToo?: readonly string[];
   readonly skips: Readonly<Record<string, string>>;
 }
 

@@ -12,6 +12,8 @@ export type FunctionRef =
     readonly source: string;
     /** What would have let it take along what is around it. */
     readonly hint?: string;
+    /** Only the export will do: the source is not to be run. */
+    readonly exportedOnly?: true;
   }
   /** Made anew, with what it captured: the last of the call's arguments. */
   | ClosureRef

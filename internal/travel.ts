@@ -65,6 +65,15 @@ function describeNew(fn: Fn): FunctionRef {
   return ref;
 }
 
+/** A function that stands for one that is described already, in another program. */
+export function standIn(ref: FunctionRef): Fn {
+  const fn = () => {
+    throw new TypeError(`${label(ref)} is elsewhere`);
+  };
+  taskReferences.set(fn, ref);
+  return fn;
+}
+
 // ---- Built-ins -------------------------------------------------------------
 
 /** Asking for these opens a database, or asks the user for permission. */

@@ -482,6 +482,13 @@ export function serve(
         if (error instanceof Unguarded) throw error;
         if (mayBeExport) throw importError(ref, url, error);
       }
+      if (ref.by === "source" && ref.exportedOnly) {
+        throw dataCloneError(
+          `Cannot send ${
+            label(ref)
+          } to this worker: none of its modules exports a function of this name and source; name the function's module with --module, see that both sides have the same version of it, or start the worker with --allow-source`,
+        );
+      }
       fn = reviveSource(ref);
     }
     if (revived.size >= 1000) revived.clear();

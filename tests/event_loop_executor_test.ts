@@ -27,6 +27,7 @@ const loop: ExecutorKind = {
     die: false,
     cancelHandedOver: true,
     shareMemory: true,
+    control: true,
   },
   broken: BrokenExecutor,
   makeGate: socketGate,

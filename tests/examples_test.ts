@@ -5,6 +5,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { within } from "./_helpers.ts";
+import { withoutNats } from "./_nats.ts";
 
 const root = new URL("../", import.meta.url);
 
@@ -42,7 +43,8 @@ async function runBoth(example: string): Promise<Printed> {
   const child = new Deno.Command(Deno.execPath(), {
     args: await commandOf(example),
     cwd: root,
-    env: { NO_COLOR: "1" },
+    // Debian has nats-server where only root looks.
+    env: { NO_COLOR: "1", PATH: `${Deno.env.get("PATH")}:/usr/sbin` },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -259,4 +261,35 @@ Deno.test("crawl.ts reads every page but the one that never answers, with a bar 
     stderr.map((line) => parse(/^(Level \d): (\d+)\//, line).join()),
     ["Level 1,1", "Level 2,2", "Level 3,4", "Level 4,8", "Level 5,16"],
   );
+});
+
+Deno.test({
+  name:
+    "cluster/main.ts runs one program on threads, on processes and on workers, one of which is lost",
+  ignore: withoutNats || Deno.build.os !== "linux",
+  async fn() {
+    const lines = await run("cluster/main.ts");
+    const results = [
+      "ThreadPoolExecutor",
+      "ProcessPoolExecutor",
+      "NatsExecutor",
+    ]
+      .map((name) => {
+        const own = lines.filter((line) => line.startsWith(`${name}: `));
+        return own.map((line) => line.slice(name.length));
+      });
+    assertEquals(results[0].length, 2);
+    assertEquals(results[1], results[0]);
+    assertEquals(results[2], results[0]);
+    const [, ...rest] = lines.slice(lines.indexOf("A worker is killed:"));
+    for (const line of rest.slice(0, 2)) {
+      assertMatch(line, /^Worker w1 was .* while it ran "takeTime": it may or/);
+    }
+    assertEquals(rest.slice(2), [
+      "4 of 6 calls have a result",
+      "",
+      "Another one, and its calls may be started once more:",
+      "4 of 4 calls have a result",
+    ]);
+  },
 });

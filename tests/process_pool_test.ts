@@ -20,6 +20,7 @@ const process: ExecutorKind = {
     die: true,
     cancelHandedOver: false,
     shareMemory: false,
+    control: true,
   },
   broken: BrokenProcessPool,
   makeGate: socketGate,

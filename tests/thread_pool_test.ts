@@ -39,6 +39,7 @@ const thread: ExecutorKind = {
     die: true,
     cancelHandedOver: true,
     shareMemory: true,
+    control: true,
   },
   broken: BrokenThreadPool,
   makeGate: sharedMemoryGate,

@@ -25,9 +25,10 @@ import * as tasks from "./tasks.mjs";
  *
  * @typedef {object} Subject
  * @property {string} name Its name in the table.
- * @property {"threads" | "processes" | "both"} group The tables it stands in.
+ * @property {"threads" | "processes" | "both" | "queues"} group The tables it stands in.
  * @property {"library" | "floor" | "peer"} kind What the table is to show it as.
  * @property {string} [npm] The package that it needs.
+ * @property {string[]} [npmToo] Packages that this one wants beside it.
  * @property {Record<string, string>} [skips] The rows that it can't run, and why.
  * @property {(options: { workers: number, row: string }) => Promise<Pool>} open
  * Makes a pool. Only now may the package be imported.
@@ -218,7 +219,61 @@ const ROWS = {
     tell({ figures: {}, kept: kept.length });
     await Promise.all(kept);
   },
+
+  async j(subject) {
+    const pool = await warmQueue(subject, "j");
+    const times = [];
+    for (let i = 0; i < 500; i++) {
+      const ms = await timed(() => pool.call("identity", i));
+      if (i >= 100) times.push(ms);
+    }
+    await pool.close();
+    return { j: median(times) };
+  },
+
+  async k(subject) {
+    const pool = await warmQueue(subject, "k");
+    const args = numbers(2000);
+    const times = [];
+    for (let i = 0; i < 3; i++) {
+      let results;
+      const ms = await timed(async () => {
+        results = await mapAll(pool, "identity", args);
+      });
+      expect(results.every((result, i) => result === i));
+      times.push(ms);
+    }
+    await pool.close();
+    return { k: args.length / median(times) * 1000 };
+  },
+
+  async l(subject) {
+    const pool = await warmQueue(subject, "l");
+    const figures = {};
+    for (const [id, length] of [["l1", MIB], ["l2", 20 * MIB]]) {
+      const times = [];
+      for (let i = 0; i < 4; i++) {
+        let result;
+        const ms = await timed(async () => {
+          result = await pool.call("text", length);
+        });
+        expect(result.length === length);
+        if (i > 0) times.push(ms);
+      }
+      figures[id] = median(times);
+    }
+    await pool.close();
+    return figures;
+  },
 };
+
+/** A queue whose workers, of eight calls each, all have run something. */
+async function warmQueue(subject, row) {
+  const pool = await subject.open({ workers: WORKERS, row });
+  await callAll(pool, "block", Array(WORKERS * 8).fill(50));
+  await mapAll(pool, "identity", numbers(500));
+  return pool;
+}
 
 function tell(message) {
   console.log(JSON.stringify(message));

@@ -33,3 +33,8 @@ export function block(ms) {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
   return ms;
 }
+
+/** Text of so many characters. */
+export function text(length) {
+  return "x".repeat(length);
+}

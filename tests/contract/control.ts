@@ -29,6 +29,7 @@ interface Left {
 }
 
 export function testControl(kind: ExecutorKind): void {
+  if (!kind.can.control) return;
   testViews(kind);
   testSignals(kind);
   testTimeLimits(kind);

@@ -31,6 +31,8 @@ export interface Capabilities {
   readonly cancelHandedOver: boolean;
   /** A `SharedArrayBuffer` argument is the caller's own memory. */
   readonly shareMemory: boolean;
+  /** Calls can be limited and watched: `with()`, `stats()`. */
+  readonly control: boolean;
 }
 
 /** A kind of executor. */
@@ -45,6 +47,8 @@ export interface ExecutorKind {
   makeGate(): Gate;
   /** Runs as a call: tells which worker it is on. */
   readonly whoAmI: () => unknown;
+  /** How many calls are many, where each takes a way over a network; 100,000 else. */
+  readonly many?: number;
 }
 
 /**

@@ -18,6 +18,7 @@ const TASKS = import.meta.resolve("../modules/tasks.ts");
 const MORE_TASKS = import.meta.resolve("../modules/more_tasks.ts");
 const LEAVES_A_MARK = import.meta.resolve("../modules/leaves_a_mark.ts");
 const THROWS = import.meta.resolve("../modules/throws_on_import.ts");
+const THENABLE = import.meta.resolve("../modules/thenable.ts");
 const NOWHERE = import.meta.resolve("../modules/nowhere.ts");
 const NO_SYNTAX = "data:text/javascript,export const (";
 
@@ -62,11 +63,10 @@ export function testModules(kind: ExecutorKind): void {
   });
 
   test("a module that exports a function named then is imported as any other", async () => {
-    const url =
-      "data:text/javascript,export function then(n) { return n + 1 }" +
-      "export const half = (n) => then(n) / 2;";
-    const thenable = taskModule<{ half(n: number): number }>(url);
-    await using pool = kind.make({ maxWorkers: 1, module: url });
+    const thenable = taskModule<typeof import("../modules/thenable.ts")>(
+      THENABLE,
+    );
+    await using pool = kind.make({ maxWorkers: 1, module: THENABLE });
     assertEquals(await pool.submit(thenable.half, 9).result(), 5);
   });
 

@@ -1,0 +1,104 @@
+/**
+ * Outgrow one machine: the same program on threads, on processes, and on three
+ * workers that are connected by a NATS server, here all on this machine; then
+ * what the caller sees of a worker that is killed.
+ *
+ * Needs nats-server in the PATH: apt-get install nats-server
+ *
+ * Run it: deno run --allow-net=127.0.0.1 --allow-run --allow-read --allow-write examples/cluster/main.ts
+ */
+
+import {
+  asCompleted,
+  BrokenExecutor,
+  type Executor,
+  ProcessPoolExecutor,
+  ThreadPoolExecutor,
+} from "@concurrent/futures";
+import { NatsExecutor } from "@concurrent/futures/nats";
+import { startCluster } from "./cluster.ts";
+import { countWords, isPrime, takeTime } from "./tasks.ts";
+
+const TASKS = import.meta.resolve("./tasks.ts");
+const PRIMES = [112272535095293, 112582705942171, 1099726899285419];
+
+/** The files of this project. */
+async function* files(folder: URL): AsyncGenerator<string> {
+  for await (const { name, isDirectory, isFile } of Deno.readDir(folder)) {
+    if (name.startsWith(".") || name === "node_modules") continue;
+    if (isDirectory) yield* files(new URL(`${name}/`, folder));
+    else if (isFile) yield new URL(name, folder).pathname;
+  }
+}
+
+/** The program: it does not know what runs its calls. */
+async function run(executor: Executor) {
+  const { name } = executor.constructor;
+  const primes = await Array.fromAsync(executor.map(isPrime, PRIMES));
+  console.log(`${name}: prime are ${PRIMES.filter((_, i) => primes[i])}`);
+
+  const total = new Map<string, number>();
+  const paths = await Array.fromAsync(
+    files(new URL("../../", import.meta.url)),
+  );
+  for await (const counts of executor.map(countWords, paths)) {
+    for (const [word, count] of counts) {
+      total.set(word, (total.get(word) ?? 0) + count);
+    }
+  }
+  const [[word, count]] = [...total].sort(([, m], [, n]) => n - m);
+  console.log(
+    `${name}: the most frequent word of ${paths.length} files is "${word}", ${count} times`,
+  );
+}
+
+/** Runs as many calls as the workers can at once, and kills a worker meanwhile. */
+async function killOne(
+  executor: Executor,
+  count: number,
+  worker: Deno.ChildProcess,
+) {
+  const futures = Array.from(
+    { length: count },
+    () => executor.submit(takeTime, 1000),
+  );
+  while (!futures.every((future) => future.running())) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  worker.kill("SIGKILL");
+  let done = 0;
+  for await (const future of asCompleted(futures)) {
+    const error = await future.exception();
+    if (!error) done++;
+    else if (error instanceof BrokenExecutor) console.log(error.message);
+    else throw error;
+  }
+  console.log(`${done} of ${futures.length} calls have a result`);
+}
+
+await using cluster = await startCluster(3, TASKS);
+const { servers, queue, workers } = cluster;
+
+// One line is another for each of them.
+for (
+  const executor of [
+    new ThreadPoolExecutor({ module: TASKS }),
+    new ProcessPoolExecutor({ module: TASKS, permissions: { read: true } }),
+    new NatsExecutor({ servers, queue, module: TASKS, lease: 2000 }),
+  ]
+) {
+  await run(executor);
+  await executor.shutdown();
+}
+
+console.log("\nA worker is killed:");
+{
+  await using executor = new NatsExecutor({ servers, queue });
+  await killOne(executor, 6, workers[0]);
+}
+
+console.log("\nAnother one, and its calls may be started once more:");
+{
+  await using executor = new NatsExecutor({ servers, queue, maxAttempts: 2 });
+  await killOne(executor, 4, workers[1]);
+}

@@ -1,0 +1,60 @@
+/**
+ * Requests that go together while one is under way: alone, each goes at once;
+ * many go as fast as they are answered, several at a time.
+ */
+
+interface Waiting<Q, A> {
+  readonly question: Q;
+  readonly resolve: (answer: A) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Batches of questions to several others, one batch to each at a time. */
+export class Batches<Q, A> {
+  readonly #ask: (whom: string, questions: Q[]) => Promise<A[]>;
+  readonly #fitting: (questions: readonly Q[]) => number;
+  readonly #waiting = new Map<string, Waiting<Q, A>[]>();
+
+  /**
+   * @param ask Asks, and gives as many answers.
+   * @param fitting How many of these questions, at least one, go together.
+   */
+  constructor(
+    ask: (whom: string, questions: Q[]) => Promise<A[]>,
+    fitting: (questions: readonly Q[]) => number,
+  ) {
+    this.#ask = ask;
+    this.#fitting = fitting;
+  }
+
+  add(whom: string, question: Q): Promise<A> {
+    return new Promise((resolve, reject) => {
+      const one = { question, resolve, reject };
+      const waiting = this.#waiting.get(whom);
+      if (waiting) {
+        waiting.push(one);
+      } else {
+        this.#waiting.set(whom, [one]);
+        this.#run(whom);
+      }
+    });
+  }
+
+  async #run(whom: string): Promise<void> {
+    const waiting = this.#waiting.get(whom)!;
+    while (waiting.length > 0) {
+      const questions = waiting.map(({ question }) => question);
+      const batch = waiting.splice(0, this.#fitting(questions));
+      try {
+        const answers = await this.#ask(
+          whom,
+          batch.map(({ question }) => question),
+        );
+        batch.forEach(({ resolve }, i) => resolve(answers[i]));
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.#waiting.delete(whom);
+  }
+}

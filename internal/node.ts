@@ -1,0 +1,469 @@
+/**
+ * A worker of executors on other machines: takes calls from a message server,
+ * and runs them in children of its own.
+ *
+ * ## What becomes of a call that comes
+ *
+ * 1. From now on the server is told, every so often, that the call is worked on,
+ *    by the main thread, which no task blocks.
+ * 2. What may not run here is refused, before anybody is asked.
+ * 3. Its submitter is asked, by a claim. "no": dropped. "later": given back.
+ *    No such submitter: given back for a while, since it may be about to
+ *    reconnect; once it was away for a lease, all its calls are dropped.
+ * 4. It runs in a child. The outcome is stored, and only then is the call
+ *    answered for: in between, at worst it is delivered and refused once more.
+ * 5. A child that dies is told to the submitter at once, and the call is given
+ *    back, for another attempt, if there is to be one.
+ *
+ * Each slot is a pool of one child, so that a child that dies takes nobody along.
+ */
+
+import { BrokenExecutor } from "../errors.ts";
+import { thrownBy } from "./call.ts";
+import { type Codec, makeCodec, type Packed } from "./codec.ts";
+import {
+  type CallHead,
+  type Claim,
+  fromBytes,
+  PROTOCOL,
+  type ResultHead,
+  toBytes,
+} from "./envelope.ts";
+import type { LinkEvents, PoolKind } from "./link.ts";
+import { Pool } from "./pool.ts";
+import type { FunctionRef, Outcome } from "./protocol.ts";
+import { startTimer } from "./timer.ts";
+import type { Job, Transport, WorkerLink } from "./transport.ts";
+import { label, standIn, taskModules } from "./travel.ts";
+
+/** What a worker is made of. */
+export interface NodeOptions {
+  readonly transport: Transport;
+  /** How its children, or threads, start. */
+  readonly kind: PoolKind;
+  /** Whether arguments reach them as they came: children read them themselves. */
+  readonly packed: boolean;
+  /** How many calls it runs at once. */
+  readonly slots: number;
+  /** The modules whose functions may be called, by their names. */
+  readonly modules: ReadonlyMap<string, string>;
+  /** Whether functions may come as their source. */
+  readonly allowSource: boolean;
+  /** What to call it in messages to people. */
+  readonly label: string;
+  /** Tells people what happens. */
+  readonly log: (text: string) => void;
+}
+
+/** How often a call that is worked on is said to be, in milliseconds. */
+const BEAT = 300;
+/** How soon another look is taken for a submitter that is away. */
+const ABSENT = 300;
+/** How soon is asked again for a call that somebody else has. */
+const LATER = 1000;
+/** How often a lost queue is looked for. */
+const AGAIN = 500;
+/** How many functions are kept. */
+const MOST_FUNCTIONS = 500;
+/** How long one that is to end waits for a server that is away. */
+const PATIENCE = 5000;
+
+/** A place to run one call at a time. */
+interface Slot {
+  pool: Pool | undefined;
+}
+
+/** A call that is here. */
+interface Run {
+  job: Job;
+  /** Whether it has started. */
+  started: boolean;
+}
+
+/** A worker. */
+export class Node {
+  readonly #options: NodeOptions;
+  readonly #id = crypto.randomUUID().replaceAll("-", "");
+  readonly #codec: Codec = makeCodec();
+  /** The slots with nothing to do; the one used last is last. */
+  readonly #free: Slot[];
+  /** The calls that are here, by submitter and id. */
+  readonly #runs = new Map<string, Run>();
+  /** Since when submitters were not there. */
+  readonly #absent = new Map<string, number>();
+  readonly #standIns = new Map<string, ReturnType<typeof standIn>>();
+  #link!: WorkerLink;
+  #beat: ReturnType<typeof setInterval> | undefined;
+  #stopping = false;
+  #stopped: Promise<void> | undefined;
+  #away = false;
+  #stopAwayTimer: (() => void) | undefined;
+  #relinking: Promise<void> | undefined;
+  #idle: (() => void) | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(options: NodeOptions) {
+    this.#options = options;
+    for (const url of options.modules.values()) taskModules.add(url);
+    this.#free = Array.from(
+      { length: options.slots },
+      () => ({ pool: undefined }),
+    );
+  }
+
+  /**
+   * Imports the modules in a child, which is then warm.
+   *
+   * @throws what keeps one from being imported.
+   */
+  async tryModules(): Promise<void> {
+    const slot = this.#free.at(-1)!;
+    slot.pool ??= new Pool(this.#rawKind());
+    for (const module of this.#options.modules.values()) {
+      // No module has this: the error tells what came of the import.
+      const nothing = standIn({ by: "export", name: "", module });
+      const probe = slot.pool.submit(nothing, "[]" as unknown as []);
+      const error = thrownBy(await probe.result() as Outcome);
+      if (error instanceof DOMException) continue;
+      const why = error instanceof Error ? error.cause : error;
+      throw new Error(
+        `Cannot import ${module}: ${why instanceof Error ? why.message : why}`,
+        { cause: why },
+      );
+    }
+  }
+
+  /**
+   * Starts to take calls.
+   *
+   * @throws where the server can't be reached, or refuses.
+   */
+  async start(): Promise<void> {
+    this.#link = await this.#connect();
+    this.#beat = setInterval(() => {
+      for (const { job } of this.#runs.values()) job.extend();
+    }, BEAT);
+    this.#link.want(this.#free.length);
+  }
+
+  /** Takes no more calls, ends those that it has, and leaves nothing. May be called again. */
+  stop(): Promise<void> {
+    return this.#stopped ??= this.#stop();
+  }
+
+  async #stop(): Promise<void> {
+    this.#stopping = true;
+    this.#wake?.();
+    await this.#relinking;
+    const link = this.#link;
+    const resting = link?.rest();
+    this.#limitAway();
+    if (this.#runs.size > 0) {
+      await new Promise<void>((resolve) => this.#idle = resolve);
+    }
+    this.#stopAwayTimer?.();
+    await resting;
+    clearInterval(this.#beat);
+    await Promise.all(this.#free.map(({ pool }) => pool?.shutdown()));
+    await link?.close();
+  }
+
+  #connect(): Promise<WorkerLink> {
+    const { log } = this.#options;
+    return this.#options.transport.worker(this.#id, {
+      onJob: (job) => this.#onJob(job),
+      onAsked: (from, ids) =>
+        ids.filter((id) => this.#runs.get(`${from} ${id}`)?.started),
+      onAway: () => {
+        log("the server is away");
+        this.#away = true;
+        this.#limitAway();
+      },
+      onBack: () => {
+        log("the server is there again");
+        this.#away = false;
+        this.#stopAwayTimer?.();
+      },
+      onLost: (why) => {
+        log(`${why}; starting anew`);
+        this.#relinking ??= this.#reconnect();
+      },
+    });
+  }
+
+  /** Once it is to end, outcomes that can't be sent are not waited for without end. */
+  #limitAway(): void {
+    if (!this.#stopping || !this.#away) return;
+    this.#stopAwayTimer = startTimer(PATIENCE, () => this.#link.close());
+  }
+
+  /** What the server has lost does not come back: the queue is found, or made, anew. */
+  async #reconnect(): Promise<void> {
+    await this.#link.close();
+    while (!this.#stopping) {
+      try {
+        this.#link = await this.#connect();
+        this.#link.want(this.#free.length);
+        this.#options.log("ready again");
+        break;
+      } catch (error) {
+        this.#options.log(`${error}`);
+        await this.#pause(AGAIN);
+      }
+    }
+    this.#relinking = undefined;
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      this.#wake = end;
+      if (this.#stopping) end();
+    });
+  }
+
+  // ---- A call ------------------------------------------------------------------
+
+  #onJob(job: Job): void {
+    const slot = this.#stopping ? undefined : this.#free.pop();
+    if (!slot) return job.giveBack();
+    const link = this.#link;
+    let isHeld = true;
+    const free = () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.#free.push(slot);
+      // A link that is made anew asks for all that is free.
+      if (!this.#relinking) this.#link.want(1);
+    };
+    this.#run(job, slot, link, free).catch((error) => {
+      this.#options.log(`a call was left: ${error}`);
+    }).finally(() => {
+      free();
+      if (this.#stopping && this.#runs.size === 0) this.#idle?.();
+    });
+  }
+
+  async #run(
+    job: Job,
+    slot: Slot,
+    link: WorkerLink,
+    free: () => void,
+  ): Promise<void> {
+    // Under a name of its own, until it is known which call it is.
+    const nobody = Symbol() as unknown as string;
+    this.#runs.set(nobody, { job, started: false });
+    let head: CallHead;
+    let body;
+    try {
+      ({ head, body } = fromBytes<CallHead>(await job.bytes()));
+    } catch (error) {
+      this.#options.log(`a message is no call: ${error}`);
+      return job.done();
+    } finally {
+      this.#runs.delete(nobody);
+    }
+    const key = `${head.from} ${head.id}`;
+    const same = this.#runs.get(key);
+    if (same) {
+      // The server has sent what is here already once more: this is the message to answer.
+      if (same.job.message === job.message) same.job = job;
+      else job.done();
+      return;
+    }
+    const run: Run = { job, started: false };
+    this.#runs.set(key, run);
+    try {
+      const fn = this.#resolve(head);
+      const told = typeof fn === "string"
+        ? this.#message(head, job, "refused", fn)
+        : await this.#mayStart(head, run, link)
+        ? await this.#call(head, run, slot, fn, body)
+        : undefined;
+      const sent = told && link.send(head.from, told.bytes);
+      // The next call need not wait for this one's outcome to be stored.
+      free();
+      await sent;
+      if (told?.again) run.job.giveBack();
+      else if (told) run.job.done();
+    } finally {
+      this.#runs.delete(key);
+    }
+  }
+
+  #message(
+    { id }: CallHead,
+    { delivery }: Job,
+    is: ResultHead["is"],
+    message: string,
+  ): { bytes: Uint8Array; again?: boolean } {
+    const head: ResultHead = {
+      v: PROTOCOL,
+      id,
+      delivery,
+      worker: this.#id,
+      is,
+      message,
+    };
+    return { bytes: toBytes(head), again: is === "lost" };
+  }
+
+  /** The function of a call, as its child finds it; or why it may not run here. */
+  #resolve({ v, fn }: CallHead): FunctionRef | string {
+    const { modules, allowSource, label: name } = this.#options;
+    if (v !== PROTOCOL) {
+      return `${name} speaks version ${PROTOCOL} of the protocol, and was sent version ${v}: run the same version of @concurrent/futures on both sides`;
+    }
+    if (fn.by === "export") {
+      const module = modules.get(fn.module);
+      if (module !== undefined) return { ...fn, module };
+      const names = [...modules.keys()].map((name) => `"${name}"`).join(", ");
+      return `${name} has no module "${fn.module}", only ${
+        names || "none"
+      }: start it with --module ${fn.module}=<url>`;
+    }
+    if (allowSource) return fn;
+    if (fn.by === "source") return { ...fn, exportedOnly: true };
+    return `${name} runs functions of its modules only, and no built-ins: export a function that calls ${
+      label(fn)
+    }, or start the worker with --allow-source`;
+  }
+
+  /** Asks the submitter. Whatever it answers, the job is answered for unless it may start. */
+  async #mayStart(
+    { from, id, lease }: CallHead,
+    run: Run,
+    link: WorkerLink,
+  ): Promise<boolean> {
+    while (true) {
+      const { message, delivery } = run.job;
+      const claim: Claim = {
+        v: PROTOCOL,
+        id,
+        message,
+        delivery,
+        worker: this.#id,
+        label: this.#options.label,
+      };
+      let answer;
+      try {
+        answer = await link.claim(from, claim);
+      } catch {
+        // It is busy, or this side was away: the same question again does no harm.
+        if (link === this.#link && !this.#relinking && !link.isClosed) continue;
+        return false;
+      }
+      if (answer === "go") {
+        this.#absent.delete(from);
+        run.started = true;
+        return true;
+      }
+      if (answer === "no") run.job.done();
+      else if (answer === "later") run.job.giveBack(LATER);
+      else await this.#onAbsent(from, lease, run, link);
+      return false;
+    }
+  }
+
+  /** A submitter is not there: gone, or about to be back. */
+  async #onAbsent(
+    from: string,
+    lease: number,
+    run: Run,
+    link: WorkerLink,
+  ): Promise<void> {
+    const now = performance.now();
+    const since = this.#absent.get(from) ?? now;
+    this.#absent.set(from, since);
+    if (now - since < lease) return run.job.giveBack(ABSENT);
+    this.#absent.delete(from);
+    run.job.done();
+    await link.forget(from);
+  }
+
+  async #call(
+    head: CallHead,
+    run: Run,
+    slot: Slot,
+    fn: FunctionRef,
+    args: unknown,
+  ): Promise<{ bytes: Uint8Array; again?: boolean }> {
+    slot.pool ??= new Pool(this.#rawKind());
+    let outcome: Outcome;
+    try {
+      const future = slot.pool.submit(
+        this.#standInOf(fn),
+        args as readonly unknown[],
+      );
+      outcome = await future.result() as Outcome;
+    } catch (error) {
+      if (!(error instanceof BrokenExecutor)) throw error;
+      const broken = slot.pool;
+      slot.pool = undefined;
+      await broken.shutdown();
+      return this.#message(
+        head,
+        run.job,
+        "lost",
+        `${this.#options.label}: ${
+          error.message.replace(/ while it ran [^]*$/, "")
+        }`,
+      );
+    }
+    const done: ResultHead = {
+      v: PROTOCOL,
+      id: head.id,
+      delivery: run.job.delivery,
+      worker: this.#id,
+      is: "outcome",
+    };
+    try {
+      return { bytes: toBytes(done, this.#codec.encode(outcome, 1)) };
+    } catch (error) {
+      // Threads give what stays in this process, such as shared memory.
+      return this.#message(head, run.job, "refused", `its result: ${error}`);
+    }
+  }
+
+  /** The same for all calls of a function: what is learned of one is of use to the next. */
+  #standInOf(fn: FunctionRef): ReturnType<typeof standIn> {
+    const key = fn.by === "export"
+      ? `export ${fn.module} ${fn.name}`
+      : `${fn.by} ${fn.name} ${fn.source}`;
+    let found = this.#standIns.get(key);
+    if (!found) {
+      if (this.#standIns.size >= MOST_FUNCTIONS) this.#standIns.clear();
+      this.#standIns.set(key, found = standIn(fn));
+    }
+    return found;
+  }
+
+  /** The kind of the children, with arguments as they came, and outcomes as they are sent. */
+  #rawKind(): PoolKind {
+    const { kind, packed } = this.#options;
+    return {
+      ...kind,
+      maxWorkers: 1,
+      idleTimeout: Infinity,
+      pack: (_fn, args) =>
+        packed ? args : this.#codec.decode(args as unknown as Packed),
+      open: (index, depth, events) => {
+        const raw: LinkEvents = {
+          ...events,
+          onOutcome: (slot, ms, outcome, more) =>
+            events.onOutcome(
+              slot,
+              ms,
+              { is: "returned", value: outcome },
+              more,
+            ),
+        };
+        return kind.open(index, depth, raw);
+      },
+    };
+  }
+}

@@ -1,0 +1,557 @@
+/**
+ * Calls that workers on other machines run: where their futures live, and who
+ * may run what is decided.
+ *
+ * ## The submitter is the arbiter
+ *
+ * A message server delivers at least once, to whom it likes. So a worker that
+ * gets a call asks here, by a claim, before it starts it. The answer is given
+ * from the future's state, synchronously, and that makes `cancel()` and
+ * `running()` as true as those of a pool on this machine:
+ *
+ * - pending: "go", and the future is running from this moment on;
+ * - cancelled or done: "no", and the worker drops the message;
+ * - running, asked by the same worker for the same delivery: "go" once more, for
+ *   the first answer may have been lost;
+ * - running, asked for another delivery: whoever has it may be gone, so that one
+ *   is asked. If it has the call, or gives no answer, "later". If it says that it
+ *   has it not, its attempt is lost: the next may start while there are attempts
+ *   left, else the call is broken.
+ *
+ * ## Workers are watched
+ *
+ * Each that runs something is asked every so often whether it still does. One
+ * that is not heard of for a lease has lost its calls. So a lost worker is told
+ * even where no other is left to get the call.
+ *
+ * ## A call's stages
+ *
+ * queued here → published → held by a worker → released. What was published is
+ * kept until it is released: the server, or a worker that took this program for
+ * dead, may have dropped it, and then it is published again.
+ *
+ * ## The connection
+ *
+ * is made for the first call, and ended when there was none for a while: an open
+ * one keeps the program alive.
+ */
+
+import { BrokenExecutor, RuntimeError } from "../errors.ts";
+import type { ShutdownOptions } from "../executor.ts";
+import type { Future } from "../future.ts";
+import {
+  type Call,
+  type CallOwner,
+  clock,
+  PooledFuture,
+  RELEASED,
+  settle,
+  WAITING,
+} from "./call.ts";
+import { type Codec, makeCodec, type Packed } from "./codec.ts";
+import { Deque } from "./deque.ts";
+import {
+  type Answer,
+  type Claim,
+  fromBytes,
+  PROTOCOL,
+  type ResultHead,
+  toBytes,
+} from "./envelope.ts";
+import { checkGuard } from "./guard.ts";
+import type { FunctionRef, Outcome } from "./protocol.ts";
+import {
+  type Holder,
+  PUBLISHED,
+  type RemoteCall,
+  Watch,
+} from "./remote_watch.ts";
+import { startTimer } from "./timer.ts";
+import type { SubmitterLink, Transport } from "./transport.ts";
+import { describe, label } from "./travel.ts";
+
+/** What makes an executor one of a kind of server. */
+export interface RemoteKind {
+  /** The class's name, for messages. */
+  readonly name: string;
+  readonly transport: Transport;
+  readonly maxAttempts: number;
+  /** In milliseconds; `undefined`: for ever. */
+  readonly workerTimeout: number | undefined;
+  /** How a worker finds a function. */
+  refer(fn: FunctionRef): FunctionRef;
+  /** @throws what keeps arguments from travelling. */
+  pack(fn: FunctionRef, args: readonly unknown[]): Packed;
+}
+
+/** How many calls may be on their way to the server at once. */
+const MOST_UNDER_WAY = 256;
+/** How long the connection stays when there is nothing to do, in milliseconds. */
+const IDLE = 200;
+/** How long the server may be away: while calls run, and once they are only waited for. */
+const LEAST_AWAY = 10_000;
+const AWAY_AT_END = 1000;
+
+type State =
+  | { readonly is: "open" | "draining" | "closed" }
+  | {
+    readonly is: "broken";
+    readonly message: string;
+    readonly cause: ErrorOptions | undefined;
+  };
+
+/** The engine of an executor whose workers are elsewhere. */
+export class Remote implements CallOwner {
+  readonly #kind: RemoteKind;
+  readonly #codec: Codec = makeCodec();
+  #state: State = { is: "open" };
+  /** All calls that are not released. */
+  readonly #calls = new Map<number, RemoteCall>();
+  /** Those that were not published; those that were released stay a while. */
+  readonly #queue = new Deque<RemoteCall>();
+  #dropped = 0;
+  #ids = 0;
+  #underWay = 0;
+  /** Whether calls that nobody has taken were cancelled. */
+  #leftovers = false;
+  #link: SubmitterLink | undefined;
+  #opening = false;
+  #closing: Promise<void> | undefined;
+  #closers: (() => void)[] = [];
+  #planned = false;
+  #awaySince: number | undefined;
+  #stopAwayTimer: (() => void) | undefined;
+  #stopIdleTimer: (() => void) | undefined;
+  #watch: Watch | undefined;
+
+  constructor(kind: RemoteKind) {
+    this.#kind = kind;
+  }
+
+  // ---- Submitting ------------------------------------------------------------
+
+  submit(fn: unknown, args: readonly unknown[]): Future<unknown> {
+    const ref = this.check(fn, "submit");
+    checkGuard(this.#kind.name);
+    const future = new PooledFuture<unknown>();
+    let packed: Packed;
+    try {
+      packed = this.#kind.pack(ref, args);
+      // Getters of the arguments may have shut this down.
+      this.check(fn, "submit");
+    } catch (error) {
+      future.setException(error);
+      return future;
+    }
+    const call: RemoteCall = {
+      id: ++this.#ids,
+      future,
+      fn: ref,
+      args: packed,
+      worker: undefined,
+      slot: WAITING,
+      cost: 0,
+      since: clock(),
+      limits: undefined,
+      attempts: 0,
+      rounds: 0,
+      holder: undefined,
+      doubted: false,
+      missed: 0,
+    };
+    future.attach(this, call);
+    this.#calls.set(call.id, call);
+    this.#queue.push(call);
+    this.#stopIdleTimer?.();
+    this.#stopIdleTimer = undefined;
+    this.#plan();
+    return future;
+  }
+
+  /** Describes a function that is to be submitted, if calls are taken. */
+  check(value: unknown, caller: string): FunctionRef {
+    const fn = describe(value, caller);
+    const state = this.#state;
+    if (state.is === "open") return fn;
+    const cannot = `Cannot submit ${label(fn)} to ${this.#kind.name}`;
+    if (state.is === "broken") {
+      throw new BrokenExecutor(`${cannot}: ${state.message}`, state.cause);
+    }
+    throw new RuntimeError(
+      `${cannot}: cannot schedule new futures after shutdown`,
+    );
+  }
+
+  /** Publishes once for all that is submitted in this turn of the event loop. */
+  #plan(): void {
+    if (this.#planned) return;
+    this.#planned = true;
+    queueMicrotask(() => {
+      this.#planned = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    const link = this.#link;
+    if (!link) return this.#open();
+    while (this.#underWay < MOST_UNDER_WAY) {
+      const call = this.#queue.shift();
+      if (!call) return;
+      if (call.slot === RELEASED) this.#dropped--;
+      else this.#publish(link, call);
+    }
+  }
+
+  async #publish(link: SubmitterLink, call: RemoteCall): Promise<void> {
+    call.slot = PUBLISHED;
+    this.#underWay++;
+    const { id } = call;
+    try {
+      const bytes = toBytes({
+        v: PROTOCOL,
+        id: `${id}`,
+        from: link.id,
+        lease: link.lease,
+        fn: this.#kind.refer(call.fn),
+      }, call.args as Packed);
+      await link.publish(`${link.id} ${id} ${call.rounds++}`, bytes);
+    } catch (error) {
+      if (this.#calls.get(id) === call) {
+        const why = error instanceof Error ? error.message : String(error);
+        this.#fail(
+          call,
+          new BrokenExecutor(`Cannot send ${label(call.fn)}: ${why}`, {
+            cause: error,
+          }),
+        );
+      }
+    } finally {
+      this.#underWay--;
+      this.#pump();
+    }
+  }
+
+  /** Publishes again what may be lost on the way to its workers. */
+  #publishAgain(): void {
+    const link = this.#link;
+    if (!link) return;
+    for (const call of this.#calls.values()) {
+      if (call.slot === PUBLISHED) this.#publish(link, call);
+    }
+  }
+
+  // ---- What workers say ------------------------------------------------------
+
+  #onClaim(claim: Claim): Answer | Promise<Answer> {
+    const call = this.#calls.get(Number(claim.id));
+    if (!call || call.future.done() || claim.v !== PROTOCOL) return "no";
+    const { holder } = call;
+    if (!holder) return this.#start(call, claim);
+    const isSame = claim.message === holder.message;
+    if (isSame && claim.delivery < holder.delivery) return "no";
+    if (
+      isSame && claim.delivery === holder.delivery &&
+      claim.worker === holder.worker
+    ) return "go";
+    if (call.doubted) return "later";
+    return this.#doubt(call, holder, claim);
+  }
+
+  #start(call: RemoteCall, claim: Claim): Answer {
+    if (call.attempts === 0 && !call.future.setRunningOrNotifyCancel()) {
+      return "no";
+    }
+    call.attempts++;
+    call.missed = 0;
+    const { worker, label, message, delivery } = claim;
+    call.holder = { worker, label, message, delivery };
+    return "go";
+  }
+
+  /** Another message of a call that somebody has. */
+  async #doubt(
+    call: RemoteCall,
+    holder: Holder,
+    claim: Claim,
+  ): Promise<Answer> {
+    call.doubted = true;
+    try {
+      // One that gives no answer may be about to reconnect, as this side was: a
+      // lease without a word from it is what the watch waits for.
+      const has = await this.#link?.ask(holder.worker, [`${call.id}`]);
+      if (has?.has(`${call.id}`)) {
+        return claim.message === holder.message ? "later" : "no";
+      }
+      await this.#link?.drained();
+    } catch {
+      return "later";
+    } finally {
+      call.doubted = false;
+    }
+    if (this.#calls.get(call.id) !== call) return "no";
+    if (call.holder !== holder) return "later";
+    this.#loseAttempt(call, `${holder.label} was lost`);
+    return this.#calls.get(call.id) === call ? this.#start(call, claim) : "no";
+  }
+
+  #onResult(bytes: Uint8Array): void {
+    let call: RemoteCall | undefined;
+    try {
+      const { head, body } = fromBytes<ResultHead>(bytes);
+      call = this.#calls.get(Number(head.id));
+      if (!call) return;
+      if (head.v !== PROTOCOL) {
+        throw new RuntimeError(
+          `Cannot read what came of ${
+            label(call.fn)
+          }: the worker speaks version ${head.v} of the protocol, this program ${PROTOCOL}`,
+        );
+      }
+      this.#settle(call, head, body);
+    } catch (error) {
+      if (call) this.#fail(call, error);
+      else console.error("A message of a worker can't be read:", error);
+    }
+  }
+
+  #settle(call: RemoteCall, head: ResultHead, body: Packed): void {
+    const { message = "" } = head;
+    switch (head.is) {
+      case "outcome": {
+        const outcome = this.#codec.decode(body) as Outcome;
+        this.#release(call);
+        if (!call.future.done()) settle(call.future, outcome);
+        return this.#finishIfIdle();
+      }
+      case "lost": {
+        const { holder } = call;
+        if (
+          holder?.worker === head.worker && holder.delivery === head.delivery
+        ) this.#loseAttempt(call, message);
+        return;
+      }
+      case "refused":
+        return this.#fail(
+          call,
+          new RuntimeError(`Cannot run ${label(call.fn)}: ${message}`),
+        );
+    }
+  }
+
+  /** The attempt of a call's holder is over, without an outcome. */
+  #loseAttempt(call: RemoteCall, who: string): void {
+    call.holder = undefined;
+    const { maxAttempts } = this.#kind;
+    // Its message goes to another worker, which asks for it.
+    if (call.attempts < maxAttempts) return;
+    const times = maxAttempts === 1
+      ? "it may or may not have had its effect"
+      : `that was attempt ${call.attempts} of ${maxAttempts}`;
+    this.#fail(
+      call,
+      new BrokenExecutor(
+        `${who} while it ran ${label(call.fn)}: ${times}`,
+      ),
+    );
+  }
+
+  // ---- The connection ----------------------------------------------------------
+
+  #open(): void {
+    if (this.#opening || this.#queue.size === this.#dropped) return;
+    if (this.#state.is === "broken" || this.#state.is === "closed") return;
+    this.#opening = true;
+    this.#openLink().catch((error) => {
+      this.#opening = false;
+      const why = error instanceof Error ? error.message : String(error);
+      this.#break(why, error);
+      this.#finishIfIdle();
+    });
+  }
+
+  async #openLink(): Promise<void> {
+    await this.#closing;
+    let isLost = false;
+    const link: SubmitterLink = await this.#kind.transport.submitter({
+      onClaim: (claim) => this.#link === link ? this.#onClaim(claim) : "no",
+      onResult: (bytes) => {
+        if (this.#link === link) this.#onResult(bytes);
+      },
+      onAway: () => this.#onAway(),
+      onBack: () => this.#onBack(),
+      onLost: (why, cause) => {
+        isLost = true;
+        this.#break(why, cause);
+      },
+    });
+    this.#opening = false;
+    this.#link = link;
+    if (isLost || this.#isEnding()) {
+      this.#close();
+      return;
+    }
+    this.#watch = new Watch(link, this.#calls, {
+      isAway: () => this.#awaySince !== undefined,
+      isPublishing: () => this.#underWay > 0,
+      onLostAttempt: (call, how) => this.#loseAttempt(call, how),
+      onVanished: () => this.#publishAgain(),
+      workerTimeout: this.#kind.workerTimeout,
+      onUnattended: (ms) =>
+        this.#break(`no worker was there for ${ms} ms`, undefined),
+    });
+    this.#pump();
+    this.#finishIfIdle();
+  }
+
+  #isEnding(): boolean {
+    return this.#state.is === "closed" || this.#state.is === "broken";
+  }
+
+  #close(): void {
+    const link = this.#link;
+    if (!link) return;
+    this.#link = undefined;
+    this.#watch?.stop();
+    this.#stopIdleTimer?.();
+    this.#stopAwayTimer?.();
+    this.#watch = this.#stopIdleTimer = this.#stopAwayTimer = undefined;
+    this.#awaySince = undefined;
+    this.#closing = (async () => {
+      if (this.#leftovers) await link.discard().catch(() => {});
+      this.#leftovers = false;
+      await link.close();
+    })().catch(() => {}).finally(() => {
+      this.#closing = undefined;
+      this.#finishIfIdle();
+    });
+  }
+
+  #onAway(): void {
+    // Whether an end is reached in time is the link's own business.
+    if (!this.#link) return;
+    this.#awaySince ??= performance.now();
+    this.#limitAway();
+  }
+
+  /** Calls that nobody can answer for must not be waited for without end. */
+  #limitAway(): void {
+    if (this.#awaySince === undefined) return;
+    const most = this.#state.is === "open"
+      ? Math.max(LEAST_AWAY, 2 * (this.#link?.lease ?? 0))
+      : AWAY_AT_END;
+    this.#stopAwayTimer?.();
+    this.#stopAwayTimer = startTimer(
+      most,
+      () => this.#break(`the server was away for ${most} ms`, undefined),
+    );
+  }
+
+  #onBack(): void {
+    const since = this.#awaySince;
+    const link = this.#link;
+    this.#awaySince = undefined;
+    this.#stopAwayTimer?.();
+    this.#stopAwayTimer = undefined;
+    if (since === undefined || !link) return;
+    for (const call of this.#calls.values()) call.missed = 0;
+    // Workers drop the calls of a submitter that is away for a lease.
+    if (performance.now() - since > link.lease / 2) this.#publishAgain();
+  }
+
+  // ---- The end -------------------------------------------------------------------
+
+  takeBack(call: Call): boolean {
+    const mine = call as RemoteCall;
+    if (mine.attempts > 0) return false;
+    if (mine.slot === WAITING) this.#dropped++;
+    else this.#leftovers = true;
+    this.#release(mine);
+    return true;
+  }
+
+  onCancelled(): void {
+    if (this.#dropped > 1000 && this.#dropped * 2 > this.#queue.size) {
+      this.#queue.filter((call) => call.slot !== RELEASED);
+      this.#dropped = 0;
+    }
+    this.#finishIfIdle();
+  }
+
+  shutdown(options: ShutdownOptions = {}): Promise<void> {
+    const { wait = true, cancelFutures = false } = options;
+    if (this.#state.is === "open") this.#state = { is: "draining" };
+    if (cancelFutures) {
+      for (const { future } of [...this.#calls.values()]) future.cancel();
+    }
+    this.#limitAway();
+    this.#finishIfIdle();
+    if (!wait || this.#isOver()) return Promise.resolve();
+    return new Promise((resolve) => this.#closers.push(resolve));
+  }
+
+  #release(call: RemoteCall): void {
+    this.#calls.delete(call.id);
+    call.args = undefined;
+    call.holder = undefined;
+    call.slot = RELEASED;
+    call.future.attach();
+  }
+
+  #fail(call: RemoteCall, error: unknown): void {
+    this.#release(call);
+    if (!call.future.done()) call.future.setException(error);
+    this.#finishIfIdle();
+  }
+
+  #break(message: string, cause: unknown): void {
+    if (this.#isEnding()) return;
+    const options = cause === undefined ? undefined : { cause };
+    this.#state = { is: "broken", message, cause: options };
+    const calls = [...this.#calls.values()];
+    for (const call of calls) this.#release(call);
+    this.#queue.filter(() => false);
+    this.#dropped = 0;
+    this.#close();
+    for (const { future } of calls) {
+      if (future.done()) continue;
+      // Each has an error of its own: a stack, and whatever a caller adds to it.
+      future.setException(new BrokenExecutor(capitalize(message), options));
+    }
+    this.#finishIfIdle();
+  }
+
+  #isOver(): boolean {
+    return this.#isEnding() && !this.#link && !this.#opening &&
+      this.#closing === undefined;
+  }
+
+  /** Ends what can end. */
+  #finishIfIdle(): void {
+    if (this.#calls.size === 0) {
+      if (this.#state.is === "draining") {
+        this.#state = { is: "closed" };
+        this.#close();
+      } else if (this.#state.is === "open" && this.#link) {
+        this.#planIdleEnd();
+      }
+    }
+    if (this.#isOver()) {
+      const closers = this.#closers;
+      this.#closers = [];
+      for (const close of closers) close();
+    }
+  }
+
+  #planIdleEnd(): void {
+    this.#stopIdleTimer?.();
+    this.#stopIdleTimer = startTimer(IDLE, () => {
+      this.#stopIdleTimer = undefined;
+      if (this.#calls.size === 0) this.#close();
+    });
+  }
+}
+
+function capitalize(text: string): string {
+  return text[0].toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,187 @@
+/**
+ * Watches over calls that are elsewhere: workers that run some, and the server
+ * where others wait. `remote.ts` says what for.
+ */
+
+import type { Call } from "./call.ts";
+import { startTimer } from "./timer.ts";
+import type { SubmitterLink } from "./transport.ts";
+
+/** Who runs a call. */
+export interface Holder {
+  readonly worker: string;
+  readonly label: string;
+  readonly message: number;
+  readonly delivery: number;
+}
+
+/** A call and where it is. */
+export interface RemoteCall extends Call {
+  readonly id: number;
+  /** How often it was started. */
+  attempts: number;
+  /** How often it was published. */
+  rounds: number;
+  holder: Holder | undefined;
+  /** Whether it is being found out if its holder still has it. */
+  doubted: boolean;
+  /** For how long its holder has not said that it has it, in milliseconds. */
+  missed: number;
+}
+
+/** The slot of a call that was published. */
+export const PUBLISHED = 0;
+
+/** What is asked before, and told after, a look. */
+export interface WatchEvents {
+  isAway(): boolean;
+  /** Whether calls are on their way to the server. */
+  isPublishing(): boolean;
+  /** A call's holder does not run it any more; `how` begins with who that was. */
+  onLostAttempt(call: RemoteCall, how: string): void;
+  /** The server has no calls, though some should wait there. */
+  onVanished(): void;
+  /** For how long no worker may be there, in milliseconds. */
+  readonly workerTimeout: number | undefined;
+  onUnattended(ms: number): void;
+}
+
+/** How often is looked: within these, four times a lease, in milliseconds. */
+const SOONEST = 250;
+const LATEST = 1000;
+
+/** Watches over the calls of one connection, until it is stopped. */
+export class Watch {
+  readonly #link: SubmitterLink;
+  readonly #calls: ReadonlyMap<number, RemoteCall>;
+  readonly #events: WatchEvents;
+  readonly #period: number;
+  #stopTimer: (() => void) | undefined;
+  #stopped = false;
+  #looked = 0;
+  #unattendedSince: number | undefined;
+  #wasEmpty = false;
+
+  constructor(
+    link: SubmitterLink,
+    calls: ReadonlyMap<number, RemoteCall>,
+    events: WatchEvents,
+  ) {
+    this.#link = link;
+    this.#calls = calls;
+    this.#events = events;
+    this.#period = Math.min(Math.max(link.lease / 4, SOONEST), LATEST);
+    this.#plan();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#stopTimer?.();
+  }
+
+  #plan(): void {
+    this.#stopTimer = startTimer(this.#period, () => {
+      this.#plan();
+      if (this.#events.isAway()) return;
+      this.#askHolders();
+      this.#lookForWorkers();
+    });
+  }
+
+  // ---- Calls that run ----------------------------------------------------------
+
+  #askHolders(): void {
+    const held = new Map<string, RemoteCall[]>();
+    for (const call of this.#calls.values()) {
+      if (!call.holder) continue;
+      const calls = held.get(call.holder.worker);
+      if (calls) calls.push(call);
+      else held.set(call.holder.worker, [call]);
+    }
+    for (const [worker, calls] of held) this.#ask(worker, calls);
+  }
+
+  async #ask(worker: string, calls: readonly RemoteCall[]): Promise<void> {
+    const ids = calls.map(({ id }) => `${id}`);
+    const has = await this.#link.ask(worker, ids)
+      // No answer is as good as none of them.
+      .catch(() => new Set<string>());
+    if (this.#stopped || this.#events.isAway()) return;
+    for (const call of calls) {
+      if (call.holder?.worker !== worker) continue;
+      if (has.has(`${call.id}`)) {
+        call.missed = 0;
+        continue;
+      }
+      // Each question counts for a period, however late it was asked: a program
+      // that was busy itself has not waited for anybody.
+      call.missed += this.#period;
+      if (call.missed >= this.#link.lease) this.#miss(call, call.holder);
+    }
+  }
+
+  async #miss(call: RemoteCall, holder: Holder): Promise<void> {
+    if (call.doubted) return;
+    call.doubted = true;
+    try {
+      // It may have ended, and its outcome be on the way.
+      await this.#link.drained();
+    } catch {
+      return;
+    } finally {
+      call.doubted = false;
+    }
+    if (this.#stopped || call.holder !== holder) return;
+    const { lease } = this.#link;
+    this.#events.onLostAttempt(
+      call,
+      `${holder.label} was not heard of for ${lease} ms`,
+    );
+  }
+
+  // ---- Calls that wait ---------------------------------------------------------
+
+  /** Whether calls wait at the server. */
+  get #isWaiting(): boolean {
+    if (this.#stopped || this.#events.isPublishing()) return false;
+    for (const { slot, holder } of this.#calls.values()) {
+      if (slot === PUBLISHED && !holder) return true;
+    }
+    return false;
+  }
+
+  async #lookForWorkers(): Promise<void> {
+    const now = performance.now();
+    if (now - this.#looked < LATEST * 0.9) return;
+    this.#looked = now;
+    if (!this.#isWaiting) {
+      this.#unattendedSince = undefined;
+      this.#wasEmpty = false;
+      return;
+    }
+    try {
+      await this.#lookForMessages();
+      const { workerTimeout } = this.#events;
+      if (workerTimeout === undefined) return;
+      if (await this.#link.isAttended()) {
+        this.#unattendedSince = undefined;
+        return;
+      }
+      this.#unattendedSince ??= now;
+      const ms = performance.now() - this.#unattendedSince;
+      if (ms >= workerTimeout && this.#isWaiting) {
+        this.#events.onUnattended(workerTimeout);
+      }
+    } catch {
+      // The link tells when it is away, or lost.
+    }
+  }
+
+  /** Messages may have been dropped: by hand, or since this program seemed gone. */
+  async #lookForMessages(): Promise<void> {
+    const isEmpty = await this.#link.isEmpty() && this.#isWaiting;
+    // Looked at twice: one may have been taken, and not be asked for yet.
+    if (isEmpty && this.#wasEmpty) this.#events.onVanished();
+    this.#wasEmpty = isEmpty && !this.#wasEmpty;
+  }
+}

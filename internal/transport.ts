@@ -1,0 +1,103 @@
+/**
+ * The seam between executors that run calls on other machines and the message
+ * server that carries them: types alone. The server carries, stores and
+ * delivers again; who may run what is decided where the futures are.
+ *
+ * To serve another kind of server is to write these two links over it.
+ */
+
+import type { Answer, Claim } from "./envelope.ts";
+
+/** What a link tells its owner of the connection. */
+export interface LinkState {
+  /** The server can't be reached; the link goes on trying. */
+  onAway(): void;
+  /** It can be reached again, and has kept what it was given. */
+  onBack(): void;
+  /** It can't carry any more, for good: refused, or what it kept is gone. */
+  onLost(why: string, cause?: unknown): void;
+}
+
+/** What a submitter's link tells it. */
+export interface SubmitterEvents extends LinkState {
+  /** A worker asks whether it may start a call. */
+  onClaim(claim: Claim): Answer | Promise<Answer>;
+  /** A message of a worker about a call. */
+  onResult(bytes: Uint8Array): void;
+}
+
+/** A submitter's connection. */
+export interface SubmitterLink {
+  /** What workers know the submitter by. */
+  readonly id: string;
+  /** How long a worker may be silent before its calls go to others, in milliseconds. */
+  readonly lease: number;
+  /**
+   * Hands a call over; resolves when it is stored. `key` makes it the same
+   * message when it is published again.
+   *
+   * @throws what keeps this one from being stored, and no other.
+   */
+  publish(key: string, bytes: Uint8Array): Promise<void>;
+  /** Which of these calls a worker has. Rejects where it gives no answer, or is not there. */
+  ask(worker: string, ids: readonly string[]): Promise<ReadonlySet<string>>;
+  /** Whether there is any worker. */
+  isAttended(): Promise<boolean>;
+  /** Whether the server has no call that is not answered for, of whomever. */
+  isEmpty(): Promise<boolean>;
+  /** Resolves when all results that are there now have been handed to `onResult`. */
+  drained(): Promise<void>;
+  /** Takes back all calls of this submitter that nobody has taken. */
+  discard(): Promise<void>;
+  /** Ends the connection, whatever the server does; resolves when nothing is left. */
+  close(): Promise<void>;
+}
+
+/** A call that a worker was handed. */
+export interface Job {
+  readonly message: number;
+  readonly delivery: number;
+  /** Resolves to all of it, wherever it is kept. */
+  bytes(): Promise<Uint8Array>;
+  /** Says that it is being worked on. */
+  extend(): void;
+  /** It is answered for, and needs to be delivered to nobody. */
+  done(): void;
+  /** Somebody else may have it, after so many milliseconds. */
+  giveBack(ms?: number): void;
+}
+
+/** What a worker's link tells it. */
+export interface WorkerEvents extends LinkState {
+  onJob(job: Job): void;
+  /** A submitter asks which of these calls are here. */
+  onAsked(from: string, ids: readonly string[]): readonly string[];
+}
+
+/** A worker's connection. */
+export interface WorkerLink {
+  readonly isClosed: boolean;
+  /** Asks for so many jobs more. */
+  want(count: number): void;
+  /**
+   * Asks a submitter whether a call may start. `undefined`: there is no such
+   * submitter. Rejects where it gives no answer in time.
+   */
+  claim(from: string, claim: Claim): Promise<Answer | undefined>;
+  /** Sends a submitter a message; resolves when it is stored, however long that takes. */
+  send(from: string, bytes: Uint8Array): Promise<void>;
+  /** Drops all calls of a submitter that is gone. */
+  forget(from: string): Promise<void>;
+  /** Takes no more jobs; resolves when none can come any more. */
+  rest(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A kind of message server. */
+export interface Transport {
+  /**
+   * @throws where the server can't be reached, or refuses.
+   */
+  submitter(events: SubmitterEvents): Promise<SubmitterLink>;
+  worker(id: string, events: WorkerEvents): Promise<WorkerLink>;
+}

@@ -1,0 +1,315 @@
+/**
+ * The same `Executor` on many machines: calls travel through a
+ * [NATS](https://nats.io) server with JetStream to workers wherever they are.
+ *
+ * Start a server and workers, each with the modules whose functions it may run:
+ *
+ * ```sh
+ * nats-server -js
+ * deno run --allow-net=127.0.0.1:4222 --allow-run jsr:@concurrent/futures/worker \
+ *   --servers nats://127.0.0.1:4222 --queue sums --module ./tasks.ts
+ * ```
+ *
+ * and change one line of the program, the one that makes the executor.
+ *
+ * @example A program whose calls run wherever there are workers
+ * ```ts ignore
+ * // Not run as a test: it needs a server and a worker.
+ * import { taskModule } from "@concurrent/futures";
+ * import { NatsExecutor } from "@concurrent/futures/nats";
+ *
+ * const tasks = taskModule<typeof import("./tasks.ts")>(
+ *   import.meta.resolve("./tasks.ts"),
+ * );
+ * await using executor = new NatsExecutor({
+ *   servers: "nats://127.0.0.1:4222",
+ *   queue: "sums",
+ * });
+ * for await (const sum of executor.map(tasks.sum, [[1, 2], [3, 4]])) {
+ *   console.log(sum);
+ * }
+ * ```
+ *
+ * @module
+ */
+
+import { Executor, type ShutdownOptions } from "./executor.ts";
+import type { Future } from "./future.ts";
+import { makeCloneChecker } from "./internal/clonable.ts";
+import { makeCodec } from "./internal/codec.ts";
+import { byName, nameOfModule } from "./internal/module_names.ts";
+import { NatsTransport } from "./internal/nats_transport.ts";
+import {
+  checkArguments,
+  checkCount,
+  checkModules,
+  explained,
+} from "./internal/packing.ts";
+import {
+  ALSO_BETWEEN_PROCESSES,
+  NOT_BETWEEN_PROCESSES,
+} from "./internal/process_worker.ts";
+import type { FunctionRef } from "./internal/protocol.ts";
+import {
+  checkLease,
+  checkQueue,
+  checkServers,
+} from "./internal/queue_options.ts";
+import { Remote } from "./internal/remote.ts";
+import { checkTimeout, show } from "./internal/timer.ts";
+
+/** The options of {@linkcode NatsExecutor}. */
+export interface NatsExecutorOptions {
+  /**
+   * The server, or several of one cluster: `nats://host:4222`, with
+   * `user:password@` or `token@` before the host where it asks for them.
+   */
+  servers: string | readonly string[];
+  /**
+   * The queue, which workers name too: letters, digits, `-` and `_`. It is made
+   * when it is first used.
+   */
+  queue: string;
+  /**
+   * For how long a worker may not be heard of before its calls are lost, in
+   * milliseconds, at least 1000. It is a property of the queue: the executor, or
+   * worker, that names one sets it for all.
+   * @default {undefined} as the queue has it, 10,000 for a new one
+   */
+  lease?: number;
+  /**
+   * How often a call may be started, if the workers that ran it were lost. With
+   * more than 1, name only functions that may run twice: a worker that was taken
+   * for lost may have come to the end of the call.
+   * @default {1}
+   */
+  maxAttempts?: number;
+  /**
+   * How long calls may wait while no worker is there at all, in milliseconds,
+   * before the executor is broken.
+   * @default {undefined} no limit
+   */
+  workerTimeout?: number;
+  /**
+   * Modules whose exported functions workers run, or what workers call them:
+   * `{ tasks: import.meta.resolve("./tasks.ts") }`. Without a name a module is
+   * called what its file is, without the ending. A worker has the module from its
+   * own `--module`; only the name travels.
+   * @default {undefined} none
+   */
+  module?:
+    | string
+    | URL
+    | readonly (string | URL)[]
+    | Readonly<Record<string, string | URL>>;
+}
+
+const checker = makeCloneChecker(NOT_BETWEEN_PROCESSES, ALSO_BETWEEN_PROCESSES);
+const codec = makeCodec();
+
+/**
+ * Runs calls on workers that are connected to the same NATS server, on this
+ * machine or others. Values cross as structured clone copies them.
+ *
+ * Needs `--allow-net` for the server. A worker is started by
+ * `deno run jsr:@concurrent/futures/worker`, whose `--help` says how.
+ *
+ * ### What workers run
+ *
+ * Functions that one of their own modules exports: those of `taskModule()` are
+ * found by the names of module and export, others by name and source. Code
+ * travels only to workers that were started with `--allow-source`.
+ *
+ * ### What is promised
+ *
+ * A call starts at most `maxAttempts` times, and its result reaches the future
+ * once. `cancel()` and `running()` are exact: a worker asks this program before
+ * it starts a call. A worker that is lost breaks the calls that it ran, with
+ * {@linkcode BrokenExecutor}, and no others; it may or may not have run them to
+ * their ends. A server that can't be reached when the first call is submitted,
+ * that refuses, that stays away for two leases (at least 10 seconds), or that
+ * has lost the queue, breaks the executor.
+ *
+ * Calls live as long as this program: when it is gone, those that wait are
+ * dropped. They start in the order of their submission, and may end in any.
+ *
+ * ### What keeps the program alive
+ *
+ * Calls that are not done do, and the connection for 200 milliseconds more.
+ * After `shutdown()` nothing does.
+ *
+ * @example One call
+ * ```ts ignore
+ * // Not run as a test: it needs a server and a worker.
+ * import { NatsExecutor } from "@concurrent/futures/nats";
+ * import { isPrime } from "./tasks.ts";
+ *
+ * await using executor = new NatsExecutor({
+ *   servers: "nats://127.0.0.1:4222",
+ *   queue: "primes",
+ *   workerTimeout: 5000,
+ * });
+ * console.log(await executor.submit(isPrime, 1_000_003).result());
+ * ```
+ */
+export class NatsExecutor extends Executor {
+  readonly #remote: Remote;
+
+  /**
+   * Makes an executor; nothing is connected before the first call.
+   *
+   * @param options Where the server is, and which queue.
+   * @throws {TypeError} when an option is of the wrong type, `servers` no URL,
+   * `queue` no name, or `module` no absolute URL.
+   * @throws {RangeError} when `lease` is less than 1000, `maxAttempts` less than
+   * 1, or `workerTimeout` negative.
+   *
+   * @example Making one takes no server
+   * ```ts
+   * import { NatsExecutor } from "@concurrent/futures/nats";
+   * import assert from "node:assert/strict";
+   *
+   * await using _executor = new NatsExecutor({
+   *   servers: "nats://127.0.0.1:4222",
+   *   queue: "thumbnails",
+   *   maxAttempts: 3,
+   * });
+   * assert.throws(
+   *   () => new NatsExecutor({ servers: "nats://127.0.0.1:4222", queue: "a.b" }),
+   *   TypeError,
+   * );
+   * ```
+   */
+  constructor(options: NatsExecutorOptions) {
+    super();
+    const { maxAttempts = 1, workerTimeout } = options;
+    checkCount(maxAttempts, "maxAttempts");
+    const patience = checkTimeout(workerTimeout, "workerTimeout");
+    if (patience !== undefined && patience < 0) {
+      throw new RangeError(
+        `workerTimeout must not be negative: received ${patience}`,
+      );
+    }
+    const names = namesOf(options.module);
+    const references = new WeakMap<FunctionRef, FunctionRef>();
+    this.#remote = new Remote({
+      name: "NatsExecutor",
+      transport: new NatsTransport({
+        servers: checkServers(options.servers),
+        queue: checkQueue(options.queue),
+        lease: checkLease(options.lease),
+      }),
+      maxAttempts,
+      workerTimeout: patience,
+      refer(fn) {
+        if (fn.by !== "export") return fn;
+        let reference = references.get(fn);
+        if (!reference) {
+          const module = names.get(fn.module) ?? nameOfModule(fn.module);
+          references.set(fn, reference = { ...fn, module });
+        }
+        return reference;
+      },
+      pack(fn, args) {
+        checkArguments(checker, fn, args, "args");
+        return explained(
+          checker,
+          fn,
+          args,
+          "args",
+          () => codec.encode(args, 1),
+        );
+      },
+    });
+  }
+
+  /**
+   * Has `fn(...args)` run by a worker. Arguments and result are copied; the
+   * arguments as they are now, whatever the caller does to them later.
+   *
+   * @typeParam A The types of the arguments.
+   * @typeParam R What the function returns.
+   * @param fn The function, async or not.
+   * @param args Its arguments.
+   * @returns The future of the call. It fails with a `DataCloneError` when the
+   * function, an argument or the result can't travel, with
+   * {@linkcode RuntimeError} when a worker may not run it, and with
+   * {@linkcode BrokenExecutor} when the worker, or the server, is lost.
+   * @throws {RuntimeError} when the executor was shut down.
+   * @throws {BrokenExecutor} when it is broken.
+   * @throws {TypeError} when `fn` is no function.
+   *
+   * @example A lost worker is told apart from a call that throws
+   * ```ts ignore
+   * // Not run as a test: it needs a server and a worker.
+   * import { BrokenExecutor } from "@concurrent/futures";
+   * import { NatsExecutor } from "@concurrent/futures/nats";
+   * import { resize } from "./tasks.ts";
+   *
+   * await using executor = new NatsExecutor({
+   *   servers: "nats://127.0.0.1:4222",
+   *   queue: "thumbnails",
+   * });
+   * const error = await executor.submit(resize, "a.png").exception();
+   * if (error instanceof BrokenExecutor) console.log("try again:", error.message);
+   * ```
+   */
+  override submit<A extends unknown[], R>(
+    fn: (...args: A) => R,
+    ...args: A
+  ): Future<Awaited<R>> {
+    return this.#remote.submit(fn, args) as Future<Awaited<R>>;
+  }
+
+  /** Throws what `submit` would throw. */
+  protected override checkAccepts(fn: unknown): void {
+    this.#remote.check(fn, "map");
+  }
+
+  /**
+   * Takes no more calls, and ends the connection once the calls that there are
+   * are done. It may be called again. Workers stay: they serve others too.
+   *
+   * @param options Whether to wait, and whether to cancel what has not started.
+   * @returns A promise that resolves when all is done and nothing is left; with
+   * `wait: false`, at once, and the work still completes. If the server is away,
+   * the calls that are not done are broken after a second.
+   *
+   * @example Shutting down one that was never used
+   * ```ts
+   * import { NatsExecutor } from "@concurrent/futures/nats";
+   *
+   * const executor = new NatsExecutor({
+   *   servers: "nats://127.0.0.1:4222",
+   *   queue: "sums",
+   * });
+   * await executor.shutdown();
+   * ```
+   */
+  override shutdown(options?: ShutdownOptions): Promise<void> {
+    return this.#remote.shutdown(options);
+  }
+}
+
+/** What the `module` option calls modules. */
+function namesOf(option: NatsExecutorOptions["module"]): Map<string, string> {
+  if (
+    option !== undefined &&
+    (typeof option !== "object" && typeof option !== "string" ||
+      option === null)
+  ) {
+    throw new TypeError(
+      `the module option takes the absolute URL of a module, several, or an object of them: received ${
+        show(option)
+      }`,
+    );
+  }
+  const isRecord = typeof option === "object" && !Array.isArray(option) &&
+    !(option instanceof URL);
+  const entries = isRecord
+    ? Object.entries(option as Record<string, string | URL>)
+      .map(([name, url]) => [name, checkModules(url)[0]] as const)
+    : checkModules(option as string | URL | undefined)
+      .map((url) => [undefined, url] as const);
+  return new Map([...byName(entries)].map(([name, url]) => [url, name]));
+}

@@ -1,0 +1,201 @@
+/** The options of `NatsExecutor` and of its workers, and what needs no server. */
+
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { Batches } from "../internal/batches.ts";
+import { HELP, parseCommand } from "../internal/command.ts";
+import { nameOfModule } from "../internal/module_names.ts";
+import { deliveryOf } from "../internal/nats_pulling.ts";
+import { NatsExecutor, type NatsExecutorOptions } from "../nats.ts";
+import { turn } from "./_helpers.ts";
+
+const GOOD = { servers: "nats://127.0.0.1:4222", queue: "q" };
+
+Deno.test("nats: an option of the wrong type, or out of range, is refused with its value", () => {
+  const refused: [Record<string, unknown>, typeof TypeError, string][] = [
+    [{ servers: "127.0.0.1:4222" }, TypeError, '"127.0.0.1:4222"'],
+    [{ servers: [] }, TypeError, "at least one server"],
+    [{ servers: ["http://a"] }, TypeError, '"http://a"'],
+    [{ servers: undefined }, TypeError, "undefined"],
+    [{ queue: "a.b" }, TypeError, '"a.b"'],
+    [{ queue: "" }, TypeError, '""'],
+    [{ queue: 5 }, TypeError, "5"],
+    [{ lease: "1s" }, TypeError, '"1s"'],
+    [{ lease: 999 }, RangeError, "999"],
+    [{ lease: Infinity }, RangeError, "Infinity"],
+    [{ maxAttempts: 0 }, RangeError, "maxAttempts must be greater than 0"],
+    [{ maxAttempts: 1.5 }, TypeError, "maxAttempts must be an integer"],
+    [{ workerTimeout: -1 }, RangeError, "workerTimeout must not be negative"],
+    [{ workerTimeout: "1" }, TypeError, "workerTimeout"],
+    [{ module: "./tasks.ts" }, TypeError, '"./tasks.ts"'],
+    [{ module: { tasks: "./tasks.ts" } }, TypeError, '"./tasks.ts"'],
+    [{ module: 5 }, TypeError, "5"],
+    [
+      { module: ["file:///a/t.ts", "file:///b/t.ts"] },
+      TypeError,
+      'Two modules are named "t"',
+    ],
+  ];
+  for (const [options, type, words] of refused) {
+    assertThrows(
+      () => new NatsExecutor({ ...GOOD, ...options } as NatsExecutorOptions),
+      type,
+      words,
+    );
+  }
+});
+
+Deno.test(
+  "nats: importing the entry point and making an executor takes no permission",
+  {
+    permissions: "none",
+  },
+  async () => {
+    const executor = new NatsExecutor({
+      servers: ["nats://a:1", "tls://ada:secret@b"],
+      queue: "a-b_1",
+      lease: 1000,
+      maxAttempts: 2,
+      workerTimeout: 0,
+      module: { tasks: "file:///tasks.ts" },
+    });
+    await executor.shutdown();
+  },
+);
+
+Deno.test("nats: a module is called what its file is, without the ending", () => {
+  const names = {
+    "file:///a/tasks.ts": "tasks",
+    "file:///a/tasks.test.ts": "tasks.test",
+    "https://a.b/c/mod.js?v=1.2#x": "mod",
+    "file:///a/.hidden": ".hidden",
+    "npm:chalk": "npm:chalk",
+  };
+  for (const [url, name] of Object.entries(names)) {
+    assertEquals(nameOfModule(url), name);
+  }
+});
+
+Deno.test("nats: a message says which it is, to old servers and new ones", () => {
+  const delivery = { delivery: 2, message: 30, number: 4 };
+  for (
+    const reply of [
+      "$JS.ACK.stream.workers.2.30.4.1700000000000000000.5",
+      "$JS.ACK._.hash.stream.workers.2.30.4.1700000000000000000.5",
+      "$JS.ACK._.hash.stream.workers.2.30.4.1700000000000000000.5.random",
+    ]
+  ) assertEquals(deliveryOf(reply), delivery);
+});
+
+Deno.test("nats: questions go together while one is under way, and fail together", async () => {
+  const asked: [string, number[]][] = [];
+  const answers: PromiseWithResolvers<number[]>[] = [];
+  const batches = new Batches<number, number>((whom, questions) => {
+    asked.push([whom, questions]);
+    answers.push(Promise.withResolvers<number[]>());
+    return answers.at(-1)!.promise;
+  }, ({ length }) => Math.min(length, 3));
+  const all = [1, 2, 3, 4, 5].map((n) => batches.add("a", n));
+  const other = batches.add("b", 9);
+  assertEquals(asked, [["a", [1]], ["b", [9]]]);
+  answers[0].resolve([10]);
+  answers[1].resolve([90]);
+  assertEquals([await all[0], await other], [10, 90]);
+  await turn();
+  assertEquals(asked[2], ["a", [2, 3, 4]]);
+  const settled = Promise.allSettled(all.slice(1, 4));
+  answers[2].reject(new RangeError("no"));
+  assertEquals((await settled).map(({ status }) => status), [
+    "rejected",
+    "rejected",
+    "rejected",
+  ]);
+  assertEquals(asked[3], ["a", [5]]);
+  answers[3].resolve([50]);
+  assertEquals(await all[4], 50);
+  // Afterwards each goes at once again.
+  batches.add("a", 6);
+  assertEquals(asked[4], ["a", [6]]);
+});
+
+// ---- The worker's command line ---------------------------------------------------
+
+const NEEDED = [
+  "--servers",
+  "nats://a:1",
+  "--queue",
+  "q",
+  "--module",
+  "./t.ts",
+];
+
+Deno.test("worker: a command line with what is needed has the rest by default", () => {
+  const command = parseCommand(NEEDED);
+  assertEquals(command, {
+    servers: ["nats://a:1"],
+    queue: "q",
+    lease: undefined,
+    modules: new Map([["t", new URL("t.ts", `file://${Deno.cwd()}/`).href]]),
+    maxWorkers: navigator.hardwareConcurrency,
+    allowSource: false,
+    threads: false,
+    permissions: {},
+    config: undefined,
+    name: undefined,
+  });
+});
+
+Deno.test("worker: a command line may name all there is", () => {
+  const command = parseCommand([
+    ...["--servers", "nats://a:1,nats://b:2", "--servers", "nats://c:3"],
+    ...["--queue", "q", "--module", "pdf=https://a.b/c.ts?d=e"],
+    ...["--module", "file:///x/y.ts", "--max-workers", "3", "--allow-source"],
+    ...["--grant", "read=/a,/b", "--grant", "read=/c", "--grant", "net"],
+    ...["--config", "deno.json", "--lease", "2000", "--name", "left"],
+  ]);
+  assertEquals(command, {
+    servers: ["nats://a:1", "nats://b:2", "nats://c:3"],
+    queue: "q",
+    lease: 2000,
+    modules: new Map([["pdf", "https://a.b/c.ts?d=e"], [
+      "y",
+      "file:///x/y.ts",
+    ]]),
+    maxWorkers: 3,
+    allowSource: true,
+    threads: false,
+    permissions: { read: ["/a", "/b", "/c"], net: true },
+    config: "deno.json",
+    name: "left",
+  });
+});
+
+Deno.test("worker: a command line that is wrong says what is", () => {
+  const wrong: [string[], string][] = [
+    [[], "--servers is missing"],
+    [["--servers", "nats://a"], "--queue is missing"],
+    [["--servers", "nats://a", "--queue", "q"], "--module is missing"],
+    [[...NEEDED, "--servers", "a"], 'received "a"'],
+    [[...NEEDED, "--queue", "a b"], '"a b"'],
+    [[...NEEDED, "--max-workers", "0"], "--max-workers must be greater than 0"],
+    [[...NEEDED, "--max-workers", "x"], "--max-workers must be a number"],
+    [[...NEEDED, "--lease", "5"], "lease must be at least 1000"],
+    [[...NEEDED, "--grant", "everything"], '"everything"'],
+    [[...NEEDED, "--threads", "--grant", "net"], "--grant is for processes"],
+    [[...NEEDED, "--module", "file:///other/t.ts"], "Two modules are named"],
+    [[...NEEDED, "--colour"], "--colour"],
+    [[...NEEDED, "more"], "more"],
+  ];
+  for (const [args, words] of wrong) {
+    assertThrows(() => parseCommand(args), Error, words);
+  }
+});
+
+Deno.test("worker: --help tells of every option", () => {
+  assertEquals(parseCommand([...NEEDED, "--help"]), undefined);
+  assertEquals(parseCommand(["-h"]), undefined);
+  for (
+    const option
+      of "servers queue module allow-source grant config max-workers threads lease name help"
+        .split(" ")
+  ) assertStringIncludes(HELP, `\n  --${option} `);
+});

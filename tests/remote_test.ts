@@ -1,0 +1,464 @@
+/** Who may run what, told by a link whose every event the test fires. */
+
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import { BrokenExecutor, CancelledError, RuntimeError } from "../errors.ts";
+import { makeCodec } from "../internal/codec.ts";
+import {
+  type Answer,
+  type CallHead,
+  type Claim,
+  fromBytes,
+  PROTOCOL,
+  type ResultHead,
+  toBytes,
+} from "../internal/envelope.ts";
+import { Remote } from "../internal/remote.ts";
+import type { SubmitterEvents, SubmitterLink } from "../internal/transport.ts";
+import { FakeClock, stateOf, turn } from "./_helpers.ts";
+
+const LEASE = 4000;
+const codec = makeCodec();
+
+/** A server and its workers, played by the test. */
+class HandLink implements SubmitterLink {
+  readonly id = "me";
+  readonly lease = LEASE;
+  /** The calls that were published, in order. */
+  readonly published: { key: string; head: CallHead; args: unknown }[] = [];
+  /** What workers say that they have. */
+  readonly held = new Map<string, string[]>();
+  /** Workers that give no answer. */
+  readonly silent = new Set<string>();
+  attended = true;
+  empty = false;
+  discarded = 0;
+  closed = 0;
+  /** What keeps a call from being stored. */
+  refusal: Error | undefined;
+  events!: SubmitterEvents;
+
+  publish(key: string, bytes: Uint8Array): Promise<void> {
+    if (this.refusal) return Promise.reject(this.refusal);
+    const { head, body } = fromBytes<CallHead>(bytes);
+    this.published.push({ key, head, args: codec.decode(body) });
+    return Promise.resolve();
+  }
+
+  ask(worker: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
+    if (this.silent.has(worker)) return Promise.reject(new Error("silent"));
+    const held = this.held.get(worker) ?? [];
+    return Promise.resolve(new Set(ids.filter((id) => held.includes(id))));
+  }
+
+  isAttended = () => Promise.resolve(this.attended);
+  isEmpty = () => Promise.resolve(this.empty);
+  drained = () => Promise.resolve();
+
+  discard(): Promise<void> {
+    this.discarded++;
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    this.closed++;
+    return Promise.resolve();
+  }
+
+  // ---- What workers do
+
+  claim(
+    id: string,
+    worker: string,
+    { message = 1, delivery = 1, v = PROTOCOL }: Partial<Claim> = {},
+  ): Answer | Promise<Answer> {
+    return this.events.onClaim({
+      v,
+      id,
+      message,
+      delivery,
+      worker,
+      label: `Worker ${worker}`,
+    });
+  }
+
+  says(
+    id: string,
+    worker: string,
+    is: ResultHead["is"],
+    rest: { delivery?: number; message?: string; v?: number } = {},
+    value: unknown = undefined,
+  ): void {
+    const head = { v: PROTOCOL, id, worker, delivery: 1, is, ...rest };
+    this.events.onResult(
+      toBytes(
+        head,
+        is === "outcome" ? codec.encode({ is: "returned", value }, 1) : "",
+      ),
+    );
+  }
+}
+
+interface Setup {
+  readonly link: HandLink;
+  readonly remote: Remote;
+  readonly links: HandLink[];
+}
+
+function setUp(
+  options: { maxAttempts?: number; workerTimeout?: number } = {},
+): Setup {
+  const link = new HandLink();
+  const links: HandLink[] = [];
+  const remote = new Remote({
+    name: "HandExecutor",
+    transport: {
+      submitter(events) {
+        link.events = events;
+        links.push(link);
+        return Promise.resolve(link);
+      },
+      worker: () => Promise.reject(new Error("none")),
+    },
+    maxAttempts: 1,
+    workerTimeout: undefined,
+    refer: (fn) => fn,
+    pack: (_fn, args) => codec.encode(args, 1),
+    ...options,
+  });
+  return { link, remote, links };
+}
+
+const double = (n: number) => n * 2;
+
+function test(sentence: string, fn: () => Promise<void>): void {
+  Deno.test(`remote: ${sentence}`, fn);
+}
+
+test("a call is pending until a worker's claim, running from then on, and done by its outcome", async () => {
+  const { link, remote } = setUp();
+  const future = remote.submit(double, [4]);
+  await turn();
+  const [{ head, args }] = link.published;
+  assertEquals([head.v, head.from, head.lease, args], [1, "me", LEASE, [4]]);
+  assertEquals([future.running(), future.done()], [false, false]);
+  assertEquals(link.claim(head.id, "a"), "go");
+  assertEquals([future.running(), future.cancel()], [true, false]);
+  link.says(head.id, "a", "outcome", {}, 8);
+  assertEquals(await future.result(), 8);
+  await remote.shutdown();
+  assertEquals([link.closed, link.discarded], [1, 0]);
+});
+
+test("a worker whose answer was lost may ask again", async () => {
+  const { link, remote } = setUp();
+  const future = remote.submit(double, [4]);
+  await turn();
+  const [{ head: { id } }] = link.published;
+  assertEquals([link.claim(id, "a"), link.claim(id, "a")], ["go", "go"]);
+  link.says(id, "a", "outcome", {}, 8);
+  link.says(id, "a", "outcome", {}, 9);
+  assertEquals(await future.result(), 8);
+  assertEquals(link.claim(id, "a"), "no");
+  await remote.shutdown();
+});
+
+test("a cancelled call is refused to whoever asks, however often it is delivered", async () => {
+  const { link, remote } = setUp();
+  const future = remote.submit(double, [4]);
+  await turn();
+  const [{ head: { id } }] = link.published;
+  assertEquals(future.cancel(), true);
+  for (let delivery = 1; delivery < 5; delivery++) {
+    for (const worker of ["a", "b"]) {
+      assertEquals(link.claim(id, worker, { delivery }), "no");
+    }
+  }
+  await assertRejects(() => future.result(), CancelledError);
+  await remote.shutdown();
+  // What nobody has taken is taken back.
+  assertEquals(link.discarded, 1);
+});
+
+test("a call that was cancelled before it was published never is", async () => {
+  const { link, remote } = setUp();
+  const [first, second] = [1, 2].map((n) => remote.submit(double, [n]));
+  assertEquals(first.cancel(), true);
+  await turn();
+  assertEquals(link.published.map(({ args }) => args), [[2]]);
+  second.cancel();
+  await remote.shutdown();
+});
+
+test("a call that is delivered again waits while its worker has it", async () => {
+  const { link, remote } = setUp();
+  const future = remote.submit(double, [4]);
+  await turn();
+  const [{ head: { id } }] = link.published;
+  link.claim(id, "a");
+  link.held.set("a", [id]);
+  assertEquals(await link.claim(id, "b", { delivery: 2 }), "later");
+  // Another message of the same call is one too many.
+  assertEquals(await link.claim(id, "b", { message: 2 }), "no");
+  assertEquals(await stateOf(future.result()), "pending");
+  link.says(id, "a", "outcome", {}, 8);
+  assertEquals(await future.result(), 8);
+  await remote.shutdown();
+});
+
+test("a call whose worker has it no more is broken, or started once more if it may be", async () => {
+  for (const maxAttempts of [1, 2]) {
+    const { link, remote } = setUp({ maxAttempts });
+    const future = remote.submit(double, [4]);
+    await turn();
+    const [{ head: { id } }] = link.published;
+    link.claim(id, "a");
+    const answer = await link.claim(id, "b", { delivery: 2 });
+    assertEquals(answer, maxAttempts === 1 ? "no" : "go");
+    if (maxAttempts === 1) {
+      const error = await assertRejects(() => future.result(), BrokenExecutor);
+      assertEquals(
+        error.message,
+        'Worker a was lost while it ran "double": it may or may not have had its effect',
+      );
+    } else {
+      // The first was only slow: asked late, it is refused.
+      assertEquals(link.claim(id, "a"), "no");
+      link.says(id, "b", "outcome", { delivery: 2 }, 8);
+      assertEquals(await future.result(), 8);
+    }
+    await remote.shutdown();
+  }
+});
+
+test("the outcome of an attempt that was taken for lost counts, if it comes first", async () => {
+  const { link, remote } = setUp({ maxAttempts: 2 });
+  const future = remote.submit(double, [4]);
+  await turn();
+  const [{ head: { id } }] = link.published;
+  link.claim(id, "a");
+  assertEquals(await link.claim(id, "b", { delivery: 2 }), "go");
+  link.says(id, "a", "outcome", {}, 8);
+  link.says(id, "b", "outcome", { delivery: 2 }, 8);
+  assertEquals(await future.result(), 8);
+  await remote.shutdown();
+});
+
+test("a worker that says that its child died loses the attempt that it was, and no later one", async () => {
+  const { link, remote } = setUp({ maxAttempts: 2 });
+  const future = remote.submit(double, [4]);
+  await turn();
+  const [{ head: { id } }] = link.published;
+  link.claim(id, "a");
+  link.says(id, "a", "lost", { message: "Child 1 died" });
+  assertEquals(link.claim(id, "b", { delivery: 2 }), "go");
+  link.says(id, "a", "lost", { message: "Child 1 died" });
+  assertEquals(await stateOf(future.result()), "pending");
+  link.says(id, "b", "lost", { delivery: 2, message: "Child 9 died" });
+  const error = await assertRejects(() => future.result(), BrokenExecutor);
+  assertEquals(
+    error.message,
+    'Child 9 died while it ran "double": that was attempt 2 of 2',
+  );
+  await remote.shutdown();
+});
+
+test("a worker that is not heard of for a lease has lost its calls, and no others have", async () => {
+  using clock = new FakeClock();
+  const { link, remote } = setUp();
+  const futures = [1, 2].map((n) => remote.submit(double, [n]));
+  await clock.pass(0);
+  const ids = link.published.map(({ head }) => head.id);
+  link.claim(ids[0], "a");
+  link.claim(ids[1], "b", { message: 2 });
+  link.held.set("b", [ids[1]]);
+  await clock.pass(LEASE - 1);
+  assertEquals(futures.map((future) => future.done()), [false, false]);
+  await clock.pass(LEASE / 2);
+  assertEquals(futures.map((future) => future.done()), [true, false]);
+  const error = await futures[0].exception();
+  assertInstanceOf(error, BrokenExecutor);
+  assertEquals(
+    error.message,
+    `Worker a was not heard of for ${LEASE} ms while it ran "double": it may or may not have had its effect`,
+  );
+  link.says(ids[1], "b", "outcome", {}, 4);
+  assertEquals(await futures[1].result(), 4);
+  await remote.shutdown();
+});
+
+test("a worker that gives no answer keeps its call until it was not heard of for a lease", async () => {
+  using clock = new FakeClock();
+  const { link, remote } = setUp({ maxAttempts: 2 });
+  const future = remote.submit(double, [4]);
+  await clock.pass(0);
+  const [{ head: { id } }] = link.published;
+  link.claim(id, "a");
+  link.silent.add("a");
+  assertEquals(await link.claim(id, "b", { delivery: 2 }), "later");
+  await clock.pass(LEASE / 2);
+  assertEquals(await link.claim(id, "b", { delivery: 3 }), "later");
+  await clock.pass(LEASE);
+  assertEquals(link.claim(id, "b", { delivery: 4 }), "go");
+  link.says(id, "b", "outcome", { delivery: 4 }, 8);
+  assertEquals(await future.result(), 8);
+  await remote.shutdown();
+});
+
+test("calls that the server has no more are published again", async () => {
+  using clock = new FakeClock();
+  const { link, remote } = setUp();
+  const future = remote.submit(double, [4]);
+  await clock.pass(0);
+  link.empty = true;
+  await clock.pass(5000);
+  const [first, second] = link.published;
+  assertEquals(second.head, first.head);
+  assert(first.key !== second.key);
+  link.empty = false;
+  link.claim(first.head.id, "a", { message: 7 });
+  link.says(first.head.id, "a", "outcome", {}, 8);
+  assertEquals(await future.result(), 8);
+  await remote.shutdown();
+});
+
+test("calls are published again after the server was away for half a lease, and not before", async () => {
+  using clock = new FakeClock();
+  const { link, remote } = setUp();
+  const future = remote.submit(double, [4]);
+  await clock.pass(0);
+  for (const [away, published] of [[LEASE / 4, 1], [LEASE, 2]]) {
+    link.events.onAway();
+    await clock.pass(away);
+    link.events.onBack();
+    await clock.pass(0);
+    assertEquals(link.published.length, published);
+  }
+  future.cancel();
+  await remote.shutdown();
+});
+
+test("a server that stays away breaks the executor, sooner once it is shut down", async () => {
+  for (const [shutDown, limit] of [[false, 10_000], [true, 1000]] as const) {
+    using clock = new FakeClock();
+    const { link, remote } = setUp();
+    const future = remote.submit(double, [4]);
+    await clock.pass(0);
+    link.events.onAway();
+    const over = shutDown ? remote.shutdown() : undefined;
+    await clock.pass(limit - 1);
+    assertEquals(future.done(), false);
+    await clock.pass(1);
+    const error = await future.exception();
+    assertInstanceOf(error, BrokenExecutor);
+    assertEquals(error.message, `The server was away for ${limit} ms`);
+    assertThrows(() => remote.submit(double, [1]), BrokenExecutor);
+    await over;
+    await remote.shutdown();
+    assertEquals(link.closed, 1);
+  }
+});
+
+test("a link that is lost breaks all calls, each with an error of its own", async () => {
+  const { link, remote } = setUp();
+  const futures = [1, 2].map((n) => remote.submit(double, [n]));
+  await turn();
+  const cause = new Error("gone");
+  link.events.onLost("the server has lost the queue", cause);
+  const [a, b] = await Promise.all(futures.map((future) => future.exception()));
+  assertInstanceOf(a, BrokenExecutor);
+  assertEquals(a.message, "The server has lost the queue");
+  assert(a !== b && a.cause === cause);
+  const error = assertThrows(() => remote.submit(double, [1]), BrokenExecutor);
+  assertEquals(
+    error.message,
+    'Cannot submit "double" to HandExecutor: the server has lost the queue',
+  );
+  await remote.shutdown();
+});
+
+test("a call that can't be stored fails alone", async () => {
+  const { link, remote } = setUp();
+  link.refusal = new RangeError("the stream is full");
+  const failed = remote.submit(double, [1]);
+  const error = await assertRejects(() => failed.result(), BrokenExecutor);
+  assertEquals(error.message, 'Cannot send "double": the stream is full');
+  link.refusal = undefined;
+  const future = remote.submit(double, [4]);
+  await turn();
+  const { head: { id } } = link.published[0];
+  link.claim(id, "a");
+  link.says(id, "a", "outcome", {}, 8);
+  assertEquals(await future.result(), 8);
+  await remote.shutdown();
+});
+
+test("a worker of another version of the protocol starts nothing, and what it says fails its call", async () => {
+  const { link, remote } = setUp();
+  const future = remote.submit(double, [4]);
+  await turn();
+  const [{ head: { id } }] = link.published;
+  assertEquals(link.claim(id, "a", { v: 2 }), "no");
+  assertEquals(future.running(), false);
+  link.claim(id, "a");
+  link.says(id, "a", "outcome", { v: 2 }, 8);
+  const error = await assertRejects(() => future.result(), RuntimeError);
+  assertEquals(
+    error.message,
+    'Cannot read what came of "double": the worker speaks version 2 of the protocol, this program 1',
+  );
+  await remote.shutdown();
+});
+
+test("what a worker refuses to run fails with its reason", async () => {
+  const { link, remote } = setUp();
+  const future = remote.submit(double, [4]);
+  await turn();
+  const [{ head: { id } }] = link.published;
+  link.says(id, "a", "refused", { message: "Worker a has no module" });
+  const error = await assertRejects(() => future.result(), RuntimeError);
+  assertEquals(error.message, 'Cannot run "double": Worker a has no module');
+  await remote.shutdown();
+});
+
+test("the connection ends when there was no call for a while, and is made anew for the next", async () => {
+  using clock = new FakeClock();
+  const { link, links, remote } = setUp();
+  for (const round of [1, 2]) {
+    const future = remote.submit(double, [round]);
+    await clock.pass(0);
+    const { head: { id } } = link.published[round - 1];
+    link.claim(id, "a");
+    link.says(id, "a", "outcome", {}, 8);
+    assertEquals(await future.result(), 8);
+    await clock.pass(199);
+    assertEquals(link.closed, round - 1);
+    await clock.pass(1);
+    assertEquals([link.closed, links.length], [round, round]);
+  }
+  await remote.shutdown();
+  assertEquals(link.closed, 2);
+});
+
+test("calls that no worker is there for break the executor after workerTimeout", async () => {
+  using clock = new FakeClock();
+  const { link, remote } = setUp({ workerTimeout: 5000 });
+  link.attended = false;
+  const future = remote.submit(double, [4]);
+  await clock.pass(4000);
+  link.attended = true;
+  await clock.pass(2000);
+  link.attended = false;
+  await clock.pass(5000);
+  assertEquals(future.done(), false);
+  await clock.pass(3000);
+  const error = await future.exception();
+  assertInstanceOf(error, BrokenExecutor);
+  assertEquals(error.message, "No worker was there for 5000 ms");
+  await remote.shutdown();
+});

@@ -1,0 +1,87 @@
+/**
+ * A command: the worker of executors such as `NatsExecutor`, which runs their
+ * calls in child processes, or threads, of its own.
+ *
+ * ```sh
+ * deno run --allow-net=127.0.0.1:4222 --allow-run jsr:@concurrent/futures/worker \
+ *   --servers nats://127.0.0.1:4222 --queue sums --module ./tasks.ts
+ * ```
+ *
+ * `--help` prints a page that tells all options. Start as many workers as there
+ * are machines, with the same `--servers` and `--queue`. What calls print appears
+ * on the worker's stdout and stderr; what the worker itself has to say goes to
+ * stderr.
+ *
+ * @module
+ */
+
+import { type Command, HELP, parseCommand } from "./internal/command.ts";
+import { NatsTransport } from "./internal/nats_transport.ts";
+import { Node } from "./internal/node.ts";
+import { processKind } from "./process_pool.ts";
+import { threadKind } from "./thread_pool.ts";
+
+function say(text: string): void {
+  console.error(`worker: ${text}`);
+}
+
+/** Runs a worker until it is told to end. */
+async function run(command: Command): Promise<void> {
+  const { servers, queue, lease, modules, maxWorkers } = command;
+  const module = [...modules.values()];
+  const node = new Node({
+    transport: new NatsTransport({ servers, queue, lease }),
+    kind: command.threads ? threadKind({ module }) : processKind({
+      module,
+      permissions: command.permissions,
+      ...(command.config !== undefined && { config: command.config }),
+    }),
+    packed: !command.threads,
+    slots: maxWorkers,
+    modules,
+    allowSource: command.allowSource,
+    label: `Worker ${command.name ?? `(pid ${Deno.pid})`}`,
+    log: say,
+  });
+  const { promise: told, resolve: tell } = Promise.withResolvers<void>();
+  let count = 0;
+  const onSignal = () => {
+    if (++count > 1) Deno.exit(1);
+    say("ending, once the calls that run are done");
+    tell();
+  };
+  const signals: Deno.Signal[] = Deno.build.os === "windows"
+    ? ["SIGINT"]
+    : ["SIGTERM", "SIGINT"];
+  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  try {
+    await node.tryModules();
+    await node.start();
+    const names = [...modules.keys()].join(", ") || "none";
+    say(`ready, queue ${queue}, ${maxWorkers} at once, modules: ${names}`);
+    await told;
+  } finally {
+    await node.stop();
+    for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+  }
+}
+
+if (import.meta.main) {
+  let command: Command | undefined;
+  try {
+    command = parseCommand(Deno.args);
+  } catch (error) {
+    console.error(`${(error as Error).message}\nSee --help.`);
+    Deno.exit(2);
+  }
+  if (command === undefined) {
+    console.log(HELP);
+  } else {
+    try {
+      await run(command);
+    } catch (error) {
+      say((error as Error).message);
+      Deno.exitCode = 1;
+    }
+  }
+}
