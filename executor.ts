@@ -271,6 +271,11 @@ export abstract class Executor implements AsyncDisposable {
    * ```
    */
   with(options: SubmitOptions): ExecutorView {
+    if (this.submitWith === Executor.prototype.submitWith) {
+      throw new TypeError(
+        `${this.constructor.name} takes no options of with(): its class has no submitWith()`,
+      );
+    }
     return new View(this, checkSubmitOptions(options));
   }
 
@@ -287,9 +292,7 @@ export abstract class Executor implements AsyncDisposable {
     _fn: (...args: unknown[]) => unknown,
     _args: readonly unknown[],
   ): Future<unknown> {
-    throw new TypeError(
-      `${this.constructor.name} takes no options of with(): its class has no submitWith()`,
-    );
+    throw new TypeError("with() needs a submitWith() of the class's own");
   }
 
   static {

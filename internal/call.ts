@@ -30,6 +30,25 @@ export interface Call {
   limits: Limits | undefined;
 }
 
+/** A call that was just submitted. */
+export function newCall(
+  future: PooledFuture<unknown>,
+  fn: FunctionRef,
+  args: unknown,
+  limits?: Limits,
+): Call {
+  return {
+    future,
+    fn,
+    args,
+    worker: undefined,
+    slot: WAITING,
+    cost: 0,
+    since: clock(),
+    limits,
+  };
+}
+
 /** A worker as a call's future sees it. */
 export interface CallHolder {
   hasStarted(call: Call): boolean;

@@ -47,7 +47,7 @@ const LONG = 3;
 const GRACE = 100;
 /** So many workers in a row that died with no call begun mean that none will live. */
 const HOPELESS = 3;
-/** A call that was handed to so many workers that died is not handed to another. */
+/** A call that so many workers died with before they ran any is not handed to another. */
 const UNLUCKY = 2;
 
 /** What the dispatcher tells its pool. */
@@ -391,10 +391,12 @@ export class Dispatcher {
     if (started.length > 0) this.#deaths = 0;
     // One that is killed from outside, idle or about to begin, is no bad sign.
     else if (waiting.length > 0 && !member.hasWorked) this.#deaths++;
-    const lost = started;
+    const lost = [...started];
     const again: Call[] = [];
     for (const call of waiting) {
-      const losses = (this.#losses.get(call) ?? 0) + 1;
+      // Where another call ran, that one is to blame: it fails, so this has an end.
+      const losses = (this.#losses.get(call) ?? 0) +
+        (started.length > 0 ? 0 : 1);
       this.#losses.set(call, losses);
       (losses >= UNLUCKY || call.limits?.once ? lost : again).push(call);
     }

@@ -52,7 +52,8 @@
  * ## When a worker dies, and the pool goes on (`onWorkerLost: "replace"`)
  *
  * 1. What it had started is lost. What it had not goes back to the front of the
- *    queue, unless two workers have died with it: then it is lost, too.
+ *    queue, unless two workers that ran nothing have died with it: then it is
+ *    lost, too.
  * 2. The futures of what is lost fail.
  * 3. Calls are dispatched, to new workers if need be; but where three new workers
  *    in a row died with no call begun, the pool is broken.
@@ -77,7 +78,7 @@ import type { Future } from "../future.ts";
 import {
   type Call,
   type CallOwner,
-  clock,
+  newCall,
   PooledFuture,
   WAITING,
 } from "./call.ts";
@@ -177,18 +178,12 @@ export class Pool implements CallOwner {
       future.setException(error);
       return future;
     }
-    const call: Call = {
+    const call = newCall(
       future,
-      fn: ref,
-      args: undefined,
-      worker: undefined,
-      slot: WAITING,
-      cost: 0,
-      since: clock(),
-      limits: isPlain
-        ? undefined
-        : { signals, timeLimit, once, stopTimer: undefined },
-    };
+      ref,
+      undefined,
+      isPlain ? undefined : { signals, timeLimit, once, stopTimer: undefined },
+    );
     if (this.#cancelIfAborted(future, signals)) return future;
     let now = dispatcher.isFree;
     try {

@@ -42,7 +42,7 @@ import type { Future } from "../future.ts";
 import {
   type Call,
   type CallOwner,
-  clock,
+  newCall,
   PooledFuture,
   RELEASED,
   settle,
@@ -144,15 +144,8 @@ export class Remote implements CallOwner {
       return future;
     }
     const call: RemoteCall = {
+      ...newCall(future, ref, packed),
       id: ++this.#ids,
-      future,
-      fn: ref,
-      args: packed,
-      worker: undefined,
-      slot: WAITING,
-      cost: 0,
-      since: clock(),
-      limits: undefined,
       attempts: 0,
       rounds: 0,
       holder: undefined,

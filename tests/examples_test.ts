@@ -293,3 +293,21 @@ Deno.test({
     ]);
   },
 });
+
+Deno.test("time_limit.ts stops one regular expression of three, and goes on", async () => {
+  assertEquals(await run("time_limit.ts"), [
+    "a{50}!$ is found: true",
+    '^(a+)+$: "search" did not end within its time limit of 500 ms',
+    "^[a-z]+$ is found: false",
+    "2 returned, 1 failed",
+  ]);
+});
+
+Deno.test("thumbnails.ts moves three pictures, and gets three small ones", async () => {
+  assertEquals(await run("thumbnails.ts"), [
+    "0,0,0 bytes are left of the pictures",
+    "100 × 75, ends in 254,0,0,255",
+    "100 × 75, ends in 0,254,0,255",
+    "100 × 75, ends in 0,127,254,255",
+  ]);
+});

@@ -9,6 +9,7 @@ import {
 import { assertSpyCalls, stub } from "@std/testing/mock";
 import { CancelledError, RuntimeError, TimeoutError } from "../errors.ts";
 import {
+  type CheckedSubmitOptions,
   Executor,
   type MapOptions,
   type ShutdownOptions,
@@ -1314,4 +1315,79 @@ Deno.test("Executor: needs no more of a subclass than submit and shutdown", () =
     ["checkAccepts", "constructor", "map", "submitWith", "with"],
   );
   assert(new AtOnce() instanceof Executor);
+});
+
+// ---- Views -----------------------------------------------------------------
+
+/** An executor that takes options, and notes them. */
+class Noting extends Executor {
+  readonly noted: CheckedSubmitOptions[] = [];
+
+  submit<A extends unknown[], R>(
+    fn: (...args: A) => R,
+    ...args: A
+  ): Future<Awaited<R>> {
+    const future = new Future<Awaited<R>>();
+    future.setResult(fn(...args) as Awaited<R>);
+    return future;
+  }
+
+  override shutdown(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  protected override submitWith(
+    options: CheckedSubmitOptions,
+    fn: (...args: unknown[]) => unknown,
+    args: readonly unknown[],
+  ): Future<unknown> {
+    this.noted.push(options);
+    return this.submit(fn, ...args);
+  }
+}
+
+Deno.test("with() hands options to the executor's submitWith(), for submit and map, and never to submit()", async () => {
+  const executor = new Noting();
+  const { signal } = new AbortController();
+  const inner = new AbortController().signal;
+  const buffer = new ArrayBuffer(8);
+  const view = executor.with({ signal, timeLimit: 5, transfer: [buffer] });
+  assertEquals(await view.submit(Math.sqrt, 4).result(), 2);
+  assertEquals(await Array.fromAsync(view.map(Math.sqrt, [9])), [3]);
+  await view.with({ signal: inner, timeLimit: 7, transfer: [] })
+    .submit(Math.sqrt, 4).result();
+  await view.with({}).submit(Math.sqrt, 4).result();
+  await executor.submit(Math.sqrt, 4).result();
+  const all = { signals: [signal], timeLimit: 5, transfer: [buffer] };
+  assertEquals(executor.noted, [
+    all,
+    all,
+    { signals: [signal, inner], timeLimit: 7, transfer: [] },
+    all,
+  ]);
+});
+
+Deno.test("with() keeps a list of what is moved as it was", async () => {
+  const executor = new Noting();
+  const list = [new ArrayBuffer(8)];
+  const view = executor.with({ transfer: list });
+  list.length = 0;
+  await view.submit(Math.sqrt, 4).result();
+  assertEquals(executor.noted[0].transfer.length, 1);
+});
+
+Deno.test("with() of an executor that takes no options says so", () => {
+  class Plain extends Executor {
+    submit(): Future<never> {
+      return new Future<never>();
+    }
+    override shutdown(): Promise<void> {
+      return Promise.resolve();
+    }
+  }
+  assertThrows(
+    () => new Plain().with({}),
+    TypeError,
+    "Plain takes no options of with(): its class has no submitWith()",
+  );
 });

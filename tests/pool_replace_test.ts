@@ -198,6 +198,26 @@ test("a call that two workers died with before they began it fails, and is not t
   await pool.shutdown();
 });
 
+test("calls that wait behind one deadly call after another are all run, however often that happens", async () => {
+  const deadly = await knownFn(0.001);
+  const pool = replacing();
+  const fatal = Array.from({ length: 5 }, (_, i) => pool.call(deadly, `x${i}`));
+  const a = pool.call(deadly, "a");
+  for (const future of fatal) {
+    pool.last.ready().start();
+    // Another submission has those behind it handed ahead.
+    pool.call(deadly, "more").cancel();
+    await turn();
+    assertEquals(pool.last.holds.at(-1), "a");
+    pool.last.die();
+    await lost(future);
+    assertEquals(a.done(), false);
+  }
+  await pool.finishAll();
+  assertEquals(await stateOf(a.result()), "fulfilled");
+  await pool.shutdown();
+});
+
 test("a call that moves what it holds is tried once, since it can't be sent twice", async () => {
   const buffer = new ArrayBuffer(8);
   const pool = replacing();

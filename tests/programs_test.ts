@@ -211,6 +211,23 @@ test("shows what its calls print", async () => {
   });
 });
 
+test("ends by itself after calls with limits, whether they were reached or not", async () => {
+  assertEquals(await run("ends_after_limits"), {
+    code: 0,
+    stdout: "2\nTimeoutError\n3\n2\nTimeoutError\n3\n",
+    stderr: "",
+  });
+});
+
+test("runs calls on the event loop with no permission, and ends by itself", async () => {
+  assertEquals(await run("event_loop"), {
+    code: 0,
+    stdout: "call 1 on EventLoopExecutor_0\n" +
+      "call 2 on EventLoopExecutor_1\nnobody waits for this one\n",
+    stderr: "",
+  });
+});
+
 test("can exit though a call never ends", async () => {
   assertEquals(await run("spins"), { code: 7, stdout: "exits\n", stderr: "" });
 });

@@ -4,10 +4,16 @@
  */
 
 import { assert } from "@std/assert";
-import { Executor, type MapOptions } from "../executor.ts";
+import { type CurrentTask, currentTask } from "../current_task.ts";
+import { EventLoopExecutor } from "../event_loop_executor.ts";
+import { Executor, type MapOptions, type SubmitOptions } from "../executor.ts";
 import { Future } from "../future.ts";
 import { taskModule } from "../internal/travel.ts";
 import { progress, type ProgressIterator } from "../progress.ts";
+import type { PoolStats } from "../internal/statistics.ts";
+import { ProcessPoolExecutor } from "../process_pool.ts";
+import { ThreadPoolExecutor } from "../thread_pool.ts";
+import { transfer } from "../transfer.ts";
 import {
   asCompleted,
   FIRST_COMPLETED,
@@ -90,6 +96,58 @@ export async function types() {
   executor.submit(undefined);
   // @ts-expect-error no function
   executor.submit();
+
+  // -------------------------------------------------------------------- with
+  const view: Pick<Executor, "submit" | "map"> = executor.with({
+    signal: new AbortController().signal,
+    timeLimit: 200,
+    transfer: [new ArrayBuffer(8), new MessageChannel().port1],
+  });
+  hasType<Future<number>>()(view.submit(add, 1, 2));
+  hasType<AsyncIterableIterator<number>>()(view.map(add, [1], [2], options));
+  hasType<Future<number>>()(
+    executor.with({}).with({ timeLimit: 5 }).submit(fetchLength, "u"),
+  );
+  const submitOptions: SubmitOptions = { signal: undefined };
+  executor.with(submitOptions);
+
+  // @ts-expect-error an argument of the wrong type, through a view
+  view.submit(add, 1, "2");
+  // @ts-expect-error a view is no executor to be shut down
+  executor.with({}).shutdown();
+  // @ts-expect-error no options
+  executor.with();
+  // @ts-expect-error a controller is no signal
+  executor.with({ signal: new AbortController() });
+  // @ts-expect-error a time limit is a number
+  executor.with({ timeLimit: "5" });
+  // @ts-expect-error an option that there is not
+  executor.with({ timeout: 5 });
+  // @ts-expect-error what is moved comes as a list
+  executor.with({ transfer: new ArrayBuffer(8) });
+  // @ts-expect-error what can't be moved
+  executor.with({ transfer: ["text"] });
+
+  // ---------------------------------------- transfer, currentTask, stats and the like
+  const bytes = new Uint8Array(8);
+  hasType<Uint8Array<ArrayBuffer>>()(transfer(bytes, [bytes.buffer]));
+  hasType<{ a: ArrayBuffer }>()(transfer({ a: bytes.buffer }, []));
+  executor.submit((b: Uint8Array) => b.length, transfer(bytes, [bytes.buffer]));
+  // @ts-expect-error only objects can be marked
+  transfer(5, []);
+  // @ts-expect-error what is moved comes as a list
+  transfer(bytes, bytes.buffer);
+  hasType<CurrentTask | undefined>()(currentTask());
+  hasType<AbortSignal | undefined>()(currentTask()?.signal);
+  hasType<string | undefined>()(currentTask()?.workerName);
+  hasType<PoolStats>()(new EventLoopExecutor({ maxWorkers: 1 }).stats());
+  hasType<number>()(new ThreadPoolExecutor().stats().times.waiting.p99);
+  new ProcessPoolExecutor({ onWorkerLost: "replace" });
+  new ThreadPoolExecutor({ onWorkerLost: "break" });
+  // @ts-expect-error neither of the two
+  new ThreadPoolExecutor({ onWorkerLost: "restart" });
+  // @ts-expect-error a worker that is no worker is not lost
+  new EventLoopExecutor({ onWorkerLost: "break" });
 
   // --------------------------------------------------------------------- map
   hasType<AsyncIterableIterator<number>>()(executor.map(add, [1], [2]));
