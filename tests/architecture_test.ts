@@ -29,10 +29,13 @@ const MAY_IMPORT: Record<string, string[]> = {
   "wait.ts": ["errors.ts", "future.ts", "internal/timer.ts"],
   // What may end a call before its time.
   "internal/limits.ts": ["internal/timer.ts"],
+  // What map gives.
+  "internal/mapping.ts": ["errors.ts", "future.ts", "internal/timer.ts"],
   "executor.ts": [
     "errors.ts",
     "future.ts",
     "internal/limits.ts",
+    "internal/mapping.ts",
     "internal/timer.ts",
   ],
   "internal/exception.ts": [],
