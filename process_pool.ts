@@ -186,6 +186,21 @@ const codec = makeCodec();
  * const home = executor.submit(() => Deno.env.get("HOME"));
  * await assert.rejects(home.result(), Deno.errors.NotCapable);
  * ```
+ *
+ * @example A worker that dies fails its call alone
+ * ```ts
+ * import { BrokenProcessPool, ProcessPoolExecutor } from "@concurrent/futures";
+ * import assert from "node:assert/strict";
+ *
+ * await using executor = new ProcessPoolExecutor({
+ *   maxWorkers: 1,
+ *   onWorkerLost: "replace",
+ * });
+ * const fatal = executor.submit(() => Deno.exit(1));
+ * const next = executor.submit(Math.sqrt, 9);
+ * await assert.rejects(fatal.result(), BrokenProcessPool);
+ * assert.equal(await next.result(), 3);
+ * ```
  */
 // deno-lint-ignore no-explicit-any -- an initializer of whatever type
 export class ProcessPoolExecutor<I extends unknown[] = any[]> extends Executor {

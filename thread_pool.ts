@@ -174,6 +174,21 @@ const checker = makeCloneChecker();
  * const passed = executor.submit((n: number, limit: number) => n < limit, 5, 10);
  * assert.equal(await passed.result(), true);
  * ```
+ *
+ * @example A worker that dies fails its call alone
+ * ```ts
+ * import { BrokenThreadPool, ThreadPoolExecutor } from "@concurrent/futures";
+ * import assert from "node:assert/strict";
+ *
+ * await using executor = new ThreadPoolExecutor({
+ *   maxWorkers: 1,
+ *   onWorkerLost: "replace",
+ * });
+ * const fatal = executor.submit(() => Deno.exit(1));
+ * const next = executor.submit(Math.sqrt, 9);
+ * await assert.rejects(fatal.result(), BrokenThreadPool);
+ * assert.equal(await next.result(), 3);
+ * ```
  */
 // deno-lint-ignore no-explicit-any -- an initializer of whatever type
 export class ThreadPoolExecutor<I extends unknown[] = any[]> extends Executor {

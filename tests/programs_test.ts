@@ -228,6 +228,14 @@ test("runs calls on the event loop with no permission, and ends by itself", asyn
   });
 });
 
+test("starts no call on the event loop within submit, not even its first", async () => {
+  assertEquals(await run("event_loop_first"), {
+    code: 0,
+    stdout: "submitted,runs false true\n",
+    stderr: "",
+  });
+});
+
 test("can exit though a call never ends", async () => {
   assertEquals(await run("spins"), { code: 7, stdout: "exits\n", stderr: "" });
 });
