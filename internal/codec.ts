@@ -13,6 +13,8 @@
  * as what they are, where base64 would make a third more of them.
  */
 
+import type { Unread } from "./protocol.ts";
+
 /** A value on its way: JSON text, or the bytes of V8's serialiser. */
 export type Packed = string | Uint8Array<ArrayBuffer> | PackedWithBuffers;
 
@@ -55,8 +57,11 @@ interface V8 {
  * Makes a codec.
  *
  * Self-contained: children get it as its source.
+ *
+ * @param canWait Whether who encodes can wait: where there are Blobs, `encode`
+ * then throws an `Unread`, and is to be called again.
  */
-export function makeCodec(): Codec {
+export function makeCodec(canWait = false): Codec {
   /** A module of Node's: loaded when it is first needed, which takes 10 ms. */
   function builtin<M>(name: string): M {
     const { process } = globalThis as unknown as {
@@ -79,12 +84,15 @@ export function makeCodec(): Codec {
   const { isArray } = Array;
   const { isFinite } = Number;
   const brandOf = Object.prototype.toString;
+  const { Blob, File, Worker, URL } = globalThis;
 
   /** What V8's serialiser throws, as opposed to what a getter does. */
   class CloneError extends Error {}
   /** Nests deeper than this, or an array longer: V8's serialiser does better. */
   const DEEPEST = 100;
   const LONGEST = 2000;
+  /** How long it may take to read Blobs, in milliseconds. */
+  const SLOWEST = 60_000;
   /** A buffer of this size is worth going apart, in bytes. */
   const LARGE = 65536;
 
@@ -171,18 +179,19 @@ export function makeCodec(): Codec {
       throw new CloneError("an object of the runtime could not be cloned");
     };
     serializer.writeHeader();
-    const { exceptions, buffers } = specialsIn(value);
+    const { exceptions, blobs, buffers } = specialsIn(value);
     if (apart) {
       buffers.forEach((buffer, i) => serializer.transferArrayBuffer(i, buffer));
     }
     try {
       serializer.writeValue(
-        exceptions.length === 0 ? [value] : [
+        exceptions.length + blobs.length === 0 ? [value] : [
           value,
-          exceptions,
+          [...exceptions, ...blobs],
           exceptions.map((
             { name, message, stack },
           ) => [name, message, stack]),
+          contentsOf(blobs),
         ],
       );
     } catch (error) {
@@ -200,28 +209,111 @@ export function makeCodec(): Codec {
     const deserializer = new (builtin<V8>("node:v8").Deserializer)(bytes);
     buffers.forEach((buffer, i) => deserializer.transferArrayBuffer(i, buffer));
     deserializer.readHeader();
-    const [value, stand, details] = deserializer.readValue() as [
+    const [value, standIns, exceptions, blobs] = deserializer.readValue() as [
       unknown,
       object[] | undefined,
       [string, string, string][],
+      Content[],
     ];
-    if (!stand) return value;
-    const revived = new Map<unknown, unknown>();
-    stand.forEach((standIn, i) => {
-      const [name, message, stack] = details[i];
-      const exception = new DOMException(message, name);
-      Object.defineProperty(exception, "stack", {
-        value: stack,
-        writable: true,
-        configurable: true,
-      });
-      revived.set(standIn, exception);
-    });
-    return replaceIn(value, revived);
+    if (!standIns) return value;
+    const meant = [...exceptions.map(makeException), ...blobs.map(makeBlob)];
+    return replaceIn(value, new Map(standIns.map((one, i) => [one, meant[i]])));
   }
 
-  // V8's serialiser makes plain errors of DOMExceptions. Errors stand in for
-  // them on the way, and are found again by identity.
+  function makeException(
+    [name, message, stack]: [string, string, string],
+  ): DOMException {
+    const exception = new DOMException(message, name);
+    Object.defineProperty(exception, "stack", {
+      value: stack,
+      writable: true,
+      configurable: true,
+    });
+    return exception;
+  }
+
+  // ---- Blobs -----------------------------------------------------------------
+
+  /** What a Blob, or with a name a File, is made from. */
+  interface Content {
+    readonly bytes: Uint8Array<ArrayBuffer>;
+    readonly type: string;
+    readonly name?: string;
+    readonly lastModified?: number;
+  }
+
+  /** What was read of Blobs, until it is encoded. */
+  const read = new Map<Blob, Uint8Array<ArrayBuffer>>();
+
+  function contentsOf(blobs: readonly Blob[]): Content[] {
+    if (blobs.length === 0) return [];
+    if (canWait && !blobs.every((blob) => read.has(blob))) {
+      const whenRead = Promise.all(blobs.map(async (blob) => {
+        read.set(blob, new Uint8Array(await blob.arrayBuffer()));
+      }));
+      const unread: Unread = {
+        whenRead: whenRead.then(() => {}),
+      };
+      throw unread;
+    }
+    const all = canWait ? undefined : readBlobs(blobs);
+    let at = 0;
+    return blobs.map((blob) => {
+      const bytes = all?.slice(at, at += blob.size) ?? read.get(blob)!;
+      read.delete(blob);
+      const { type } = blob;
+      if (!(blob instanceof File)) return { bytes, type };
+      const { name, lastModified } = blob;
+      return { bytes, type, name, lastModified };
+    });
+  }
+
+  function makeBlob({ bytes, type, name, lastModified }: Content): Blob {
+    return name === undefined
+      ? new Blob([bytes], { type })
+      : new File([bytes], name, { type, lastModified });
+  }
+
+  /**
+   * The bytes of all of them, one after another. They can only be read by code
+   * that waits, and values are taken as they are now: so another thread reads
+   * them, while this one stands still for some 25 ms.
+   */
+  function readBlobs(blobs: readonly Blob[]): Uint8Array<ArrayBuffer> {
+    const size = blobs.reduce((sum, blob) => sum + blob.size, 0);
+    const bytes = new SharedArrayBuffer(size);
+    const done = new Int32Array(new SharedArrayBuffer(4));
+    const program = `(${readInOtherThread})(self)`;
+    const url = URL.createObjectURL(
+      new Blob([program], { type: "text/javascript" }),
+    );
+    const worker = new Worker(url, { type: "module" });
+    worker.postMessage({ blobs, bytes, done });
+    Atomics.wait(done, 0, 0, SLOWEST);
+    worker.terminate();
+    URL.revokeObjectURL(url);
+    if (Atomics.load(done, 0) === 0) {
+      throw new DOMException("A Blob could not be read", "DataCloneError");
+    }
+    return new Uint8Array(bytes).slice();
+  }
+
+  /** Self-contained. */
+  function readInOtherThread(scope: {
+    onmessage: (event: MessageEvent) => Promise<void>;
+  }): void {
+    scope.onmessage = async ({ data: { blobs, bytes, done } }) => {
+      new Uint8Array(bytes).set(
+        new Uint8Array(await new Blob(blobs).arrayBuffer()),
+      );
+      Atomics.store(done, 0, 1);
+      Atomics.notify(done, 0);
+    };
+  }
+
+  // ---- What V8's serialiser does not know --------------------------------------
+  // It makes plain errors of DOMExceptions, and empty objects of Blobs. These
+  // stand in for them on the way, and are found again by identity.
 
   /** Calls `visit` with each object in a value, itself included, once. */
   function walk(root: unknown, visit: (object: object) => void): void {
@@ -256,19 +348,22 @@ export function makeCodec(): Codec {
   /** What V8's serialiser needs help with. */
   function specialsIn(value: unknown): {
     exceptions: DOMException[];
+    blobs: Blob[];
     buffers: ArrayBuffer[];
   } {
     const exceptions: DOMException[] = [];
+    const blobs: Blob[] = [];
     const buffers = new Set<ArrayBuffer>();
     walk(value, (object) => {
       if (object instanceof DOMException) exceptions.push(object);
+      if (object instanceof Blob) blobs.push(object);
       const buffer = ArrayBuffer.isView(object) ? object.buffer : object;
       if (
         buffer instanceof ArrayBuffer && buffer.byteLength >= LARGE &&
         !buffer.resizable
       ) buffers.add(buffer);
     });
-    return { exceptions, buffers: [...buffers] };
+    return { exceptions, blobs, buffers: [...buffers] };
   }
 
   function replaceIn(root: unknown, revived: Map<unknown, unknown>): unknown {

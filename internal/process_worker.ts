@@ -39,8 +39,6 @@ export const ALSO_BETWEEN_PROCESSES: readonly string[] = ["DOMException"];
 /** What a process cannot be sent, over and above what no worker can. */
 export const NOT_BETWEEN_PROCESSES: readonly string[] = [
   "SharedArrayBuffer",
-  "Blob",
-  "File",
   "WebAssembly.Module",
   "WebAssembly.Memory",
   "MessagePort",
@@ -159,7 +157,7 @@ export function tasksProgram(modules: Iterable<string>): string {
   return `const checker = (${makeCloneChecker})(${
     list(NOT_BETWEEN_PROCESSES)
   }, ${list(ALSO_BETWEEN_PROCESSES)});
-const codec = (${makeCodec})();
+const codec = (${makeCodec})(true);
 (${serveTasks})(self, codec, ${makeFrameWriter}, (scope) =>
   (${serve})(scope, checker, (${makeRebuilder})(), {__proto__: null, ${imports}}));`;
 }

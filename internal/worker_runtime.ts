@@ -22,6 +22,7 @@ import type {
   StartMessage,
   Thrown,
   ToWorker,
+  Unread,
   WorkerMarker,
 } from "./protocol.ts";
 
@@ -760,7 +761,12 @@ export function serve(
     return { is: "threw", what: recordThrown(explained) };
   }
 
-  function answer(call: CallMessage, ms: number, outcome: Outcome): void {
+  /** Sends what came of a call; a promise where that can't be done yet. */
+  function answer(
+    call: CallMessage,
+    ms: number,
+    outcome: Outcome,
+  ): Promise<void> | undefined {
     const { slot, fn } = call;
     if (outcome.is === "returned") {
       try {
@@ -785,6 +791,8 @@ export function serve(
         }
         return;
       } catch (error) {
+        const later = whenRead(error);
+        if (later) return later;
         outcome = {
           is: "threw",
           what: recordThrown(resultError(fn, outcome.value, error)),
@@ -792,6 +800,15 @@ export function serve(
       }
     }
     say({ type: "outcome", slot, ms, outcome });
+  }
+
+  /** Whether something is to be read before a result can be sent, and when it is. */
+  function whenRead(error: unknown): Promise<void> | undefined {
+    try {
+      return (error as Partial<Unread> | undefined)?.whenRead;
+    } catch {
+      return undefined;
+    }
   }
 
   /** Leaves a plain result in shared memory, where there is some. */
@@ -861,7 +878,11 @@ export function serve(
         const outcome = await pending;
         const ms = now() - begin;
         running = undefined;
-        answer(call, ms, outcome);
+        const later = answer(call, ms, outcome);
+        if (later) {
+          await later;
+          answer(call, ms, outcome);
+        }
       }
       if (skipped.length > 0) say({ type: "skipped", slots: skipped });
       busy = false;

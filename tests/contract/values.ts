@@ -454,36 +454,46 @@ export function testValues(kind: ExecutorKind): void {
     assertEquals(await pool.submit(Math.sign, -3).result(), -1);
   });
 
-  test("a Blob or a File arrives with its type and size, or says that it can't", async (t) => {
-    // Deno 2.5 would make an empty object of it without a word.
+  test("a Blob and a File arrive with what is in them, or say that they can't", async (t) => {
     await using pool = kind.make({ maxWorkers: 1 });
+    // Deno 2.5 would make an empty object of it without a word.
+    const canBeCloned = structuredClone(new Blob(["a"])) instanceof Blob;
+    const look = async (value: Blob) => [
+      value.constructor.name,
+      value.type,
+      await value.text(),
+      ...value instanceof File ? [value.name, value.lastModified] : [],
+    ];
     for (
       const value of [
-        new Blob(["text"], { type: "text/plain" }),
-        new File(["text"], "a.txt", { type: "text/plain" }),
+        new Blob(["té", "xt"], { type: "text/plain" }),
+        new File([new Uint8Array(100_000)], "a.txt", { lastModified: 5 }),
+        new Blob([]),
       ]
     ) {
-      await t.step(value.constructor.name, async () => {
-        const look = (value: Blob) => [value.type, value.size];
-        const futures = [
-          pool.submit(look, value),
-          pool.submit((list: Blob[]) => list[0], [value]),
-        ];
-        for (const future of futures) {
-          const error = await future.exception();
-          if (error === undefined) {
-            const result = await future.result();
-            assertEquals(Array.isArray(result) ? result : look(result), [
-              "text/plain",
-              4,
-            ]);
-          } else {
+      await t.step(Deno.inspect(value), async () => {
+        const there = pool.submit(look, value);
+        const andBack = pool.submit((list: Blob[]) => ({
+          a: [list[0], new Map([[list[0], 1n]])],
+        }), [value]);
+        if (kind.can.copy && !canBeCloned) {
+          for (const future of [there, andBack]) {
+            const error = await rejection(future.result());
             assertInstanceOf(error, DOMException);
             assertEquals(error.name, "DataCloneError");
           }
+          return;
         }
+        assertEquals(await there.result(), await look(value));
+        const [blob, map] = (await andBack.result()).a as [
+          Blob,
+          Map<Blob, bigint>,
+        ];
+        assertEquals(await look(blob), await look(value));
+        assertEquals(map.get(blob), 1n);
       });
     }
+    assertEquals(await pool.submit(Math.sign, -3).result(), -1);
   });
 
   test("a DOMException that is passed arrives with its name and message, or says that it can't", async () => {
