@@ -12,6 +12,8 @@ import {
   type SubmitOptions,
 } from "./internal/limits.ts";
 import {
+  type Backlog,
+  Calls,
   type Input,
   type Inputs,
   type MapOptions,
@@ -176,11 +178,10 @@ export abstract class Executor implements AsyncDisposable {
     const signals = this instanceof View
       ? [...this.signals, ...options.signals]
       : options.signals;
-    return new Results(
-      (args) => this.submit(held ?? fn, ...args),
-      inputs,
-      { ...options, signals },
-    );
+    const taken = held ?? fn;
+    const backlog = this.gather(taken, options.chunksize ?? Infinity) ??
+      new Calls((args) => this.submit(taken, ...args));
+    return new Results(backlog, inputs, { ...options, signals });
   }
 
   /**
@@ -275,6 +276,18 @@ export abstract class Executor implements AsyncDisposable {
    * read what is around a function, and do so once. `undefined`: the function.
    */
   protected checkAccepts(_fn: unknown): unknown {
+    return undefined;
+  }
+
+  /**
+   * Takes the items of a `map` in its own way. For subclasses that have many
+   * travel together; by default, each is submitted.
+   *
+   * @param _fn The function, or what `checkAccepts` gave.
+   * @param _most How many items may travel together.
+   * @returns What submits items and hands out their results, if there is such.
+   */
+  protected gather(_fn: unknown, _most: number): Backlog | undefined {
     return undefined;
   }
 

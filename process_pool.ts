@@ -16,6 +16,7 @@ import {
 import { findConfig } from "./internal/config.ts";
 import type { CheckedSubmitOptions } from "./internal/limits.ts";
 import type { PoolKind } from "./internal/link.ts";
+import type { Backlog } from "./internal/mapping.ts";
 import {
   checkArguments,
   checkClosures,
@@ -308,6 +309,11 @@ export class ProcessPoolExecutor<I extends unknown[] = any[]> extends Executor {
     return this.#pool.hold(fn);
   }
 
+  /** Has the items of a `map` travel together. */
+  protected override gather(fn: unknown, most: number): Backlog | undefined {
+    return this.#pool.gather(fn, most);
+  }
+
   /**
    * Takes no more calls, and ends the children once the calls that there are
    * are done. It may be called again.
@@ -449,6 +455,9 @@ export function processKind<I extends unknown[]>(
     pack: (fn, args, _now, transfer) => pack(fn, args, "args", transfer),
     copy: (captured) => codec.decode(codec.encode(captured)),
     packsForGood: true,
+    // Children that come and go count their calls.
+    ...(onWorkerLost === "break" && maxTasksPerChild === undefined &&
+      { groups: (packed: unknown) => typeof packed === "string" }),
     recycle,
     open: (index, depth, events) =>
       new ProcessLink(index, depth, child, events),

@@ -9,6 +9,7 @@ import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
 import type { CheckedSubmitOptions } from "./internal/limits.ts";
+import type { Backlog } from "./internal/mapping.ts";
 import type { PoolStats } from "./internal/statistics.ts";
 import { reviveThrown } from "./internal/exception.ts";
 import {
@@ -102,7 +103,11 @@ export interface ThreadPoolExecutorOptions<I extends unknown[] = any[]> {
 
 /** How many calls a worker can hold at once. */
 const SLOTS = 256;
-const TAKEN_BACK = 2;
+const TAKEN_BACK = -1;
+/** More than a chunk can have items, however many are claimed after it. */
+const TAKEN_REST = 1 << 30;
+/** How many results can be left in shared memory before the pool looks. */
+const RESULTS = 4096;
 /** Results that are known by their place here; 4 is a number. See `leave` in the runtime. */
 const PLAIN = [undefined, null, false, true] as const;
 
@@ -301,6 +306,11 @@ export class ThreadPoolExecutor<I extends unknown[] = any[]> extends Executor {
     return this.#pool.hold(fn);
   }
 
+  /** Has the items of a `map` travel together. */
+  protected override gather(fn: unknown, most: number): Backlog | undefined {
+    return this.#pool.gather(fn, most);
+  }
+
   /**
    * Takes no more calls, and ends the workers once the calls that there are
    * are done. It may be called again.
@@ -367,6 +377,7 @@ export function threadKind<I extends unknown[]>(
     stopNote:
       "if it is in a loop that never yields, its thread spins on, since a thread can't be stopped; ProcessPoolExecutor can stop it",
     pack,
+    ...(onWorkerLost === "break" && { groups: () => true }),
     copy: structuredClone,
     open: (index, depth, events) =>
       new ThreadLink(
@@ -377,6 +388,14 @@ export function threadKind<I extends unknown[]>(
   };
   pools++;
   return kind;
+}
+
+/** A chunk whose items are as short as they can be: lists of one by their one entry. */
+function flat(call: CallMessage): CallMessage {
+  const args = call.args as readonly (readonly unknown[])[];
+  return args.every(({ length }) => length === 1)
+    ? { ...call, args: args.map(([arg]) => arg), single: true }
+    : call;
 }
 
 /** Arguments on their way, of which something is moved. */
@@ -457,8 +476,8 @@ class ThreadLink implements WorkerLink {
     this.#worker.addEventListener("messageerror", () => {
       events.onDeath("sent a message that could not be read");
     });
-    this.#ring = new Int32Array(new SharedArrayBuffer((2 + SLOTS) * 4));
-    this.#values = new Float64Array(new SharedArrayBuffer(SLOTS * 16));
+    this.#ring = new Int32Array(new SharedArrayBuffer((3 + RESULTS) * 4));
+    this.#values = new Float64Array(new SharedArrayBuffer(RESULTS * 16));
     const message: StartMessage = {
       ...start,
       flags: this.#flags.buffer,
@@ -472,6 +491,7 @@ class ThreadLink implements WorkerLink {
     for (const { slot } of calls) Atomics.store(this.#flags, slot, 0);
     const transfer: Transferable[] = [];
     const messages = calls.map((call): CallMessage => {
+      if (call.count !== undefined) return flat(call);
       if (!(call.args instanceof Moving)) return call;
       transfer.push(...call.args.transfer);
       return { ...call, args: call.args.args };
@@ -484,11 +504,15 @@ class ThreadLink implements WorkerLink {
   }
 
   hasStarted(slot: number): boolean {
-    return Atomics.load(this.#flags, slot) === 1;
+    return Atomics.load(this.#flags, slot) > 0;
   }
 
   takeBack(slot: number): boolean {
     return Atomics.compareExchange(this.#flags, slot, 0, TAKEN_BACK) === 0;
+  }
+
+  takeRest(slot: number): number {
+    return Atomics.exchange(this.#flags, slot, TAKEN_REST);
   }
 
   abort(slot: number, name: string, message: string): void {
@@ -512,18 +536,23 @@ class ThreadLink implements WorkerLink {
     Atomics.store(ring, 1, 0);
     const left = Atomics.load(ring, 0);
     while (this.#taken !== left) {
-      const entry = ring[2 + (this.#taken & (SLOTS - 1))];
+      const at = this.#taken & (RESULTS - 1);
+      const entry = ring[3 + at];
+      const value = this.#values[at * 2];
+      const ms = this.#values[at * 2 + 1];
       this.#taken = (this.#taken + 1) | 0;
-      const slot = entry & 0xffff;
-      const kind = entry >> 16;
+      // Its place may be used again.
+      Atomics.store(ring, 2, this.#taken);
+      const kind = (entry >> 12) & 7;
       this.#events.onOutcome(
-        slot,
-        this.#values[slot * 2 + 1],
+        entry >> 15,
+        ms,
         {
           is: "returned",
-          value: kind < PLAIN.length ? PLAIN[kind] : this.#values[slot * 2],
+          value: kind < PLAIN.length ? PLAIN[kind] : value,
         },
         this.#taken !== left,
+        entry & 0xfff,
       );
     }
   }

@@ -28,6 +28,36 @@ export interface Call {
   readonly since: number;
   /** What may end it before its time; one with limits has a worker to itself. */
   limits: Limits | undefined;
+  /** The items that it stands for, of a chunk; then it has no `args`. */
+  readonly chunk?: Chunk;
+}
+
+/** Part of the items of a `map`, as one call; see `chunks.ts`. */
+export interface Chunk {
+  readonly items: ChunkedItems;
+  /** The number of its first item. */
+  first: number;
+  count: number;
+  /** How many of them are done. */
+  done: number;
+  /** Whether its worker will pass over what was cut off. */
+  isCut: boolean;
+}
+
+/** The items of one `map`, as those see them that have a part of them. */
+export interface ChunkedItems {
+  /** How many may travel together. */
+  readonly most: number;
+  /** Whether nobody will read what is left. */
+  readonly cancelled: boolean;
+  /** A chunk of items, as a call that waits. */
+  chunk(first: number, count: number, since: number): Call;
+  /** The arguments of a chunk's items, as packed. */
+  packed(chunk: Chunk): unknown[];
+  /** An item has ended. */
+  end(number: number, outcome: Outcome): void;
+  /** All items of a chunk are done. */
+  forget(future: Future<unknown>): void;
 }
 
 /** A call that was just submitted. */
@@ -58,8 +88,8 @@ export interface CallHolder {
 export interface CallOwner {
   /** Takes a call out of the pool; `false` if it has started. */
   takeBack(call: Call): boolean;
-  /** A future was cancelled and everyone was told. */
-  onCancelled(): void;
+  /** A call's future was cancelled and everyone was told. */
+  onCancelled(call: Call): void;
 }
 
 /** A future whose call is in a pool: it asks the pool what is true now. */
@@ -81,7 +111,7 @@ export class PooledFuture<T> extends Future<T> {
     }
     if (!owner.takeBack(call)) return false;
     super.cancel();
-    owner.onCancelled();
+    owner.onCancelled(call);
     return true;
   }
 
@@ -148,13 +178,14 @@ const SWIFT = 0.02;
 /** To be read over there takes as long as to be written; and a result may be as large. */
 const WAYS = 3;
 
-/** Takes note of how long it took to send a call's arguments, in milliseconds. */
-export function learnSending(fn: FunctionRef, ms: number): void {
+/** Takes note of how long it took to send the arguments of so many calls, in milliseconds. */
+export function learnSending(fn: FunctionRef, ms: number, count: number): void {
   const mean = sendingTimes.get(fn);
-  if (mean === undefined && ms < SWIFT) return;
+  if (mean === undefined && ms / count < SWIFT) return;
+  const each = ms / count * WAYS;
   sendingTimes.set(
     fn,
-    mean === undefined ? ms * WAYS : mean + (ms * WAYS - mean) / 8,
+    mean === undefined ? each : mean + (each - mean) * (1 - (7 / 8) ** count),
   );
 }
 

@@ -14,6 +14,11 @@ export class Deque<T> {
     return this.#items[this.#head];
   }
 
+  get last(): T | undefined {
+    return this
+      .#items[(this.#head + this.#size - 1) & (this.#items.length - 1)];
+  }
+
   push(item: T): void {
     this.#growIfFull();
     this.#items[(this.#head + this.#size++) & (this.#items.length - 1)] = item;

@@ -25,22 +25,19 @@
 import {
   type Call,
   elapsed,
-  expected,
   learn,
   RELEASED,
   settle,
   thrownBy,
-  UNKNOWN,
 } from "./call.ts";
-import { Deque } from "./deque.ts";
+import { sizeOf } from "./chunks.ts";
 import type { LinkEvents, PoolKind } from "./link.ts";
 import { Member } from "./member.ts";
+import { AHEAD, CallQueue } from "./queue.ts";
 import type { Outcome } from "./protocol.ts";
 import type { PoolStats, Statistics } from "./statistics.ts";
 import { startTimer } from "./timer.ts";
 
-/** How much work is handed to a worker ahead, in microseconds. */
-const AHEAD = UNKNOWN * 1000;
 /** A call that has run for so long holds up those behind it, in milliseconds. */
 const LONG = 3;
 /** How long a call that was asked to stop may take to end, in milliseconds. */
@@ -74,9 +71,7 @@ export interface DispatcherEvents {
 export class Dispatcher {
   readonly #kind: PoolKind;
   readonly #events: DispatcherEvents;
-  readonly #queue = new Deque<Call>();
-  /** Calls of the queue that were cancelled, and are passed over. */
-  #dropped = 0;
+  readonly #queue = new CallQueue((call) => this.release(call));
   readonly #members = new Set<Member>();
   /** Those with nothing to do; the one used last is last. */
   readonly #idle: Member[] = [];
@@ -91,6 +86,8 @@ export class Dispatcher {
   readonly #losses = new WeakMap<Call, number>();
   /** How many pools the workers of this one are inside of, this one included. */
   depth = 1;
+  /** The time of outcomes of which more follow. */
+  #now: number | undefined;
 
   constructor(
     kind: PoolKind,
@@ -118,11 +115,9 @@ export class Dispatcher {
     let running = 0;
     for (const member of this.#members) {
       if (member.live > 0) busy++;
-      for (const call of member.calls()) {
-        if (!member.hasStarted(call)) continue;
-        // Of what was handed to a child, the rest waits.
+      // Of what was handed to a child, all but one waits.
+      if ([...member.calls()].some((call) => member.hasStarted(call))) {
         running++;
-        break;
       }
     }
     return this.#statistics.snapshot(
@@ -133,31 +128,51 @@ export class Dispatcher {
 
   /** Whether a call that comes now can be sent at once. */
   get isFree(): boolean {
-    return this.#queue.size === this.#dropped &&
+    return this.#queue.size === 0 &&
       (this.#idle.length > 0 || this.#members.size < this.#kind.maxWorkers);
   }
 
   /** Takes a call in, to be dispatched. */
   add(call: Call): void {
-    this.#pending++;
+    this.#pending += sizeOf(call);
     this.#queue.push(call);
+  }
+
+  /** Has one more item join a chunk, if that was the last to come, just now. */
+  join(call: Call): boolean {
+    const joined = this.#queue.join(call, this.#planned);
+    if (joined) this.#pending++;
+    return joined;
   }
 
   /** Takes a call out; `false` if it has started. */
   takeBack(call: Call): boolean {
     const member = call.worker as Member | undefined;
-    if (member) {
+    if (member && call.chunk) {
+      const rest = member.takeRest(call);
+      if (rest !== call) {
+        if (rest) this.#drop(rest);
+        return false;
+      }
+    } else if (member) {
       if (!member.takeBack(call)) return false;
     } else {
-      this.#dropped++;
+      this.#queue.drop();
     }
     this.release(call);
     return true;
   }
 
+  /** What was cut off a chunk is not to be run. */
+  #drop(rest: Call): void {
+    this.#statistics.cancelled += sizeOf(rest);
+    this.release(rest);
+    rest.future.cancel();
+  }
+
   /** A call leaves the pool: it holds nothing of it any more. */
   release(call: Call): void {
-    this.#pending--;
+    this.#pending -= sizeOf(call);
     if (call.limits) this.#events.onReleased(call);
     call.args = undefined;
     call.worker = undefined;
@@ -167,10 +182,7 @@ export class Dispatcher {
 
   /** Calls were cancelled: gives back what they held. */
   compact(): void {
-    if (this.#dropped > 1000 && this.#dropped * 2 > this.#queue.size) {
-      this.#queue.filter((call) => call.slot !== RELEASED);
-      this.#dropped = 0;
-    }
+    this.#queue.compact();
   }
 
   /** All calls, those that run first. */
@@ -182,7 +194,7 @@ export class Dispatcher {
 
   /** The calls that wait in the queue. */
   waiting(): Call[] {
-    return [...this.#queue].filter((call) => call.slot !== RELEASED);
+    return [...this.#queue];
   }
 
   // ---- Handing calls to workers --------------------------------------------
@@ -200,10 +212,12 @@ export class Dispatcher {
 
   /** See the head of this file. */
   dispatch(): void {
+    this.#now = undefined;
     if (this.#stopped) return;
     this.#takeBackFromLong();
     do this.#handOut(); while (
-      this.#hasIdleAndNoCall() && this.#takeBackFromRichest()
+      this.#idle.length > 0 && this.#queue.size === 0 &&
+      this.#takeBackFromRichest()
     );
     if (this.#queue.size > 0) this.#handAhead();
     this.#watchForLong();
@@ -233,30 +247,14 @@ export class Dispatcher {
     this.#watching = undefined;
   }
 
-  #hasIdleAndNoCall(): boolean {
-    return this.#idle.length > 0 && this.#queue.size === this.#dropped;
-  }
-
   /** One call each for the workers that have none. */
   #handOut(): void {
-    for (let call; (call = this.#nextCall());) {
+    for (let call; (call = this.#queue.next);) {
       const member = this.#takeIdle(call) ?? this.#start();
       if (!member) return;
-      this.#queue.shift();
-      this.#handOver(member, [call]);
+      const time = member.ready ? AHEAD : 0;
+      this.#handOver(member, [this.#queue.take(time, this.#kind.maxWorkers)]);
     }
-  }
-
-  /** The next call of the queue that nobody cancelled; it stays there. */
-  #nextCall(): Call | undefined {
-    for (let call; (call = this.#queue.first);) {
-      if (!call.future.done()) return call;
-      this.#queue.shift();
-      // Cancelled, and counted out then; or settled by somebody else's hand.
-      if (call.slot === RELEASED) this.#dropped--;
-      else this.release(call);
-    }
-    return undefined;
   }
 
   /** An idle worker for a call; those that can't run it make room. */
@@ -292,9 +290,7 @@ export class Dispatcher {
   /** Hands short calls to workers that are busy, ahead of time. */
   #handAhead(): void {
     const now = performance.now();
-    const most = Math.ceil(
-      (this.#queue.size - this.#dropped) / this.#members.size,
-    );
+    const most = Math.ceil(this.#queue.size / this.#members.size);
     // Topped up at half, so that one message carries several calls; and not while
     // earlier calls are asked back, which would then come after these.
     const hungry = [...this.#members].filter((member) =>
@@ -303,21 +299,12 @@ export class Dispatcher {
       now - member.progress < LONG
     );
     for (const member of hungry.sort((a, b) => a.load - b.load)) {
-      const calls: Call[] = [];
-      let { load } = member;
-      const room = Math.min(most, member.room);
-      while (calls.length < room) {
-        const call = this.#nextCall();
-        if (!call) break;
-        const cost = expected(call);
-        // What may be long waits for a worker of its own, and so do those behind it.
-        if (cost >= AHEAD || load + cost > AHEAD || !member.accepts(call.fn)) {
-          break;
-        }
-        load += cost;
-        this.#queue.shift();
-        calls.push(call);
-      }
+      const calls = this.#queue.takeAhead(
+        AHEAD - member.load,
+        Math.min(most, member.room),
+        this.#members.size,
+        (fn) => member.accepts(fn),
+      );
       if (calls.length > 0) this.#handOver(member, calls);
     }
   }
@@ -336,7 +323,7 @@ export class Dispatcher {
 
   /** Frees calls for idle workers, from whoever has the most. */
   #takeBackFromRichest(): boolean {
-    const rich = [...this.#members].filter(({ live }) => live > 1)
+    const rich = [...this.#members].filter((member) => member.canSpare)
       .sort((a, b) => b.live - a.live);
     for (const member of rich) {
       const back = member.takeBackLast(Math.ceil((member.live - 1) / 2));
@@ -348,7 +335,10 @@ export class Dispatcher {
 
   /** Puts calls, the last first, back to the front of the queue. */
   #requeue(calls: readonly Call[]): void {
-    for (const call of calls) this.#queue.unshift(call);
+    const wanted = calls.filter(({ chunk }) => !chunk?.items.cancelled);
+    this.#queue.putBack(wanted);
+    if (wanted.length === calls.length) return;
+    for (const call of calls) if (call.chunk?.items.cancelled) this.#drop(call);
   }
 
   // ---- Stopping a call --------------------------------------------------------
@@ -430,7 +420,10 @@ export class Dispatcher {
         this.depth,
         this.#eventsOf(() => member),
       );
-      const member: Member = new Member(index, link, this.#kind);
+      const member: Member = new Member(index, link, this.#kind, (call) => {
+        call.chunk!.items.forget(call.future);
+        this.release(call);
+      });
       this.#members.add(member);
       return member;
     } catch (error) {
@@ -466,8 +459,12 @@ export class Dispatcher {
         this.dispatch();
         this.#events.onProgress();
       }),
-      onReturned: whileLive((member, slots: readonly number[]) => {
-        this.#requeue(member.returned(slots));
+      onReturned: whileLive((
+        member,
+        slots: readonly number[],
+        chunks?: readonly (readonly [slot: number, started: number])[],
+      ) => {
+        this.#requeue(member.returned(slots, chunks));
         this.#idleIfDone(member);
         this.dispatch();
         // One that was stopped, and passed over before, ends with this.
@@ -509,25 +506,36 @@ export class Dispatcher {
     ms: number,
     outcome: Outcome,
     more = false,
+    item = 0,
   ) => {
-    const call = member.free(slot);
-    const now = member.progress = performance.now();
+    const call = member.callIn(slot);
+    const chunk = call?.chunk;
+    if (chunk) {
+      this.#pending--;
+      member.itemDone(call);
+    } else {
+      member.free(slot);
+    }
+    // One look at the clock for all that comes together.
+    const now = this.#now ??= performance.now();
+    if (!more) this.#now = undefined;
+    member.progress = now;
     member.hasWorked = true;
     this.#deaths = 0;
     // Before its future is settled: a callback that submits must find it.
     this.#idleIfDone(member);
     if (call) {
       learn(call.fn, ms);
-      this.#kind.recycle?.(call.args);
       const { future, since } = call;
-      this.release(call);
+      if (!chunk) {
+        this.#kind.recycle?.(call.args);
+        this.release(call);
+      }
       if (!future.done()) {
-        const statistics = this.#statistics;
-        statistics.waiting.add(Math.max(elapsed(since, now) - ms, 0));
-        statistics.running.add(ms);
-        if (outcome.is === "returned") statistics.finished++;
-        else statistics.failed++;
-        settle(future, outcome);
+        const returned = outcome.is === "returned";
+        this.#statistics.ended(elapsed(since, now) - ms, ms, returned);
+        if (chunk) chunk.items.end(chunk.first + item, outcome);
+        else settle(future, outcome);
       }
     }
     if (more) return;

@@ -25,10 +25,16 @@ export interface WorkerLink {
   /** Takes a call back that has not started; from then on it never will. */
   takeBack(slot: number): boolean;
   /**
-   * Asks for calls back that may not have started: for links that can't
-   * `takeBack` at once. Answered by `onReturned`.
+   * Has no more items of a chunk start.
+   *
+   * @returns How many have started; may be more than there are.
    */
-  recall?(slots: readonly number[]): void;
+  takeRest?(slot: number): number;
+  /**
+   * Asks for calls back that may not have started, and for what has not of
+   * chunks: for links that can't take it at once. Answered by `onReturned`.
+   */
+  recall?(slots: readonly number[], chunks: readonly number[]): void;
   /** Asks a call that runs to stop, by the signal of its `currentTask()`. */
   abort?(slot: number, name: string, message: string): void;
   /** Whether the worker can be given a call of this function. */
@@ -42,14 +48,27 @@ export interface WorkerLink {
 /** What a link tells its pool. */
 export interface LinkEvents {
   /**
-   * A call has ended; `ms` is how long it ran. With `more`, another outcome
-   * follows at once, and workers are given calls after that one.
+   * A call has ended, or the item of a chunk; `ms` is how long it ran. With
+   * `more`, another outcome follows at once, and workers are given calls after
+   * that one.
    */
-  onOutcome(slot: number, ms: number, outcome: Outcome, more?: boolean): void;
+  onOutcome(
+    slot: number,
+    ms: number,
+    outcome: Outcome,
+    more?: boolean,
+    item?: number,
+  ): void;
   /** Calls that were taken back are forgotten: their slots can be used again. */
   onSkipped(slots: readonly number[]): void;
-  /** The answer to `recall`: those of the slots whose calls will not start. */
-  onReturned(slots: readonly number[]): void;
+  /**
+   * The answer to `recall`: those of the slots whose calls will not start; and
+   * for each chunk, how many of its items have.
+   */
+  onReturned(
+    slots: readonly number[],
+    chunks?: readonly (readonly [slot: number, started: number])[],
+  ): void;
   /** A call that is watched has started. */
   onStarted(slot: number): void;
   /** Modules are imported and the initializer has run. */
@@ -83,6 +102,11 @@ export interface PoolKind {
   readonly slots: number;
   /** How many calls a worker runs before another takes its place. */
   readonly maxTasks: number;
+  /**
+   * Whether what `pack` gave can travel as one of many items: for kinds whose
+   * links take chunks, and tell how much of one has started.
+   */
+  groups?(packed: unknown): boolean;
   /** What the death of a worker means for the pool. */
   readonly onWorkerLost: "break" | "replace";
   /** What to say of a call that can't be stopped in a busy loop. */
@@ -120,11 +144,17 @@ export function tell(
     case "ready":
       return events.onReady();
     case "outcome":
-      return events.onOutcome(message.slot, message.ms, message.outcome);
+      return events.onOutcome(
+        message.slot,
+        message.ms,
+        message.outcome,
+        false,
+        message.item,
+      );
     case "started":
       return events.onStarted(message.slot);
     case "returned":
-      return events.onReturned(message.slots);
+      return events.onReturned(message.slots, message.chunks);
     case "skipped":
       return events.onSkipped(message.slots);
     case "initializer failed":

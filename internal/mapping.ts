@@ -47,6 +47,7 @@ export type Inputs<A extends unknown[]> = { [K in keyof A]: Input<A[K]> };
 
 export interface CheckedMapOptions {
   readonly limit: number | undefined;
+  readonly chunksize: number | undefined;
   readonly buffersize: number | undefined;
   readonly signals: readonly AbortSignal[];
 }
@@ -66,10 +67,10 @@ export function splitMapArguments(
       (typeof last === "object" && last !== null && !isIterable(last)));
   const options = (hasOptions ? inputs.pop() ?? {} : {}) as MapOptions;
   const { buffersize, signal } = options;
-  checkCount(
-    options.chunksize === "auto" ? undefined : options.chunksize,
-    "chunksize",
-  );
+  const chunksize = options.chunksize === "auto"
+    ? undefined
+    : options.chunksize;
+  checkCount(chunksize, "chunksize");
   checkCount(buffersize, "buffersize");
   const limit = checkTimeout(options.timeout);
   if (inputs.length === 0) {
@@ -95,7 +96,12 @@ export function splitMapArguments(
   });
   return {
     inputs: inputs as Input<unknown>[],
-    options: { limit, buffersize, signals: signal ? [signal] : [] },
+    options: {
+      limit,
+      chunksize,
+      buffersize,
+      signals: signal ? [signal] : [],
+    },
   };
 }
 
@@ -215,38 +221,118 @@ type End =
 
 const RAN_OUT: End = { failed: false };
 
+/** What `map` has submitted and not read yet, in order. */
+export interface Backlog {
+  /** How many items. */
+  readonly size: number;
+  /**
+   * Submits one more; after `cancel`, it is cancelled at once.
+   *
+   * @throws what keeps the executor from taking it.
+   */
+  push(args: unknown[]): void;
+  /** Whether the first is done. */
+  readonly isReady: boolean;
+  /**
+   * Takes the first, which is done: gives what its call returned, or a promise of
+   * that.
+   *
+   * @throws what its call threw.
+   */
+  take(): unknown;
+  /** Has `wake` called once the first is done, which it is not. */
+  watch(wake: () => void): void;
+  /** Drops what is left, and cancels what of it has not started. */
+  cancel(): void;
+}
+
+/** Items of which each is a call of its own. */
+export class Calls implements Backlog {
+  readonly #submit: (args: unknown[]) => Future<unknown>;
+  /** Places before `#head` were read and are empty. */
+  #futures: (Future<unknown> | undefined)[] = [];
+  #head = 0;
+  #cancelled = false;
+  /** The future that is watched. */
+  #watched: Future<unknown> | undefined;
+  #wake: () => void = nothing;
+
+  constructor(submit: (args: unknown[]) => Future<unknown>) {
+    this.#submit = submit;
+  }
+
+  get size(): number {
+    return this.#futures.length - this.#head;
+  }
+
+  push(args: unknown[]): void {
+    const future = this.#submit(args);
+    if (this.#cancelled) future.cancel();
+    else this.#futures.push(future);
+  }
+
+  get isReady(): boolean {
+    return this.#futures[this.#head]?.done() ?? false;
+  }
+
+  take(): Promise<unknown> {
+    const future = this.#futures[this.#head]!;
+    this.#futures[this.#head++] = undefined;
+    this.#watched = undefined;
+    if (this.#head * 2 > this.#futures.length) {
+      this.#futures.splice(0, this.#head);
+      this.#head = 0;
+    }
+    return future.result();
+  }
+
+  watch(wake: () => void): void {
+    this.#wake = wake;
+    const first = this.#futures[this.#head];
+    if (!first || first === this.#watched) return;
+    this.#watched = first;
+    first.addDoneCallback(() => this.#wake());
+  }
+
+  cancel(): void {
+    this.#cancelled = true;
+    const left = this.#futures.slice(this.#head);
+    this.#futures = [];
+    this.#head = 0;
+    this.#watched = undefined;
+    for (const future of left) future!.cancel();
+  }
+}
+
 /**
- * What `map` gives: submits, and reads the futures in order.
+ * What `map` gives: submits, and reads the results in order.
  *
  * A reader that finds nothing to give sleeps until `#wake()`, which whatever
- * may have changed that calls: the first future, an async input, the deadline,
+ * may have changed that calls: the first result, an async input, the deadline,
  * an abort, a `return()`.
  */
 export class Results<T> implements AsyncIterableIterator<T> {
-  readonly #submit: (args: unknown[]) => Future<T>;
+  readonly #backlog: Backlog;
   readonly #limit: number | undefined;
   readonly #deadline: number;
   readonly #buffersize: number;
   #inputs: Zip | undefined;
   #signals: readonly AbortSignal[] = [];
-  /** What was submitted; places before `#head` were read and are empty. */
-  #futures: (Future<T> | undefined)[] = [];
-  #head = 0;
   /** Once set, no more is submitted. */
   #end: End | undefined;
   #reading = false;
   #wake: () => void = nothing;
-  /** The future that will wake the reader. */
-  #watched: Future<T> | undefined;
+  /** How many calls of `next()` have not given their result. */
+  #asked = 0;
   /** Settles with the last `next()`: the one after it waits its turn. */
-  #turn: Promise<void> = Promise.resolve();
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(
-    submit: (args: unknown[]) => Future<T>,
+    backlog: Backlog,
     inputs: readonly Input<unknown>[],
     { limit, buffersize, signals }: CheckedMapOptions,
   ) {
-    this.#submit = submit;
+    this.#backlog = backlog;
     this.#limit = limit;
     this.#deadline = performance.now() + (limit ?? Infinity);
     this.#buffersize = buffersize ?? Infinity;
@@ -270,8 +356,30 @@ export class Results<T> implements AsyncIterableIterator<T> {
   }
 
   next(): Promise<IteratorResult<T>> {
-    const result = this.#turn.then(() => this.#next());
-    this.#turn = result.then(nothing, nothing);
+    // Most of many results are there when they are asked for.
+    if (this.#asked === 0 && this.#backlog.isReady) {
+      try {
+        const value = this.#backlog.take();
+        if (!(value instanceof Promise)) {
+          this.#refill();
+          return Promise.resolve({ done: false, value: value as T });
+        }
+        return this.#queue(this.#given(value as Promise<T>));
+      } catch (error) {
+        this.#stop(RAN_OUT);
+        return Promise.reject(error);
+      }
+    }
+    return this.#queue(this.#turn.then(() => this.#next()));
+  }
+
+  /** Has the next `next()` wait for this one. */
+  #queue(result: Promise<IteratorResult<T>>): Promise<IteratorResult<T>> {
+    this.#asked++;
+    const answered = () => {
+      this.#asked--;
+    };
+    this.#turn = result.then(answered, answered);
     return result;
   }
 
@@ -286,9 +394,8 @@ export class Results<T> implements AsyncIterableIterator<T> {
 
   async #next(): Promise<IteratorResult<T>> {
     while (true) {
-      const first = this.#futures[this.#head];
-      if (first?.done()) return { done: false, value: await this.#take(first) };
-      if (!first && this.#end) {
+      if (this.#backlog.isReady) return await this.#given(this.#take());
+      if (this.#backlog.size === 0 && this.#end) {
         const end = this.#end;
         this.#stop(RAN_OUT);
         if (end.failed) throw end.error;
@@ -300,28 +407,26 @@ export class Results<T> implements AsyncIterableIterator<T> {
           `map has no result to give after ${this.#limit} ms: the calls that run go on, the others are cancelled`,
         );
       }
-      await this.#change(first);
+      await this.#change();
     }
   }
 
-  async #take(future: Future<T>): Promise<T> {
-    this.#futures[this.#head++] = undefined;
-    this.#watched = undefined;
-    if (this.#head * 2 > this.#futures.length) {
-      this.#futures.splice(0, this.#head);
-      this.#head = 0;
-    }
+  async #take(): Promise<T> {
+    return await this.#backlog.take() as T;
+  }
+
+  async #given(value: Promise<T>): Promise<IteratorResult<T>> {
     try {
-      const value = await future.result();
+      const result = { done: false, value: await value } as const;
       this.#refill();
-      return value;
+      return result;
     } catch (error) {
       this.#stop(RAN_OUT);
       throw error;
     }
   }
 
-  #change(first: Future<T> | undefined): Promise<void> {
+  #change(): Promise<void> {
     return new Promise((resolve) => {
       const stop = this.#limit === undefined
         ? undefined
@@ -331,10 +436,7 @@ export class Results<T> implements AsyncIterableIterator<T> {
         stop?.();
         resolve();
       };
-      if (first && first !== this.#watched) {
-        this.#watched = first;
-        first.addDoneCallback(() => this.#wake());
-      }
+      this.#backlog.watch(() => this.#wake());
     });
   }
 
@@ -360,7 +462,7 @@ export class Results<T> implements AsyncIterableIterator<T> {
   }
 
   #releaseIfRead(): void {
-    if (this.#end && this.#head === this.#futures.length) this.#release();
+    if (this.#end && this.#backlog.size === 0) this.#release();
   }
 
   async #fillAsync(inputs: Zip): Promise<void> {
@@ -380,16 +482,14 @@ export class Results<T> implements AsyncIterableIterator<T> {
   }
 
   #hasRoom(): boolean {
-    return !this.#end && this.#futures.length - this.#head < this.#buffersize;
+    return !this.#end && this.#backlog.size < this.#buffersize;
   }
 
   #submitNext(args: unknown[] | undefined): void {
     // Reading and submitting run code of others, which may end the iteration.
     if (this.#end) return;
-    if (args === undefined) return this.#endReading(RAN_OUT);
-    const future = this.#submit(args);
-    if (this.#end) future.cancel();
-    else this.#futures.push(future);
+    if (args === undefined) this.#endReading(RAN_OUT);
+    else this.#backlog.push(args);
   }
 
   #endReading(end: End): void {
@@ -407,11 +507,7 @@ export class Results<T> implements AsyncIterableIterator<T> {
     this.#endReading(end);
     this.#end = end;
     this.#release();
-    const left = this.#futures.slice(this.#head);
-    this.#futures = [];
-    this.#head = 0;
-    this.#watched = undefined;
-    for (const future of left) future!.cancel();
+    this.#backlog.cancel();
     this.#wake();
   }
 

@@ -7,6 +7,7 @@ import {
   learnSending,
   WAITING,
 } from "./call.ts";
+import { costOfItem, cutRest, sizeOf, WORTH } from "./chunks.ts";
 import type { PoolKind, WorkerLink } from "./link.ts";
 import type { CallMessage, FunctionRef } from "./protocol.ts";
 import { label } from "./travel.ts";
@@ -18,11 +19,12 @@ export class Member implements CallHolder {
   /** By slot, in the order they came; a hole was taken back, and not skipped yet. */
   readonly #calls = new Map<number, Call | undefined>();
   readonly #freeSlots: number[];
-  /** Passed over before the answer to the recall that brought it about came. */
+  /** Passed over before the answer to the recall that brought it about came, or its last item's outcome. */
   readonly #skippedEarly = new Set<number>();
-  /** How many of the calls are no holes. */
+  /** How many calls there are, each item of a chunk by itself; holes are none. */
   #live = 0;
   #tasksLeft: number;
+  readonly #onChunkDone: (call: Call) => void;
   /** How long its calls will take, as far as is known, in microseconds. */
   load = 0;
   /** When it last ended a call, or was given one with none to do. */
@@ -31,12 +33,21 @@ export class Member implements CallHolder {
   ready = false;
   /** Whether it has ended a call. */
   hasWorked = false;
-  /** Whether a `recall` is unanswered. */
-  recalling = false;
+  /** What was asked for by a `recall` that is unanswered. */
+  #recalled: readonly Call[] = [];
 
-  constructor(index: number, link: WorkerLink, kind: PoolKind) {
+  /**
+   * @param onChunkDone Told when nothing of a chunk is left to be done.
+   */
+  constructor(
+    index: number,
+    link: WorkerLink,
+    kind: PoolKind,
+    onChunkDone: (call: Call) => void,
+  ) {
     this.index = index;
     this.link = link;
+    this.#onChunkDone = onChunkDone;
     this.#tasksLeft = kind.maxTasks;
     this.#freeSlots = Array.from(
       { length: kind.slots },
@@ -52,6 +63,16 @@ export class Member implements CallHolder {
   /** How many calls it runs or will run. */
   get live(): number {
     return this.#live;
+  }
+
+  /** Whether something waits in it that is worth to be given to another. */
+  get canSpare(): boolean {
+    if (this.#live < 2) return false;
+    if (this.load > WORTH) return true;
+    // Items that are that short are done before another has them; of calls that
+    // wait for each other, none must wait behind another.
+    for (const { chunk } of this.calls()) if (!chunk) return true;
+    return false;
   }
 
   /** Whether it has nothing to do and nothing to pass over. */
@@ -82,6 +103,11 @@ export class Member implements CallHolder {
     return this.#freeSlots.length >= this.#calls.size;
   }
 
+  /** Whether a `recall` is unanswered. */
+  get recalling(): boolean {
+    return this.#recalled.length > 0;
+  }
+
   accepts(fn: FunctionRef): boolean {
     return this.link.accepts?.(fn) ?? true;
   }
@@ -102,19 +128,24 @@ export class Member implements CallHolder {
       const slot = call.slot = this.#freeSlots.pop()!;
       call.worker = this;
       this.#calls.set(slot, call);
-      this.#live++;
-      this.load += call.cost = expected(call);
+      const size = sizeOf(call);
+      this.#live += size;
+      this.load += call.cost = costOf(call, size);
       this.#tasksLeft--;
-      const { fn, args, limits } = call;
+      const { fn, args, limits, chunk } = call;
       messages.push(
-        limits ? { slot, fn, args, watched: true } : { slot, fn, args },
+        limits
+          ? { slot, fn, args, watched: true }
+          : chunk
+          ? { slot, fn, args: chunk.items.packed(chunk), count: size }
+          : { slot, fn, args },
       );
     }
     try {
       const begin = performance.now();
       this.link.send(messages);
       const ms = (performance.now() - begin) / calls.length;
-      for (const { fn } of calls) learnSending(fn, ms);
+      for (const call of calls) learnSending(call.fn, ms, sizeOf(call));
     } catch (error) {
       for (const call of calls) {
         this.free(call.slot);
@@ -131,10 +162,33 @@ export class Member implements CallHolder {
     this.#calls.delete(slot);
     this.#freeSlots.push(slot);
     if (call) {
-      this.#live--;
+      this.#live -= sizeOf(call);
       this.load -= call.cost;
     }
     return call;
+  }
+
+  /** An item of a chunk is done. */
+  itemDone(call: Call): void {
+    const chunk = call.chunk!;
+    const cost = (call.cost / sizeOf(call)) | 0;
+    call.cost -= cost;
+    this.load -= cost;
+    this.#live--;
+    chunk.done++;
+    this.#freeIfDone(call);
+  }
+
+  /** Frees the slot of a chunk whose items are all done. */
+  #freeIfDone(call: Call): void {
+    const { slot, chunk } = call;
+    if (sizeOf(call) > 0) return;
+    this.load -= call.cost;
+    call.cost = 0;
+    // What was cut off is passed over before the slot is free.
+    if (!chunk!.isCut || this.#skippedEarly.delete(slot)) this.free(slot);
+    else this.#calls.set(slot, undefined);
+    this.#onChunkDone(call);
   }
 
   /** Calls that were taken back were passed over: their slots are free. */
@@ -155,38 +209,71 @@ export class Member implements CallHolder {
   }
 
   /**
+   * Takes what has not started of a chunk, if that can be done at once: the call
+   * itself, if that is all of it.
+   */
+  takeRest(call: Call): Call | undefined {
+    const started = this.link.takeRest?.(call.slot);
+    return started === undefined ? undefined : this.#cut(call, started);
+  }
+
+  /**
    * Takes up to `most` of its last calls back, or asks for them where that takes
-   * time. The first runs, or is about to.
+   * time; of a chunk, all that has not started. The first runs, or is about to.
    */
   takeBackLast(most: number): Call[] {
-    const calls = [...this.calls()].slice(1).reverse();
+    const calls = [...this.calls()];
+    if (calls.length > 0 && sizeOf(calls[0]) === 1) calls.shift();
+    const last: Call[] = [];
+    for (let i = calls.length - 1, size = 0; i >= 0 && size < most; i--) {
+      last.push(calls[i]);
+      size += sizeOf(calls[i]);
+    }
     const back: Call[] = [];
     if (this.link.recall) {
-      if (calls.length === 0 || this.recalling) return back;
-      this.recalling = true;
-      this.link.recall(calls.slice(0, most).map(({ slot }) => slot));
+      if (last.length === 0 || this.recalling) return back;
+      this.#recalled = last;
+      const slots = (isChunk: boolean) =>
+        last.filter(({ chunk }) => isChunk === (chunk !== undefined))
+          .map(({ slot }) => slot);
+      this.link.recall(slots(false), slots(true));
       return back;
     }
-    for (const call of calls) {
-      if (back.length === most) break;
+    for (const call of last) {
       if (call.future.done()) continue;
-      if (!this.takeBack(call)) break;
-      back.push(call);
+      if (call.chunk) {
+        const rest = this.takeRest(call);
+        if (rest) back.push(rest);
+        // It has started, and so has what stands before it.
+        if (rest !== call) break;
+      } else {
+        if (!this.takeBack(call)) break;
+        back.push(call);
+      }
     }
     return back;
   }
 
   /** The answer to what was asked for: the calls, the last first. */
-  returned(slots: readonly number[]): Call[] {
-    this.recalling = false;
-    const asked = new Set(slots);
-    const back = [...this.calls()].reverse().filter(({ slot }) =>
-      asked.has(slot)
-    );
-    for (const call of back) {
-      const { slot } = call;
-      this.#forget(call);
-      if (this.#skippedEarly.delete(slot)) this.free(slot);
+  returned(
+    slots: readonly number[],
+    chunks: readonly (readonly [slot: number, started: number])[] = [],
+  ): Call[] {
+    const asked = new Map<number, number>(chunks);
+    for (const slot of slots) asked.set(slot, 0);
+    const recalled = this.#recalled;
+    this.#recalled = [];
+    const back: Call[] = [];
+    for (const call of [...this.calls()].reverse()) {
+      const { slot, chunk } = call;
+      const started = asked.get(slot);
+      if (started === undefined) continue;
+      // It may be another that came into the slot of one that is done.
+      if (chunk && !recalled.includes(call)) continue;
+      const rest = chunk ? this.#cut(call, started) : call;
+      if (!chunk) this.#forget(call);
+      if (rest === call && this.#skippedEarly.delete(slot)) this.free(slot);
+      if (rest) back.push(rest);
     }
     return back;
   }
@@ -236,14 +323,36 @@ export class Member implements CallHolder {
     return this.live > 0 ? "before it ran a call" : "while it was idle";
   }
 
+  /** Of a chunk, so many items have started: gives the rest, which never will. */
+  #cut(call: Call, started: number): Call | undefined {
+    if (started === 0) {
+      this.#forget(call);
+      return call;
+    }
+    if (started >= call.chunk!.count) return undefined;
+    const size = sizeOf(call);
+    const rest = cutRest(call, started);
+    const cost = (call.cost / size * sizeOf(rest)) | 0;
+    call.cost -= cost;
+    this.load -= cost;
+    this.#live -= sizeOf(rest);
+    this.#freeIfDone(call);
+    return rest;
+  }
+
   #forget(call: Call): void {
     // The slot stays taken until the worker has passed the call over.
     this.#calls.set(call.slot, undefined);
-    this.#live--;
+    this.#live -= sizeOf(call);
     this.load -= call.cost;
     this.#tasksLeft++;
     waits(call);
   }
+}
+
+/** What a call is taken for, in microseconds; an integer. */
+function costOf(call: Call, size: number): number {
+  return call.chunk ? Math.ceil(costOfItem(call) * size) : expected(call);
 }
 
 function waits(call: Call): void {

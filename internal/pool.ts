@@ -83,6 +83,7 @@ import {
   WAITING,
 } from "./call.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import { Items, sizeOf } from "./chunks.ts";
 import { type Closure, closureOf } from "./closures.ts";
 import {
   type CheckedSubmitOptions,
@@ -287,8 +288,8 @@ export class Pool implements CallOwner {
     return this.#dispatcher.takeBack(call);
   }
 
-  onCancelled(): void {
-    this.#statistics.cancelled++;
+  onCancelled(call: Call): void {
+    this.#statistics.cancelled += sizeOf(call);
     this.#dispatcher.compact();
     this.#dispatcher.plan();
     this.#finishIfIdle();
@@ -323,6 +324,72 @@ export class Pool implements CallOwner {
     this.#held ??= new WeakMap();
     this.#held.set(standIn, held);
     return standIn;
+  }
+
+  /**
+   * Takes the items of a `map`, to have them travel together.
+   *
+   * @param fn As `hold` gave it.
+   * @param most How many may be together.
+   * @returns `undefined` if each is better submitted by itself.
+   */
+  gather(fn: unknown, most: number): Items | undefined {
+    const kind = this.#kind;
+    const held = this.#held?.get(fn as object);
+    if (!kind.groups || held?.failure) return undefined;
+    const ref = this.check(fn, "map");
+    const closure = this.#closure(fn, ref);
+    const captured = closure?.captured;
+    return new Items(
+      closure?.ref ?? ref,
+      this,
+      most,
+      (items, args) => this.#submitItem(fn, captured, items, args),
+    );
+  }
+
+  /** Takes an item of a `map`, as `submit` takes a call. */
+  #submitItem(
+    fn: unknown,
+    captured: Captured | undefined,
+    items: Items,
+    args: readonly unknown[],
+  ): void {
+    const dispatcher = this.#dispatcher;
+    if (this.#state.is !== "open") this.check(fn, "submit");
+    // What moves is sent by itself: it can't be sent again.
+    if (transferablesOf(args, []).length > 0) {
+      return items.addCall(this.submit(fn, args));
+    }
+    dispatcher.depth = this.#checkDepth();
+    let packed: unknown;
+    try {
+      const all = captured ? [...args, captured] : args;
+      packed = this.#kind.pack(items.fn, all, false, []);
+      // Reading the arguments may have shut the pool down.
+      if (this.#state.is !== "open") this.check(fn, "submit");
+    } catch (error) {
+      this.#statistics.failed++;
+      return items.addFailed(error);
+    }
+    if (items.cancelled) return;
+    const now = dispatcher.isFree;
+    if (!this.#kind.groups!(packed)) {
+      const future = new PooledFuture<unknown>();
+      const call = newCall(future, items.fn, packed);
+      items.addCall(future);
+      future.attach(this, call);
+      dispatcher.add(call);
+    } else {
+      const { joinable, next } = items;
+      items.add(packed);
+      if (!joinable || !dispatcher.join(joinable)) {
+        dispatcher.add(items.last = items.chunk(next, 1));
+      }
+    }
+    if (now) dispatcher.dispatch();
+    else dispatcher.plan();
+    if (this.#kind.idleTimeout !== Infinity) loadTimers();
   }
 
   /** Describes a function that is to be submitted, if the pool takes calls. */
@@ -386,10 +453,11 @@ export class Pool implements CallOwner {
     this.#advance({ is: "draining" });
     const held = this.#dispatcher.killAll(signal);
     for (const { call } of held) this.#dispatcher.release(call);
-    for (const { call: { future }, label, doing } of held) {
+    for (const { call, label, doing } of held) {
+      const { future } = call;
       if (future.done()) continue;
       const message = `${label} was ended by ${caller} ${doing}`;
-      this.#statistics.failed++;
+      this.#statistics.failed += sizeOf(call);
       future.setException(new this.#kind.broken(capitalize(message)));
     }
     for (const { future } of waiting) future.cancel();
@@ -415,9 +483,10 @@ export class Pool implements CallOwner {
     message: string,
     cause: ErrorOptions | undefined,
   ): void {
-    for (const { future } of calls) {
+    for (const call of calls) {
+      const { future } = call;
       if (future.done()) continue;
-      this.#statistics.failed++;
+      this.#statistics.failed += sizeOf(call);
       // Each has an error of its own: a stack, and whatever a caller adds to it.
       future.setException(new this.#kind.broken(capitalize(message), cause));
     }

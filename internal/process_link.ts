@@ -155,11 +155,15 @@ export class ProcessLink implements WorkerLink {
     const parts: Uint8Array[] = [];
     const buffers: ArrayBuffer[] = [];
     let text = "";
-    for (const { slot, fn, args, watched: isWatched } of calls) {
+    for (const { slot, fn, args, watched: isWatched, count } of calls) {
       if (isWatched) watched.push(slot);
       let id = fns.get(fn);
       if (id === undefined) fns.set(fn, id = fns.size);
       slots.push(slot);
+      if (count !== undefined) {
+        text += `,[${slot},${id},[${(args as string[]).join()}],${count}]`;
+        continue;
+      }
       const packed = args as Packed;
       if (typeof packed === "string") {
         text += `,[${slot},${id},${packed}]`;
@@ -202,8 +206,8 @@ export class ProcessLink implements WorkerLink {
     return false;
   }
 
-  recall(slots: readonly number[]): void {
-    this.#writeLine({ type: "recall", slots });
+  recall(slots: readonly number[], chunks: readonly number[]): void {
+    this.#writeLine({ type: "recall", slots, chunks });
   }
 
   abort(slot: number, name: string, message: string): void {

@@ -71,17 +71,24 @@ export type ToChild =
     /** The lengths of the buffers that follow, each by itself. */
     readonly buffers: readonly number[];
   }
-  | { readonly type: "recall"; readonly slots: readonly number[] }
+  | {
+    readonly type: "recall";
+    readonly slots: readonly number[];
+    readonly chunks: readonly number[];
+  }
   | AbortMessage;
 
-/** The line of JSON that calls come in. */
+/**
+ * The line of JSON that calls come in: for each, slot, function and arguments;
+ * or the arguments of many items, and how many; or how many bytes the arguments
+ * are.
+ */
 export interface CallsLine {
   readonly fns: readonly FunctionRef[];
   /** The slots of calls whose start is to be told. */
   readonly watched: readonly number[];
-  /** Slot, function and arguments; or how many bytes the arguments are. */
   readonly calls: readonly (
-    | readonly [slot: number, fn: number, args: unknown]
+    | readonly [slot: number, fn: number, args: unknown, count?: number]
     | readonly [
       slot: number,
       fn: number,
@@ -291,12 +298,19 @@ async function serveChild(
   while (true) {
     const message: ToChild = JSON.parse(await readLine());
     if (message.type === "recall" || message.type === "abort") {
-      const slots = message.type === "recall" ? message.slots : [message.slot];
+      const isRecall = message.type === "recall";
+      const slots = isRecall ? message.slots : [message.slot];
       const back = slots.filter((slot) =>
         Atomics.compareExchange(flags, slot, 0, 2) === 0
       );
-      if (message.type === "recall" || back.length > 0) {
-        say!(`{"type":"returned","slots":${JSON.stringify(back)}}`);
+      // Of chunks, how many items have started; no more will.
+      const chunks = isRecall
+        ? message.chunks.map((
+          slot,
+        ) => [slot, Atomics.exchange(flags, slot, 1 << 30)])
+        : [];
+      if (isRecall || back.length > 0) {
+        say!(JSON.stringify({ type: "returned", slots: back, chunks }));
       } else {
         worker!.postMessage(message);
       }
@@ -451,13 +465,13 @@ function serveTasks(
     const { fns, watched, calls }: CallsLine = parse(
       decode(data.subarray(0, end)),
     );
-    return calls.map(([slot, fn, args, length, lengths]) => {
+    return calls.map(([slot, fn, args, number, lengths]) => {
       const isWatched = watched.includes(slot);
-      if (length === undefined) {
-        return { slot, fn: fns[fn], args, watched: isWatched };
+      if (lengths === undefined) {
+        return { slot, fn: fns[fn], args, count: number, watched: isWatched };
       }
-      const bytes = data.subarray(at, at += length);
-      const buffers = apart.slice(next, next += lengths!.length);
+      const bytes = data.subarray(at, at += number!);
+      const buffers = apart.slice(next, next += lengths.length);
       return {
         slot,
         fn: fns[fn],

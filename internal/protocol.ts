@@ -74,6 +74,10 @@ export interface CallMessage {
   readonly args: unknown;
   /** Whether the worker is to say when it starts the call. */
   readonly watched?: boolean;
+  /** How many items of a `map` it is: `args` lists the arguments of each. */
+  readonly count?: number;
+  /** Whether each of these lists has one entry, which stands there by itself. */
+  readonly single?: boolean;
 }
 
 /**
@@ -86,9 +90,12 @@ export interface CallMessage {
  * result before it tells: so whatever comes in between is either seen or told.
  */
 export interface SharedResults {
-  /** `Int32`: how many results were left, whether the pool was told, a ring of them. */
+  /**
+   * `Int32`: how many results were left, whether the pool was told, how many it
+   * has taken, and a ring of them. Its length is a power of two, and three.
+   */
   readonly ring: SharedArrayBuffer;
-  /** `Float64`, two for each slot: the value, and how long the call took. */
+  /** `Float64`, two for each place of it: the value, and how long the call took. */
   readonly values: SharedArrayBuffer;
 }
 
@@ -170,9 +177,16 @@ export type FromWorker =
     /** How long the call took, in milliseconds. */
     readonly ms: number;
     readonly outcome: Outcome;
+    /** Which item of a chunk it is of. */
+    readonly item?: number;
   }
   /** The answer to a recall: the calls that will not start. */
-  | { readonly type: "returned"; readonly slots: readonly number[] }
+  | {
+    readonly type: "returned";
+    readonly slots: readonly number[];
+    /** Of chunks that were asked for: the slot, and how many items have started. */
+    readonly chunks?: readonly (readonly [slot: number, started: number])[];
+  }
   /** A call that is watched has started. */
   | { readonly type: "started"; readonly slot: number }
   /** Results were left in shared memory. */

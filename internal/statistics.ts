@@ -100,6 +100,14 @@ export class Statistics {
   readonly waiting: Times = new Times();
   readonly running: Times = new Times();
 
+  /** A call has ended: how long it waited and ran, in milliseconds. */
+  ended(waited: number, ran: number, returned: boolean): void {
+    this.waiting.add(Math.max(waited, 0));
+    this.running.add(ran);
+    if (returned) this.finished++;
+    else this.failed++;
+  }
+
   /** All of it, with what is true at this moment. */
   snapshot(
     workers: PoolStats["workers"],

@@ -80,7 +80,7 @@ export function serve(
   const deno = globals.Deno as typeof Deno | undefined;
   // Taken before any task runs: one may put its own in their place.
   const { structuredClone, queueMicrotask } = globalThis;
-  const { compareExchange, exchange, store } = Atomics;
+  const { add, compareExchange, exchange, load, store } = Atomics;
   const { defineProperty } = Object;
   const now = performance.now.bind(performance);
   const printError = console.error.bind(console);
@@ -764,6 +764,7 @@ export function serve(
   /** Sends what came of a call; a promise where that can't be done yet. */
   function answer(
     call: CallMessage,
+    item: number,
     ms: number,
     outcome: Outcome,
   ): Promise<void> | undefined {
@@ -786,8 +787,8 @@ export function serve(
             );
           }
         }
-        if (!leave(slot, ms, value)) {
-          say({ type: "outcome", slot, ms, outcome }, moved);
+        if (!leave(slot, item, ms, value)) {
+          say({ type: "outcome", slot, ms, outcome, item }, moved);
         }
         return;
       } catch (error) {
@@ -799,7 +800,7 @@ export function serve(
         };
       }
     }
-    say({ type: "outcome", slot, ms, outcome });
+    say({ type: "outcome", slot, ms, outcome, item });
   }
 
   /** Whether something is to be read before a result can be sent, and when it is. */
@@ -811,8 +812,13 @@ export function serve(
     }
   }
 
-  /** Leaves a plain result in shared memory, where there is some. */
-  function leave(slot: number, ms: number, value: unknown): boolean {
+  /** Leaves a plain result in shared memory, where there is some and has room. */
+  function leave(
+    slot: number,
+    item: number,
+    ms: number,
+    value: unknown,
+  ): boolean {
     if (!ring) return false;
     // What a kind stands for is written down with the other end, in the link.
     const kind = value === undefined
@@ -827,10 +833,13 @@ export function serve(
       ? 4
       : undefined;
     if (kind === undefined) return false;
-    if (kind === 4) values[slot * 2] = value as number;
-    values[slot * 2 + 1] = ms;
     const left = ring[0];
-    ring[2 + (left & (ring.length - 3))] = slot | kind << 16;
+    const size = ring.length - 3;
+    if (((left - load(ring, 2)) | 0) >= size) return false;
+    const at = left & (size - 1);
+    if (kind === 4) values[at * 2] = value as number;
+    values[at * 2 + 1] = ms;
+    ring[3 + at] = slot << 15 | kind << 12 | item;
     store(ring, 0, left + 1);
     // A pool that was told, and has not looked yet, will find this one too.
     if (exchange(ring, 1, 1) === 0) say({ type: "look" });
@@ -863,25 +872,31 @@ export function serve(
     try {
       const skipped: number[] = [];
       for (let call; (call = nextCall());) {
-        const { slot } = call;
-        if (compareExchange(flags, slot, 0, STARTED) !== 0) {
-          skipped[skipped.length] = slot;
-          continue;
-        }
-        const started = call;
-        running = slot;
-        aborter = undefined;
-        if (call.watched) say({ type: "started", slot });
-        const begin = now();
-        const pending = asTask(() => run(started));
-        // In either case, what the call has left to microtasks runs before the next.
-        const outcome = await pending;
-        const ms = now() - begin;
-        running = undefined;
-        const later = answer(call, ms, outcome);
-        if (later) {
-          await later;
-          answer(call, ms, outcome);
+        const { slot, count } = call;
+        for (let item = 0; item < (count ?? 1); item++) {
+          const isMine = count === undefined
+            ? compareExchange(flags, slot, 0, STARTED) === 0
+            // However many items have started: this one is next, unless it was cut off.
+            : add(flags, slot, 1) === item;
+          if (!isMine) {
+            skipped[skipped.length] = slot;
+            break;
+          }
+          const started = count === undefined ? call : itemOf(call, item);
+          running = slot;
+          aborter = undefined;
+          if (call.watched) say({ type: "started", slot });
+          const begin = now();
+          const pending = asTask(() => run(started));
+          // In either case, what the call has left to microtasks runs before the next.
+          const outcome = await pending;
+          const ms = now() - begin;
+          running = undefined;
+          const later = answer(call, item, ms, outcome);
+          if (later) {
+            await later;
+            answer(call, item, ms, outcome);
+          }
         }
       }
       if (skipped.length > 0) say({ type: "skipped", slots: skipped });
@@ -889,6 +904,15 @@ export function serve(
     } catch (error) {
       dieOf(error);
     }
+  }
+
+  /** An item of a chunk, as a call. */
+  function itemOf(
+    { fn, args, single }: CallMessage,
+    item: number,
+  ): { readonly fn: FunctionRef; readonly args: unknown } {
+    const all = args as unknown[];
+    return { fn, args: single ? [all[item]] : all[item] };
   }
 
   function currentTask(): CurrentTask | undefined {

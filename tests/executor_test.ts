@@ -1312,7 +1312,7 @@ Deno.test("Executor: await using calls shutdown when the block throws", async ()
 Deno.test("Executor: needs no more of a subclass than submit and shutdown", () => {
   assertEquals(
     Object.getOwnPropertyNames(Executor.prototype).sort(),
-    ["checkAccepts", "constructor", "map", "submitWith", "with"],
+    ["checkAccepts", "constructor", "gather", "map", "submitWith", "with"],
   );
   assert(new AtOnce() instanceof Executor);
 });

@@ -1,0 +1,274 @@
+/**
+ * The items of one `map`, of which many travel together.
+ *
+ * A pool of short calls spends its time on what surrounds a call: a future, an
+ * entry of the queue, a place in a message. Of the calls of a `map` nobody has
+ * the futures. So they need none: one call of the pool, a chunk, stands for a
+ * row of items.
+ *
+ * ## The life of a chunk
+ *
+ * 1. Items that are submitted one after the other join one chunk, which waits in
+ *    the queue like any other call.
+ * 2. When a worker can be given something, as many items as make about a
+ *    millisecond's work are split off, less towards the end, so that all workers
+ *    end together. The rest keeps its place at the front.
+ * 3. The worker claims one item after the other, by an atomic step on the flag
+ *    of the chunk's slot, which so says how many have started. Each outcome comes
+ *    by itself and at once: an item that takes long, or waits for what the reader
+ *    does with an earlier one, holds none back.
+ * 4. What has not started can be cut off, by an exchange of the flag: for a
+ *    worker with nothing to do, from behind an item that turned out long, or for
+ *    good, when the reader has left. What is cut off is a chunk again.
+ *
+ * Nothing of this shows but the speed. A pool in which more depends on the single
+ * call than that, such as one that replaces workers and must know what each has
+ * done, submits items one by one.
+ */
+
+import { CancelledError } from "../errors.ts";
+import type { Future } from "../future.ts";
+import {
+  type Call,
+  type CallOwner,
+  type Chunk,
+  type ChunkedItems,
+  clock,
+  expected,
+  newCall,
+  PooledFuture,
+  thrownBy,
+} from "./call.ts";
+import type { Backlog } from "./mapping.ts";
+import type { FunctionRef, Outcome } from "./protocol.ts";
+
+/** What came of an item. */
+type End = Outcome | { readonly is: "cancelled" };
+
+const CANCELLED: End = { is: "cancelled" };
+
+/** The items of one `map`, from when they are submitted to when they are read. */
+export class Items implements Backlog, ChunkedItems {
+  readonly fn: FunctionRef;
+  readonly #owner: CallOwner;
+  readonly #submit: (items: Items, args: unknown[]) => void;
+  /** How many may travel together. */
+  readonly most: number;
+  /** Those that are not read yet; the first has the number `#head`. */
+  #args: unknown[] = [];
+  #ends: (End | undefined)[] = [];
+  #head = 0;
+  /** How many places at the front of both were read. */
+  #read = 0;
+  /** Of chunks, and of items that were submitted by themselves. */
+  readonly #futures = new Set<Future<unknown>>();
+  #wake: (() => void) | undefined;
+  /** The chunk that came last. */
+  last: Call | undefined;
+  /** Whether nobody will read what is left. */
+  cancelled = false;
+
+  /**
+   * @param submit Takes an item: has it join a chunk, or submits it by itself.
+   */
+  constructor(
+    fn: FunctionRef,
+    owner: CallOwner,
+    most: number,
+    submit: (items: Items, args: unknown[]) => void,
+  ) {
+    this.fn = fn;
+    this.#owner = owner;
+    this.most = most;
+    this.#submit = submit;
+  }
+
+  // ---- What the reader asks ------------------------------------------------
+
+  get size(): number {
+    return this.#ends.length - this.#read;
+  }
+
+  push(args: unknown[]): void {
+    if (!this.cancelled) this.#submit(this, args);
+  }
+
+  get isReady(): boolean {
+    return this.#ends[this.#read] !== undefined;
+  }
+
+  take(): unknown {
+    const end = this.#ends[this.#read]!;
+    this.#ends[this.#read++] = undefined;
+    this.#head++;
+    if (this.#read > 1000 && this.#read * 2 > this.#ends.length) {
+      this.#ends.splice(0, this.#read);
+      this.#args.splice(0, this.#read);
+      this.#read = 0;
+    }
+    if (end.is === "returned") return end.value;
+    if (end.is !== "cancelled") throw thrownBy(end);
+    throw new CancelledError("The call was cancelled before it started");
+  }
+
+  watch(wake: () => void): void {
+    this.#wake = wake;
+  }
+
+  cancel(): void {
+    this.cancelled = true;
+    const futures = [...this.#futures];
+    for (const future of futures) future.cancel();
+    this.#ends = [];
+    this.#args = [];
+    this.#read = 0;
+  }
+
+  // ---- What the pool does --------------------------------------------------
+
+  /** The number of the item that comes next. */
+  get next(): number {
+    return this.#head + this.size;
+  }
+
+  /** The chunk that the next item would continue. */
+  get joinable(): Call | undefined {
+    const chunk = this.last?.chunk;
+    const end = chunk && chunk.first + chunk.count;
+    return end === this.next ? this.last : undefined;
+  }
+
+  /** Takes an item in, as packed. */
+  add(args: unknown): void {
+    this.#args.push(args);
+    this.#ends.push(undefined);
+  }
+
+  /** Takes an item in that could not be packed. */
+  addFailed(error: unknown): void {
+    this.#args.push(undefined);
+    this.#ends.push({ is: "raised", error });
+  }
+
+  /** Takes an item in that is a call of its own. */
+  addCall(future: Future<unknown>): void {
+    const number = this.next;
+    this.add(undefined);
+    this.#futures.add(future);
+    const end = (end: End) => {
+      this.#futures.delete(future);
+      this.end(number, end);
+    };
+    future.result().then(
+      (value) => end({ is: "returned", value }),
+      (error) => end({ is: "raised", error }),
+    );
+  }
+
+  /** A chunk of items, as a call that waits. */
+  chunk(first: number, count: number, since: number = clock()): Call {
+    const chunk: Chunk = { items: this, first, count, done: 0, isCut: false };
+    const future = new ChunkFuture((end) => this.#endChunk(call, end));
+    const call: Call = { ...newCall(future, this.fn, undefined), since, chunk };
+    future.attach(this.#owner, call);
+    this.#futures.add(future);
+    return call;
+  }
+
+  /** The arguments of a chunk's items, as packed. */
+  packed({ first, count }: Chunk): unknown[] {
+    const at = first - this.#head + this.#read;
+    return this.#args.slice(at, at + count);
+  }
+
+  /** An item has ended. */
+  end(number: number, end: End): void {
+    const at = number - this.#head + this.#read;
+    // The reader may have left, and a chunk fails with some of its items read.
+    if (at < this.#read || at >= this.#ends.length || this.#ends[at]) return;
+    this.#ends[at] = end;
+    this.#args[at] = undefined;
+    if (at !== this.#read) return;
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  /** All items of a chunk are done. */
+  forget(future: Future<unknown>): void {
+    this.#futures.delete(future);
+  }
+
+  /** A chunk has ended, and with it whatever of it is not done. */
+  #endChunk({ future, chunk }: Call, end: End): void {
+    this.#futures.delete(future);
+    const { first, count } = chunk!;
+    for (let i = 0; i < count; i++) this.end(first + i, end);
+  }
+}
+
+/** The future of a chunk, which nobody has but the pool: it ends the items. */
+class ChunkFuture extends PooledFuture<unknown> {
+  readonly #onEnd: (end: End) => void;
+
+  constructor(onEnd: (end: End) => void) {
+    super();
+    this.#onEnd = onEnd;
+    this.addDoneCallback(() => {
+      if (this.cancelled()) onEnd(CANCELLED);
+    });
+  }
+
+  override setException(error: unknown): void {
+    super.setException(error);
+    this.#onEnd({ is: "raised", error });
+  }
+}
+
+/** How many calls, in the eyes of the caller, a call of the pool stands for. */
+export function sizeOf({ chunk }: Call): number {
+  return chunk ? chunk.count - chunk.done : 1;
+}
+
+/** Less work is not worth a message of its own, in microseconds. */
+export const WORTH = 50;
+
+/** What an item is taken for at least, with all that surrounds it, in microseconds. */
+const LEAST = 0.5;
+
+/** How long an item of a chunk will probably take, in microseconds. */
+export function costOfItem(call: Call): number {
+  return Math.max(expected(call), LEAST);
+}
+
+/** Splits the first items off a chunk that waits; the call keeps the rest. */
+export function splitFirst({ chunk, since }: Call, count: number): Call {
+  const { items, first } = chunk!;
+  chunk!.first += count;
+  chunk!.count -= count;
+  return items.chunk(first, count, since);
+}
+
+/**
+ * Has a chunk that waits, and another that continues it, be one again: the second.
+ *
+ * @returns Whether it does continue it.
+ */
+export function rejoin(call: Call, next: Call): boolean {
+  const { chunk } = call;
+  const then = next.chunk;
+  if (!chunk || chunk.items !== then?.items) return false;
+  if (chunk.first + chunk.count !== then.first) return false;
+  then.first = chunk.first;
+  then.count += chunk.count;
+  chunk.items.forget(call.future);
+  return true;
+}
+
+/** Cuts off what of a chunk has not started: all but the first so many. */
+export function cutRest({ chunk, since }: Call, started: number): Call {
+  const { items, first, count } = chunk!;
+  chunk!.count = started;
+  chunk!.isCut = true;
+  return items.chunk(first + started, count - started, since);
+}
