@@ -31,6 +31,7 @@ import {
   thrownBy,
 } from "./call.ts";
 import { sizeOf } from "./chunks.ts";
+import { textOf } from "./exception.ts";
 import type { LinkEvents, PoolKind } from "./link.ts";
 import { Member } from "./member.ts";
 import { AHEAD, CallQueue } from "./queue.ts";
@@ -579,8 +580,4 @@ export class Dispatcher {
     for (const member of this.#members) this.#end(member, signal);
     return held;
   }
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? `${error}` : Deno.inspect(error);
 }

@@ -88,3 +88,8 @@ function fill(
     });
   }
 }
+
+/** What was thrown, in one line. */
+export function textOf(error: unknown): string {
+  return error instanceof Error ? `${error}` : Deno.inspect(error);
+}

@@ -20,6 +20,7 @@ import type {
   StartMessage,
 } from "./protocol.ts";
 import { drained, readAll, readFrames } from "./reading.ts";
+import { type ResultsMessage, type ResultText, valueOf } from "./results.ts";
 import { startTimer } from "./timer.ts";
 import { taskModules } from "./travel.ts";
 
@@ -128,7 +129,7 @@ export class ProcessLink implements WorkerLink {
     const frames = new FrameReader(
       secret,
       codec,
-      (message) => this.#onMessage(message as FromWorker),
+      (message) => this.#onMessage(message as FromWorker | ResultsMessage),
       (output) => stdout.push(output),
     );
     const stops = [
@@ -278,9 +279,19 @@ export class ProcessLink implements WorkerLink {
     }
   }
 
-  #onMessage(message: FromWorker): void {
+  #onMessage(message: FromWorker | ResultsMessage): void {
     if (message.type === "died") this.#lastWords = message;
+    else if (message.type === "results") this.#onResults(message.results);
     else if (message.type !== "look") tell(this.#events, message);
+  }
+
+  #onResults(results: readonly unknown[]): void {
+    for (let i = 0; i < results.length; i += 4) {
+      const [slot, item, ms] = results.slice(i, i + 3) as number[];
+      const value = valueOf(results[i + 3] as ResultText);
+      const more = i + 4 < results.length;
+      this.#events.onOutcome(slot, ms, { is: "returned", value }, more, item);
+    }
   }
 
   #onExit(status: Deno.CommandStatus, stderr: string): void {

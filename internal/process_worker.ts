@@ -27,9 +27,11 @@ import type {
   AbortMessage,
   CallMessage,
   FunctionRef,
+  SharedResults,
   StartMessage,
   ToWorker,
 } from "./protocol.ts";
+import { makeTakeResults, type TakeResults } from "./results.ts";
 import { makeRebuilder } from "./rebuild.ts";
 import { serve } from "./worker_runtime.ts";
 
@@ -105,6 +107,7 @@ type ToTasks =
     readonly type: "start";
     readonly flags: SharedArrayBuffer;
     readonly lock: SharedArrayBuffer;
+    readonly results: SharedResults;
     readonly alone: boolean;
     readonly bytes: Uint8Array<ArrayBuffer>;
   }
@@ -147,7 +150,7 @@ async function bootstrap(): Promise<void> {
 
 /** The program of a child's main thread: a function of what was read already. */
 export function childProgram(): string {
-  return `(input) => (${serveChild})(input, ${makeFrameWriter})`;
+  return `(input) => (${serveChild})(input, ${makeFrameWriter}, ${makeTakeResults})`;
 }
 
 /** The program of a child's worker: a module. */
@@ -165,7 +168,7 @@ export function tasksProgram(modules: Iterable<string>): string {
     list(NOT_BETWEEN_PROCESSES)
   }, ${list(ALSO_BETWEEN_PROCESSES)});
 const codec = (${makeCodec})(true);
-(${serveTasks})(self, codec, ${makeFrameWriter}, (scope) =>
+(${serveTasks})(self, codec, ${makeFrameWriter}, ${makeTakeResults}, (scope) =>
   (${serve})(scope, checker, (${makeRebuilder})(), {__proto__: null, ${imports}}));`;
 }
 
@@ -173,8 +176,12 @@ const codec = (${makeCodec})(true);
 async function serveChild(
   input: Uint8Array,
   writer: typeof makeFrameWriter,
+  resultsOf: typeof makeTakeResults,
 ): Promise<void> {
+  /** How many results the worker can leave before they are written; a power of two. */
+  const RESULTS = 4096;
   let flags: Int32Array<SharedArrayBuffer>;
+  let takeResults: TakeResults;
   let worker: Worker;
   let say: (message: Packed) => void;
   let stdin: Pick<Deno.FsFile, "read" | "readSync"> = Deno.stdin;
@@ -263,6 +270,9 @@ async function serveChild(
     flags = new Int32Array(new SharedArrayBuffer(message.slots * 4));
     const lock = new Int32Array(new SharedArrayBuffer(4));
     say = writer(message.secret, 1, { lock, isAlone: () => false });
+    const ring = new Int32Array(new SharedArrayBuffer((3 + RESULTS) * 4));
+    const values = new Float64Array(new SharedArrayBuffer(RESULTS * 16));
+    takeResults = resultsOf(ring, values);
     // Short, as it stands in each frame of each stack.
     const url = URL.createObjectURL(
       new Blob([message.program], { type: "text/javascript" }),
@@ -289,6 +299,7 @@ async function serveChild(
       type: "start",
       flags: flags.buffer,
       lock: lock.buffer,
+      results: { ring: ring.buffer, values: values.buffer },
       alone: message.alone,
       bytes,
     };
@@ -309,6 +320,9 @@ async function serveChild(
           slot,
         ) => [slot, Atomics.exchange(flags, slot, 1 << 30)])
         : [];
+      // The worker may be in the middle of a long item, and not come to it.
+      const results = isRecall ? takeResults!() : undefined;
+      if (results) say!(results);
       if (isRecall || back.length > 0) {
         say!(JSON.stringify({ type: "returned", slots: back, chunks }));
       } else {
@@ -334,8 +348,11 @@ function serveTasks(
   scope: any,
   codec: Codec,
   writer: typeof makeFrameWriter,
+  resultsOf: typeof makeTakeResults,
   serve: (scope: unknown) => void,
 ): void {
+  /** For how long results are kept to be written together, in milliseconds. */
+  const TOGETHER = 0.2;
   // Taken before any task runs: one may put its own in their place.
   const { parse } = JSON;
   const decoder = new TextDecoder();
@@ -343,7 +360,11 @@ function serveTasks(
   const post = scope.postMessage.bind(scope);
   const close = scope.close.bind(scope);
   const exit = Deno.exit;
+  const now = performance.now.bind(performance);
   let say: (message: Packed) => void;
+  let takeResults: TakeResults;
+  /** When results were written last. */
+  let written = 0;
   let listener: (event: unknown) => void;
   let alone = false;
   /** Marks the worker's last words as such. */
@@ -434,13 +455,12 @@ function serveTasks(
     },
     postMessage: (message: unknown) => {
       const packed = codec.encode(message, 2, true);
-      try {
-        say(packed);
-      } catch (error) {
-        // A worker that can't speak any more must not be waited for.
-        console.error("The worker of a child can't write to its pool:", error);
-        adapter.close();
-      }
+      // First what came before.
+      writeResults();
+      write(packed);
+    },
+    onLeft: (isLast: boolean) => {
+      if (isLast || now() - written > TOGETHER) writeResults();
     },
     close: () => {
       post({ exit: 1, secret });
@@ -449,6 +469,22 @@ function serveTasks(
   };
   serve(adapter);
   scope.close = adapter.close;
+
+  function write(packed: Packed): void {
+    try {
+      say(packed);
+    } catch (error) {
+      // A worker that can't speak any more must not be waited for.
+      console.error("The worker of a child can't write to its pool:", error);
+      adapter.close();
+    }
+  }
+
+  function writeResults(): void {
+    const results = takeResults();
+    if (results !== undefined) write(results);
+    written = now();
+  }
 
   function tell(message: ToWorker): void {
     listener({ data: message, stopImmediatePropagation() {} });
@@ -498,6 +534,11 @@ function serveTasks(
     alone = data.alone;
     const lock = new Int32Array(data.lock);
     say = writer(bytes, 0, { lock, isAlone: () => alone });
-    tell({ ...message, flags: data.flags });
+    const { flags, results } = data;
+    takeResults = resultsOf(
+      new Int32Array(results.ring),
+      new Float64Array(results.values),
+    );
+    tell({ ...message, flags, results });
   });
 }

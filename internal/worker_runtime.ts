@@ -31,6 +31,11 @@ interface WorkerScope {
   addEventListener(type: string, listener: (event: Event) => void): void;
   readonly name?: string;
   postMessage(message: unknown, transfer?: readonly Transferable[]): void;
+  /**
+   * Told when a result was left in shared memory: whether it is the last for now.
+   * Without it, the pool is told, and takes it from there.
+   */
+  onLeft?(isLast: boolean): void;
   close(): void;
 }
 
@@ -85,11 +90,15 @@ export function serve(
   const now = performance.now.bind(performance);
   const printError = console.error.bind(console);
   const post = scope.postMessage.bind(scope);
+  const onLeft = scope.onLeft?.bind(scope);
   const close = scope.close.bind(scope);
   // The calls that wait, first to last.
   let first: Waiting | undefined;
   let last: Waiting | undefined;
   const revived = ownMap<Fn>();
+  /** What was found last. */
+  let lastRef: FunctionRef | undefined;
+  let lastFn: Fn | undefined;
   const failedImports = ownMap<Failure>();
   const marker: WorkerMarker = {
     depth: 0,
@@ -468,10 +477,15 @@ export function serve(
   function revive(
     ref: Exclude<FunctionRef, ClosureRef>,
   ): Fn | Promise<Fn> {
+    // As with the items of a chunk, one after the other.
+    if (ref === lastRef) return lastFn!;
     if (ref.by === "export") return reviveExport(ref);
     const key = `${ref.by} ${ref.name} ${ref.source}`;
     const known = revived.get(key);
-    if (known) return known;
+    if (known) {
+      lastRef = ref;
+      return lastFn = known;
+    }
     let fn = ref.by === "name" ? findBuiltin(ref) : reviveExported(ref);
     if (!fn) {
       // A script without a guard is told so, whatever its functions need. And a
@@ -787,7 +801,8 @@ export function serve(
             );
           }
         }
-        if (!leave(slot, item, ms, value)) {
+        const isLast = item + 1 >= (call.count ?? 1);
+        if (!leave(slot, item, ms, value, isLast)) {
           say({ type: "outcome", slot, ms, outcome, item }, moved);
         }
         return;
@@ -818,6 +833,7 @@ export function serve(
     item: number,
     ms: number,
     value: unknown,
+    isLast: boolean,
   ): boolean {
     if (!ring) return false;
     // What a kind stands for is written down with the other end, in the link.
@@ -841,8 +857,9 @@ export function serve(
     values[at * 2 + 1] = ms;
     ring[3 + at] = slot << 15 | kind << 12 | item;
     store(ring, 0, left + 1);
+    if (onLeft) onLeft(isLast);
     // A pool that was told, and has not looked yet, will find this one too.
-    if (exchange(ring, 1, 1) === 0) say({ type: "look" });
+    else if (exchange(ring, 1, 1) === 0) say({ type: "look" });
     return true;
   }
 

@@ -91,11 +91,13 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/rebuild.ts": [],
   // What a worker does: it sends these two along, and knows nothing else.
   "internal/worker_runtime.ts": ["internal/clonable.ts", "internal/rebuild.ts"],
+  "internal/results.ts": [],
   "internal/process_worker.ts": [
     "internal/clonable.ts",
     "internal/codec.ts",
     "internal/framing.ts",
     "internal/rebuild.ts",
+    "internal/results.ts",
     "internal/worker_runtime.ts",
   ],
   // The seam: types, and one function that passes a message on.
@@ -128,6 +130,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/dispatcher.ts": [
     "internal/call.ts",
     "internal/chunks.ts",
+    "internal/exception.ts",
     "internal/link.ts",
     "internal/member.ts",
     "internal/queue.ts",
@@ -190,6 +193,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/permissions.ts",
     "internal/process_worker.ts",
     "internal/reading.ts",
+    "internal/results.ts",
     "internal/timer.ts",
     "internal/travel.ts",
   ],
