@@ -33,6 +33,14 @@ type Done<T> = Extract<State<T>, { is: "cancelled" | "finished" }>;
 // A method's type, so that a Future<number> can stand for a Future<unknown>.
 type Callback<T> = { call(future: Future<T>): unknown }["call"];
 
+/** Who waits for a future: for its result, or for its exception alone. */
+interface Waiter {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  readonly forException: boolean;
+  stopTimer: (() => void) | undefined;
+}
+
 // Shared by all futures: 300,000 waiting ones hold no state object of their own.
 const PENDING = { is: "pending" } as const;
 const RUNNING = { is: "running" } as const;
@@ -64,7 +72,8 @@ const RUNNING = { is: "running" } as const;
  */
 export class Future<T> {
   #state: State<T> = PENDING;
-  #waiters: Set<() => void> | undefined;
+  // Nearly always one: a set of its own would cost more than all the rest.
+  #waiters: Waiter | Set<Waiter> | undefined;
   #callbacks: Callback<T>[] | undefined;
 
   /**
@@ -204,10 +213,8 @@ export class Future<T> {
    * await assert.rejects(future.result(), SyntaxError);
    * ```
    */
-  async result(timeout?: number): Promise<T> {
-    const outcome = await this.#outcome(timeout);
-    if (outcome.threw) throw outcome.error;
-    return outcome.value;
+  result(timeout?: number): Promise<T> {
+    return this.#ask(false, timeout) as Promise<T>;
   }
 
   /**
@@ -234,9 +241,8 @@ export class Future<T> {
    * assert.ok(await future.exception() instanceof SyntaxError);
    * ```
    */
-  async exception(timeout?: number): Promise<unknown> {
-    const outcome = await this.#outcome(timeout);
-    return outcome.threw ? outcome.error : undefined;
+  exception(timeout?: number): Promise<unknown> {
+    return this.#ask(true, timeout);
   }
 
   /**
@@ -389,7 +395,11 @@ export class Future<T> {
     this.#state = state;
     this.#waiters = undefined;
     this.#callbacks = undefined;
-    if (waiters) { for (const wake of waiters) wake(); }
+    if (waiters instanceof Set) {
+      for (const waiter of waiters) this.#answer(waiter);
+    } else if (waiters) {
+      this.#answer(waiters);
+    }
     if (callbacks) { for (const fn of callbacks) this.#call(fn); }
   }
 
@@ -413,36 +423,60 @@ export class Future<T> {
     }
   }
 
-  async #outcome(timeout: number | undefined): Promise<Outcome<T>> {
-    const limit = checkTimeout(timeout);
-    if (!this.done()) await this.#wait(limit);
+  #ask(
+    forException: boolean,
+    timeout: number | undefined,
+  ): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const limit = checkTimeout(timeout);
+      const waiter: Waiter = {
+        resolve,
+        reject,
+        forException,
+        stopTimer: undefined,
+      };
+      if (this.done()) return this.#answer(waiter);
+      if (limit !== undefined) {
+        if (limit <= 0) return this.#expire(waiter, limit);
+        waiter.stopTimer = startTimer(limit, () => this.#expire(waiter, limit));
+      }
+      const others = this.#waiters;
+      if (!others) this.#waiters = waiter;
+      else if (others instanceof Set) others.add(waiter);
+      else this.#waiters = new Set([others, waiter]);
+    });
+  }
+
+  /** Tells what came of the call, which is known. */
+  #answer({ resolve, reject, forException, stopTimer }: Waiter): void {
+    stopTimer?.();
     const state = this.#state;
-    if (state.is === "finished") return state.outcome;
-    throw new CancelledError(
-      "The call was cancelled before it started",
-      cancelReasons.has(this) ? { cause: cancelReasons.get(this) } : undefined,
+    if (state.is === "finished") {
+      const { outcome } = state;
+      if (!outcome.threw) resolve(forException ? undefined : outcome.value);
+      else if (forException) resolve(outcome.error);
+      else reject(outcome.error);
+      return;
+    }
+    reject(
+      new CancelledError(
+        "The call was cancelled before it started",
+        cancelReasons.has(this)
+          ? { cause: cancelReasons.get(this) }
+          : undefined,
+      ),
     );
   }
 
-  #wait(limit: number | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const expire = () => {
-        this.#waiters?.delete(wake);
-        const is = this.running() ? "running" : this.#state.is;
-        reject(
-          new TimeoutError(
-            `The future is unfinished after ${limit} ms: it is ${is}, and goes on`,
-          ),
-        );
-      };
-      const wake = () => {
-        stop?.();
-        resolve();
-      };
-      if (limit !== undefined && limit <= 0) return expire();
-      const stop = limit === undefined ? undefined : startTimer(limit, expire);
-      (this.#waiters ??= new Set()).add(wake);
-    });
+  #expire(waiter: Waiter, limit: number): void {
+    if (this.#waiters instanceof Set) this.#waiters.delete(waiter);
+    else if (this.#waiters === waiter) this.#waiters = undefined;
+    const is = this.running() ? "running" : this.#state.is;
+    waiter.reject(
+      new TimeoutError(
+        `The future is unfinished after ${limit} ms: it is ${is}, and goes on`,
+      ),
+    );
   }
 }
 
