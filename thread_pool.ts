@@ -532,6 +532,7 @@ class ThreadLink implements WorkerLink {
   /** Takes the results that the worker left in shared memory. */
   #look(): void {
     const ring = this.#ring;
+    const now = performance.now();
     // Before it is looked: what is left from here on is told of anew.
     Atomics.store(ring, 1, 0);
     const left = Atomics.load(ring, 0);
@@ -553,6 +554,7 @@ class ThreadLink implements WorkerLink {
         },
         this.#taken !== left,
         entry & 0xfff,
+        now,
       );
     }
   }

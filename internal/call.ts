@@ -173,20 +173,17 @@ export function expected({ fn, limits }: Call): number {
 
 /** The mean time that the ways there and back of a function's values take, in milliseconds. */
 const sendingTimes = new WeakMap<FunctionRef, number>();
-/** What is sent in less time, in milliseconds, is not worth to be counted. */
-const SWIFT = 0.02;
+/** What a message takes of itself, amply, in milliseconds: more calls in it share that. */
+const SWIFT = 0.05;
 /** To be read over there takes as long as to be written; and a result may be as large. */
 const WAYS = 3;
 
-/** Takes note of how long it took to send the arguments of so many calls, in milliseconds. */
-export function learnSending(fn: FunctionRef, ms: number, count: number): void {
+/** Takes note of how long it took to send some calls of a function, in milliseconds. */
+export function learnSending(fn: FunctionRef, ms: number, calls: number): void {
   const mean = sendingTimes.get(fn);
-  if (mean === undefined && ms / count < SWIFT) return;
-  const each = ms / count * WAYS;
-  sendingTimes.set(
-    fn,
-    mean === undefined ? each : mean + (each - mean) * (1 - (7 / 8) ** count),
-  );
+  const each = Math.max(ms - SWIFT, 0) * WAYS / calls;
+  if (mean === undefined && each === 0) return;
+  sendingTimes.set(fn, adjusted(mean, each));
 }
 
 /** How much a millisecond is by `clock()`. */
@@ -204,6 +201,14 @@ export function elapsed(since: number, now: number): number {
 
 /** Takes note of how long a call took, in milliseconds. */
 export function learn(fn: FunctionRef, ms: number): void {
-  const mean = meanTimes.get(fn);
-  meanTimes.set(fn, mean === undefined ? ms : mean + (ms - mean) / 8);
+  meanTimes.set(fn, adjusted(meanTimes.get(fn), ms));
+}
+
+/**
+ * A mean that falls faster than it rises: a call whose thread had to wait for a
+ * processor, or one of ten that is long, stands out, and is soon forgotten.
+ */
+function adjusted(mean: number | undefined, ms: number): number {
+  if (mean === undefined) return ms;
+  return mean + (ms - mean) / (ms < mean ? 2 : 8);
 }

@@ -87,8 +87,6 @@ export class Dispatcher {
   readonly #losses = new WeakMap<Call, number>();
   /** How many pools the workers of this one are inside of, this one included. */
   depth = 1;
-  /** The time of outcomes of which more follow. */
-  #now: number | undefined;
 
   constructor(
     kind: PoolKind,
@@ -213,7 +211,6 @@ export class Dispatcher {
 
   /** See the head of this file. */
   dispatch(): void {
-    this.#now = undefined;
     if (this.#stopped) return;
     this.#takeBackFromLong();
     do this.#handOut(); while (
@@ -508,6 +505,7 @@ export class Dispatcher {
     outcome: Outcome,
     more = false,
     item = 0,
+    now = performance.now(),
   ) => {
     const call = member.callIn(slot);
     const chunk = call?.chunk;
@@ -517,9 +515,6 @@ export class Dispatcher {
     } else {
       member.free(slot);
     }
-    // One look at the clock for all that comes together.
-    const now = this.#now ??= performance.now();
-    if (!more) this.#now = undefined;
     member.progress = now;
     member.hasWorked = true;
     this.#deaths = 0;

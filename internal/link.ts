@@ -50,7 +50,7 @@ export interface LinkEvents {
   /**
    * A call has ended, or the item of a chunk; `ms` is how long it ran. With
    * `more`, another outcome follows at once, and workers are given calls after
-   * that one.
+   * that one. `now`: the time at which this was heard.
    */
   onOutcome(
     slot: number,
@@ -58,6 +58,7 @@ export interface LinkEvents {
     outcome: Outcome,
     more?: boolean,
     item?: number,
+    now?: number,
   ): void;
   /** Calls that were taken back are forgotten: their slots can be used again. */
   onSkipped(slots: readonly number[]): void;

@@ -144,8 +144,12 @@ export class Member implements CallHolder {
     try {
       const begin = performance.now();
       this.link.send(messages);
-      const ms = (performance.now() - begin) / calls.length;
-      for (const call of calls) learnSending(call.fn, ms, sizeOf(call));
+      const ms = performance.now() - begin;
+      const count = calls.reduce((sum, call) => sum + sizeOf(call), 0);
+      for (let i = 0; i < calls.length; i++) {
+        const { fn } = calls[i];
+        if (fn !== calls[i - 1]?.fn) learnSending(fn, ms, count);
+      }
     } catch (error) {
       for (const call of calls) {
         this.free(call.slot);
