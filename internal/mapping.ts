@@ -152,7 +152,13 @@ class Zip {
   read(): unknown[] | undefined {
     const items: unknown[] = [];
     for (const iterator of this.#iterators as Iterator<unknown>[]) {
-      const result = this.#guard(iterator, () => iterator.next());
+      let result;
+      try {
+        result = iterator.next();
+      } catch (error) {
+        this.#closeAllBut(iterator);
+        throw error;
+      }
       if (result.done) return this.#closeAllBut(iterator);
       items.push(result.value);
     }
@@ -182,15 +188,6 @@ class Zip {
   /** Tells the inputs that no more is read. */
   close(): void {
     this.#closeAllBut(undefined);
-  }
-
-  #guard<R>(iterator: Iterator<unknown>, read: () => R): R {
-    try {
-      return read();
-    } catch (error) {
-      this.#closeAllBut(iterator);
-      throw error;
-    }
   }
 
   #closeAllBut(ended: unknown): undefined {

@@ -286,11 +286,16 @@ export class ProcessLink implements WorkerLink {
   }
 
   #onResults(results: readonly unknown[]): void {
+    const now = performance.now();
     for (let i = 0; i < results.length; i += 4) {
-      const [slot, item, ms] = results.slice(i, i + 3) as number[];
-      const value = valueOf(results[i + 3] as ResultText);
-      const more = i + 4 < results.length;
-      this.#events.onOutcome(slot, ms, { is: "returned", value }, more, item);
+      this.#events.onOutcome(
+        results[i] as number,
+        results[i + 2] as number,
+        { is: "returned", value: valueOf(results[i + 3] as ResultText) },
+        i + 4 < results.length,
+        results[i + 1] as number,
+        now,
+      );
     }
   }
 
