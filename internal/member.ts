@@ -226,6 +226,7 @@ export class Member implements CallHolder {
    * time; of a chunk, all that has not started. The first runs, or is about to.
    */
   takeBackLast(most: number): Call[] {
+    if (this.recalling) return [];
     const calls = [...this.calls()];
     if (calls.length > 0 && sizeOf(calls[0]) === 1) calls.shift();
     const last: Call[] = [];
@@ -235,7 +236,7 @@ export class Member implements CallHolder {
     }
     const back: Call[] = [];
     if (this.link.recall) {
-      if (last.length === 0 || this.recalling) return back;
+      if (last.length === 0) return back;
       this.#recalled = last;
       const slots = (isChunk: boolean) =>
         last.filter(({ chunk }) => isChunk === (chunk !== undefined))
