@@ -491,6 +491,9 @@ function pack(
   root: string,
   transfer: readonly Transferable[] = [],
 ): Packed {
+  // There is nothing in plain values that can't travel.
+  const text = codec.text(args, 1);
+  if (text !== undefined) return text;
   const moved = checkArguments(checker, fn, args, root, transfer);
   return explained(checker, fn, args, root, () => {
     const packed = codec.encode(args, 1, true);

@@ -33,6 +33,8 @@ export interface Codec {
    * @throws {DOMException} `DataCloneError` where structured clone throws one.
    */
   encode(value: unknown, own?: number, apart?: boolean): Packed;
+  /** The text that `encode` makes of a value, `undefined` if it makes bytes of it. */
+  text(value: unknown, own?: number): string | undefined;
   decode(packed: Packed): unknown;
 }
 
@@ -390,13 +392,15 @@ export function makeCodec(canWait = false): Codec {
     return swap(root);
   }
 
+  function toText(value: unknown, own = 0): string | undefined {
+    const seen = typeof value === "object" ? new Set<object>() : undefined;
+    return isPlain(value, seen, 0, own) ? stringify(value) : undefined;
+  }
+
   return {
-    encode: (value, own = 0, apart = false) => {
-      const seen = typeof value === "object" ? new Set<object>() : undefined;
-      return isPlain(value, seen, 0, own)
-        ? stringify(value)
-        : toBytes(value, apart);
-    },
+    encode: (value, own, apart = false) =>
+      toText(value, own) ?? toBytes(value, apart),
+    text: toText,
     decode: (packed) => {
       if (typeof packed === "string") return parse(packed);
       return packed instanceof Uint8Array
