@@ -31,6 +31,11 @@ const HEAD = 16;
 /** Where a frame begins, unless it is a byte of output. */
 const MARK = 0x1e;
 
+/** In what announces bytes, `{"v8":`, and in no other message, this comes third. */
+const LETTER_V = 0x76;
+const OPENING = 0x5b;
+const COMMA = 0x2c;
+
 /** What the writers of a child have in common. */
 export interface FrameSharing {
   /** One `Int32`: 1 while one of the threads writes. */
@@ -59,8 +64,11 @@ export function makeFrameWriter(
   const newline = new Uint8Array([0x0a]);
   const encoder = new TextEncoder();
   const encode = encoder.encode.bind(encoder);
+  const encodeInto = encoder.encodeInto.bind(encoder);
   const lock = sharing?.lock ?? new Int32Array(new SharedArrayBuffer(4));
   frame.set([0x1e, ...secret, channel]);
+  /** The payload of a short frame, and the newline at its end. */
+  const room = frame.subarray(HEAD);
 
   function write(bytes: Uint8Array): void {
     for (let done = 0; done < bytes.length;) {
@@ -103,7 +111,13 @@ export function makeFrameWriter(
 
   function sendMessage(message: Packed): void {
     if (typeof message === "string") {
-      return send(encode(`${message}\n`));
+      // A letter takes three bytes at most.
+      if (message.length > (SMALL - HEAD - 2) / 3) {
+        return send(encode(`${message}\n`));
+      }
+      const { written } = encodeInto(`${message}\n\n`, room);
+      setLength(written - 1);
+      return write(frame.subarray(0, HEAD + written));
     }
     const { bytes, buffers } = message instanceof Uint8Array
       ? { bytes: message, buffers: [] }
@@ -145,7 +159,7 @@ export class FrameReader {
   constructor(
     secret: readonly number[],
     codec: Codec,
-    onMessage: (message: unknown) => void,
+    onMessage: (message: unknown, next?: unknown) => void,
     onOutput: (bytes: Uint8Array) => void,
   ) {
     this.#secret = secret;
@@ -154,6 +168,14 @@ export class FrameReader {
   }
 
   push(bytes: Uint8Array): void {
+    try {
+      this.#takeApart(bytes);
+    } finally {
+      for (const channel of this.#channels) channel.flush();
+    }
+  }
+
+  #takeApart(bytes: Uint8Array): void {
     const data = this.#rest.length === 0 ? bytes : joined(this.#rest, bytes);
     this.#rest = new Uint8Array(0);
     let at = this.#payload(data, 0);
@@ -225,8 +247,11 @@ export class FrameReader {
 /** The messages of one channel. */
 class MessageReader {
   readonly #codec: Codec;
-  readonly #onMessage: (message: unknown) => void;
+  readonly #onMessage: (message: unknown, next?: unknown) => void;
   readonly #decoder = new TextDecoder();
+  /** Lines that came together, to be read together: as the items of an array. */
+  #lines = new Uint8Array(0);
+  #linesEnd = 0;
   /** The parts of a line whose end has not come yet. */
   #line: Uint8Array[] = [];
   /** What a line has announced: bytes of V8's serialiser, then buffers. */
@@ -235,7 +260,10 @@ class MessageReader {
   #block = 0;
   #filled = 0;
 
-  constructor(codec: Codec, onMessage: (message: unknown) => void) {
+  constructor(
+    codec: Codec,
+    onMessage: (message: unknown, next?: unknown) => void,
+  ) {
     this.#codec = codec;
     this.#onMessage = onMessage;
   }
@@ -292,6 +320,11 @@ class MessageReader {
       this.#line.push(payload.slice());
       return payload.subarray(payload.length);
     }
+    if (this.#line.length === 0 && payload[2] !== LETTER_V) {
+      this.#addLine(payload, end);
+      return payload.subarray(end + 1);
+    }
+    this.flush();
     this.#line.push(payload.subarray(0, end));
     const text = this.#line.length === 1
       ? this.#decoder.decode(this.#line[0])
@@ -305,6 +338,40 @@ class MessageReader {
       this.#onMessage(message);
     }
     return payload.subarray(end + 1);
+  }
+
+  #addLine(payload: Uint8Array, length: number): void {
+    const end = this.#linesEnd + length + 2;
+    if (end > this.#lines.length) {
+      const longer = new Uint8Array(Math.max(end * 2, 4096));
+      longer.set(this.#lines);
+      this.#lines = longer;
+    }
+    // No text of JSON has a comma before a newline in it.
+    this.#lines[this.#linesEnd] = this.#linesEnd === 0 ? OPENING : COMMA;
+    this.#lines[this.#linesEnd + 1] = 10;
+    this.#lines.set(payload.subarray(0, length), this.#linesEnd + 2);
+    this.#linesEnd = end;
+  }
+
+  /** Reads the lines that came together, each with the next in view. */
+  flush(): void {
+    if (this.#linesEnd === 0) return;
+    const text = this.#decoder.decode(this.#lines.subarray(0, this.#linesEnd));
+    this.#linesEnd = 0;
+    let messages: unknown[];
+    try {
+      messages = JSON.parse(`${text}]`);
+    } catch {
+      // Those before the one that can't be read.
+      for (const line of text.slice(2).split(",\n")) {
+        this.#onMessage(JSON.parse(line));
+      }
+      return;
+    }
+    for (let i = 0; i < messages.length; i++) {
+      this.#onMessage(messages[i], messages[i + 1]);
+    }
   }
 }
 

@@ -140,6 +140,7 @@ export interface PoolKind {
 export function tell(
   events: LinkEvents,
   message: Exclude<FromWorker, { type: "died" | "look" }>,
+  more = false,
 ): void {
   switch (message.type) {
     case "ready":
@@ -149,7 +150,7 @@ export function tell(
         message.slot,
         message.ms,
         message.outcome,
-        false,
+        more,
         message.item,
       );
     case "started":

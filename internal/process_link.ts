@@ -29,6 +29,24 @@ const GRACE = 2000;
 
 const encoder = new TextEncoder();
 
+/** What a child says: a plain result has a shorter form. */
+type FromChild = FromWorker | ResultsMessage | Returned;
+type Returned = readonly [
+  slot: number,
+  item: number,
+  ms: number,
+  value?: unknown,
+];
+
+function isReturned(message: FromChild): message is Returned {
+  return Array.isArray(message);
+}
+
+function isOutcome(message: FromChild): boolean {
+  return isReturned(message) || message.type === "outcome" ||
+    message.type === "results";
+}
+
 /** What all children of a pool have in common. */
 export interface ChildOptions {
   readonly name: string;
@@ -129,7 +147,8 @@ export class ProcessLink implements WorkerLink {
     const frames = new FrameReader(
       secret,
       codec,
-      (message) => this.#onMessage(message as FromWorker | ResultsMessage),
+      (message, next) =>
+        this.#onMessage(message as FromChild, next as FromChild | undefined),
       (output) => stdout.push(output),
     );
     const stops = [
@@ -279,20 +298,26 @@ export class ProcessLink implements WorkerLink {
     }
   }
 
-  #onMessage(message: FromWorker | ResultsMessage): void {
-    if (message.type === "died") this.#lastWords = message;
-    else if (message.type === "results") this.#onResults(message.results);
-    else if (message.type !== "look") tell(this.#events, message);
+  #onMessage(message: FromChild, next: FromChild | undefined): void {
+    const more = next !== undefined && isOutcome(next);
+    if (isReturned(message)) {
+      const [slot, item, ms, value] = message;
+      const outcome = { is: "returned", value } as const;
+      this.#events.onOutcome(slot, ms, outcome, more, item);
+    } else if (message.type === "results") {
+      this.#onResults(message.results, more);
+    } else if (message.type === "died") this.#lastWords = message;
+    else if (message.type !== "look") tell(this.#events, message, more);
   }
 
-  #onResults(results: readonly unknown[]): void {
+  #onResults(results: readonly unknown[], more: boolean): void {
     const now = performance.now();
     for (let i = 0; i < results.length; i += 4) {
       this.#events.onOutcome(
         results[i] as number,
         results[i + 2] as number,
         { is: "returned", value: valueOf(results[i + 3] as ResultText) },
-        i + 4 < results.length,
+        more || i + 4 < results.length,
         results[i + 1] as number,
         now,
       );

@@ -453,14 +453,21 @@ function serveTasks(
       if (type === "message") listener = fn;
       else scope.addEventListener(type, fn);
     },
-    postMessage: (message: unknown) => {
+    postMessage(message: unknown) {
       const packed = codec.encode(message, 2, true);
       // First what came before.
       writeResults();
-      write(packed);
+      send(packed);
     },
-    onLeft: (isLast: boolean) => {
-      if (isLast || now() - written > TOGETHER) writeResults();
+    sendPlain(slot: number, item: number, ms: number, value: unknown): boolean {
+      const text = value === undefined ? "" : codec.text(value);
+      if (text === undefined) return false;
+      writeResults();
+      send(`[${slot},${item},${ms}${text && `,${text}`}]`);
+      return true;
+    },
+    onLeft() {
+      if (now() - written > TOGETHER) writeResults();
     },
     close: () => {
       post({ exit: 1, secret });
@@ -470,7 +477,7 @@ function serveTasks(
   serve(adapter);
   scope.close = adapter.close;
 
-  function write(packed: Packed): void {
+  function send(packed: Packed): void {
     try {
       say(packed);
     } catch (error) {
@@ -482,7 +489,7 @@ function serveTasks(
 
   function writeResults(): void {
     const results = takeResults();
-    if (results !== undefined) write(results);
+    if (results !== undefined) send(results);
     written = now();
   }
 

@@ -31,11 +31,13 @@ interface WorkerScope {
   addEventListener(type: string, listener: (event: Event) => void): void;
   readonly name?: string;
   postMessage(message: unknown, transfer?: readonly Transferable[]): void;
+  /** Sends a plain result in a short form, or says that it can't. */
+  sendPlain?(slot: number, item: number, ms: number, value: unknown): boolean;
   /**
-   * Told when a result was left in shared memory: whether it is the last for now.
-   * Without it, the pool is told, and takes it from there.
+   * Told when a result was left in shared memory, which others follow. Without it,
+   * the pool is told, and takes it from there.
    */
-  onLeft?(isLast: boolean): void;
+  onLeft?(): void;
   close(): void;
 }
 
@@ -92,6 +94,7 @@ export function serve(
   const post = scope.postMessage.bind(scope);
   const onLeft = scope.onLeft?.bind(scope);
   const close = scope.close.bind(scope);
+  const sendPlain = scope.sendPlain?.bind(scope);
   // The calls that wait, first to last.
   let first: Waiting | undefined;
   let last: Waiting | undefined;
@@ -789,6 +792,9 @@ export function serve(
     if (outcome.is === "returned") {
       try {
         const { value } = outcome;
+        // What goes that way holds nothing that can't travel.
+        const isLast = item + 1 >= (call.count ?? 1);
+        if (leave(slot, item, ms, value, isLast)) return;
         let moved: readonly Transferable[] | undefined;
         if (
           value !== null && typeof value === "object" ||
@@ -804,11 +810,7 @@ export function serve(
             );
           }
         }
-        const isLast = item + 1 >= (call.count ?? 1);
-        wasLeft = leave(slot, item, ms, value, isLast);
-        if (!wasLeft) {
-          say({ type: "outcome", slot, ms, outcome, item }, moved);
-        }
+        say({ type: "outcome", slot, ms, outcome, item }, moved);
         return;
       } catch (error) {
         const later = whenRead(error);
@@ -831,13 +833,25 @@ export function serve(
     }
   }
 
-  /** Leaves a plain result in shared memory, where there is some and has room. */
+  /** Has a plain result go a short way, if there is one. */
   function leave(
     slot: number,
     item: number,
     ms: number,
     value: unknown,
     isLast: boolean,
+  ): boolean {
+    // What others follow may wait for them.
+    wasLeft = !(isLast && sendPlain) && leaveInRing(slot, item, ms, value);
+    return wasLeft || sendPlain?.(slot, item, ms, value) === true;
+  }
+
+  /** Leaves a plain result in shared memory, where there is some and has room. */
+  function leaveInRing(
+    slot: number,
+    item: number,
+    ms: number,
+    value: unknown,
   ): boolean {
     if (!ring) return false;
     // What a kind stands for is written down with the other end, in the link.
@@ -861,7 +875,7 @@ export function serve(
     values[at * 2 + 1] = ms;
     ring[3 + at] = slot << 15 | kind << 12 | item;
     store(ring, 0, left + 1);
-    if (onLeft) onLeft(isLast);
+    if (onLeft) onLeft();
     // A pool that was told, and has not looked yet, will find this one too.
     else if (exchange(ring, 1, 1) === 0) say({ type: "look" });
     return true;
