@@ -63,6 +63,15 @@ export interface ChildOptions {
   readonly initializer: StartMessage["initializer"];
 }
 
+/** References as JSON: most are sent many times. */
+const texts = new WeakMap<FunctionRef, string>();
+
+function textOf(fn: FunctionRef): string {
+  let text = texts.get(fn);
+  if (text === undefined) texts.set(fn, text = JSON.stringify(fn));
+  return text;
+}
+
 /** One child process. */
 export class ProcessLink implements WorkerLink {
   readonly label: string;
@@ -170,6 +179,7 @@ export class ProcessLink implements WorkerLink {
 
   send(calls: readonly CallMessage[]): void {
     const fns = new Map<FunctionRef, number>();
+    let texts = "";
     const slots: number[] = [];
     const watched: number[] = [];
     const parts: Uint8Array[] = [];
@@ -178,7 +188,10 @@ export class ProcessLink implements WorkerLink {
     for (const { slot, fn, args, watched: isWatched, count } of calls) {
       if (isWatched) watched.push(slot);
       let id = fns.get(fn);
-      if (id === undefined) fns.set(fn, id = fns.size);
+      if (id === undefined) {
+        fns.set(fn, id = fns.size);
+        texts += `,${textOf(fn)}`;
+      }
       slots.push(slot);
       if (count !== undefined) {
         text += `,[${slot},${id},[${(args as string[]).join()}],${count}]`;
@@ -198,9 +211,9 @@ export class ProcessLink implements WorkerLink {
       buffers.push(...apart);
     }
     const line = encoder.encode(
-      `{"fns":${
-        JSON.stringify([...fns.keys()])
-      },"watched":[${watched}],"calls":[${text.slice(1)}]}\n`,
+      `{"fns":[${texts.slice(1)}],"watched":[${watched}],"calls":[${
+        text.slice(1)
+      }]}\n`,
     );
     let bytes = line.length;
     for (const part of parts) bytes += part.length;
