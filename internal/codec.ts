@@ -112,10 +112,28 @@ export function makeCodec(canWait = false): Codec {
     return true;
   }
 
+  /** The objects that were met; most values are one, which takes no set. */
+  interface Seen {
+    first: object | undefined;
+    all: Set<object> | undefined;
+  }
+
+  /** Takes note of an object, if it was not met before. */
+  function isNew(value: object, seen: Seen): boolean {
+    if (!seen.first) {
+      seen.first = value;
+      return true;
+    }
+    const all = seen.all ??= new Set([seen.first]);
+    const { size } = all;
+    all.add(value);
+    return all.size > size;
+  }
+
   /** Whether JSON gives a value back just as structured clone would. */
   function isPlain(
     value: unknown,
-    seen: Set<object> | undefined,
+    seen: Seen,
     depth: number,
     own: number,
   ): boolean {
@@ -132,10 +150,9 @@ export function makeCodec(canWait = false): Codec {
     }
     if (value === null) return true;
     // An object seen before is shared, or part of a cycle.
-    if (depth > DEEPEST || seen!.has(value)) return false;
+    if (depth > DEEPEST || !isNew(value, seen)) return false;
     // JSON sees through a proxy, which structured clone refuses.
     if (depth >= own && loadTypes().isProxy(value)) return false;
-    seen!.add(value);
     // JSON would ask that, where a task gave one to all objects too.
     if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
       return false;
@@ -393,7 +410,7 @@ export function makeCodec(canWait = false): Codec {
   }
 
   function toText(value: unknown, own = 0): string | undefined {
-    const seen = typeof value === "object" ? new Set<object>() : undefined;
+    const seen = { first: undefined, all: undefined };
     return isPlain(value, seen, 0, own) ? stringify(value) : undefined;
   }
 
