@@ -71,9 +71,11 @@ export function makeFrameWriter(
   const room = frame.subarray(HEAD);
 
   function write(bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length;) {
+    for (let rest = bytes; rest.length > 0;) {
       try {
-        done += writeSync(bytes.subarray(done));
+        const count = writeSync(rest);
+        if (count === rest.length) return;
+        rest = rest.subarray(count);
       } catch (error) {
         // A program that a task started may have made the pipe non-blocking.
         if (!(error instanceof Deno.errors.WouldBlock)) throw error;

@@ -34,7 +34,7 @@ type FromChild = FromWorker | ResultsMessage | Returned;
 type Returned = readonly [
   slot: number,
   item: number,
-  ms: number,
+  microseconds: number,
   value?: unknown,
 ];
 
@@ -314,9 +314,11 @@ export class ProcessLink implements WorkerLink {
   #onMessage(message: FromChild, next: FromChild | undefined): void {
     const more = next !== undefined && isOutcome(next);
     if (isReturned(message)) {
-      const [slot, item, ms, value] = message;
-      const outcome = { is: "returned", value } as const;
-      this.#events.onOutcome(slot, ms, outcome, more, item);
+      const slot = message[0];
+      const item = message[1];
+      const ms = message[2] / 1000;
+      const value = message[3];
+      this.#events.onOutcome(slot, ms, { is: "returned", value }, more, item);
     } else if (message.type === "results") {
       this.#onResults(message.results, more);
     } else if (message.type === "died") this.#lastWords = message;

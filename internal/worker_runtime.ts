@@ -99,9 +99,6 @@ export function serve(
   let first: Waiting | undefined;
   let last: Waiting | undefined;
   const revived = ownMap<Fn>();
-  /** What was found last. */
-  let lastRef: FunctionRef | undefined;
-  let lastFn: Fn | undefined;
   const failedImports = ownMap<Failure>();
   const marker: WorkerMarker = {
     depth: 0,
@@ -478,6 +475,10 @@ export function serve(
     }
   }
 
+  /** What was found last: calls that come together are mostly of one function. */
+  let lastRef: FunctionRef | undefined;
+  let lastFn: Fn | undefined;
+
   /** The function of a call; a promise where a module is still to be imported. */
   function revive(
     ref: Exclude<FunctionRef, ClosureRef>,
@@ -485,12 +486,15 @@ export function serve(
     // As with the items of a chunk, one after the other.
     if (ref === lastRef) return lastFn!;
     if (ref.by === "export") return reviveExport(ref);
+    const fn = reviveSync(ref);
+    lastRef = ref;
+    return lastFn = fn;
+  }
+
+  function reviveSync(ref: FunctionRef & { readonly source: string }): Fn {
     const key = `${ref.by} ${ref.name} ${ref.source}`;
     const known = revived.get(key);
-    if (known) {
-      lastRef = ref;
-      return lastFn = known;
-    }
+    if (known) return known;
     let fn = ref.by === "name" ? findBuiltin(ref) : reviveExported(ref);
     if (!fn) {
       // A script without a guard is told so, whatever its functions need. And a
