@@ -483,7 +483,6 @@ export function serve(
   function revive(
     ref: Exclude<FunctionRef, ClosureRef>,
   ): Fn | Promise<Fn> {
-    // As with the items of a chunk, one after the other.
     if (ref === lastRef) return lastFn!;
     if (ref.by === "export") return reviveExport(ref);
     const fn = reviveSync(ref);
