@@ -81,6 +81,10 @@ export function testMemory(kind: ExecutorKind): void {
         throw new TypeError(typeof input);
       }, make()),
       "that was cancelled": pool.submit((input: unknown) => input, make()),
+      "that JSON has no words for": pool.submit(
+        (input: unknown) => typeof input,
+        Object.assign(make(), { nothing: undefined }),
+      ),
     });
     if (kind.can.copy) {
       futures["that could not travel"] = pool.submit(
@@ -109,13 +113,15 @@ export function testMemory(kind: ExecutorKind): void {
     const calls = [1, 2, 3].map((n) =>
       pool.submit((input: { n: number }) => {
         const scope = globalThis as unknown as { refs?: WeakRef<object>[] };
-        const result = { n: input.n };
+        // With and without what JSON has no words for.
+        const result = { n: input.n, more: input.n > 1 ? undefined : null };
         (scope.refs ??= []).push(new WeakRef(input), new WeakRef(result));
         return result;
       }, { n })
     );
     for (const [i, call] of calls.entries()) {
-      assertEquals(await call.result(), { n: i + 1 });
+      const more = i > 0 ? undefined : null;
+      assertEquals(await call.result(), { n: i + 1, more });
     }
     const left = await pool.submit(async () => {
       const { refs, gc } = globalThis as unknown as {
