@@ -81,10 +81,10 @@ const ADVICE: Record<OuterUse, string> = {
   "a #private name": "call a method of the class",
 };
 
-/** Functions that use nothing but what the language has. */
-const selfContained = new WeakSet<FunctionRef>();
-/** That of them, or of what is found by name, which came last. */
-let lastOne: FunctionRef | undefined;
+/** What is known to take nothing along. With a symbol, which does not travel. */
+const NOTHING = Symbol("takes nothing along");
+type Marked = FunctionRef & { [NOTHING]?: true };
+
 /** Functions of whose names none is found around them. */
 const alone = new WeakSet<Fn>();
 /** The scripts of functions. */
@@ -93,24 +93,23 @@ const scripts = new WeakMap<Fn, string>();
 const inModule = new WeakMap<Fn, { script: string; place: Place }>();
 const hinted = new WeakMap<FunctionRef, FunctionRef>();
 
+/** Whether a function is known to take nothing along: most come many times. */
+export function takesNothing(ref: FunctionRef): boolean {
+  return (ref as Marked)[NOTHING] === true;
+}
+
 /**
  * Finds what a function takes along.
  *
  * @throws {DOMException} `DataCloneError` when something of it can't travel.
  */
 export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
-  // Most come many times, one after another.
-  if (ref === lastOne) return undefined;
-  if (ref.by !== "source" || selfContained.has(ref)) {
-    lastOne = ref;
-    return undefined;
-  }
+  if (ref.by !== "source") return mark(ref);
   const facts = factsOf(ref);
   // What is not understood goes as it is. A class can't be called: the worker
   // says so.
   if ("error" in facts || facts.isClass || needsNothing(facts)) {
-    selfContained.add(ref);
-    return undefined;
+    return mark(ref);
   }
   if (alone.has(fn as Fn)) return undefined;
   if (!mayLook()) return { ref: withHint(ref), captured: undefined };
@@ -119,6 +118,10 @@ export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
   );
   if (!closure) alone.add(fn as Fn);
   return closure;
+}
+
+function mark(ref: Marked): undefined {
+  ref[NOTHING] = true;
 }
 
 /** Whether a function uses nothing but what the language has. */

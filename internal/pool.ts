@@ -84,7 +84,7 @@ import {
 } from "./call.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Items, sizeOf } from "./chunks.ts";
-import { type Closure, closureOf } from "./closures.ts";
+import { type Closure, closureOf, takesNothing } from "./closures.ts";
 import {
   type CheckedSubmitOptions,
   NO_OPTIONS,
@@ -297,7 +297,7 @@ export class Pool implements CallOwner {
 
   /** What a function takes along, read now unless it is held. */
   #closure(fn: unknown, ref: FunctionRef): Closure | undefined {
-    if (!this.#kind.closures) return undefined;
+    if (!this.#kind.closures || takesNothing(ref)) return undefined;
     const held = this.#held?.get(fn as object);
     if (!held) return closureOf(fn, ref);
     if (held.failure) throw held.failure.error;
