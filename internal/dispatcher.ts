@@ -25,6 +25,7 @@
 import {
   type Call,
   elapsed,
+  expected,
   learn,
   RELEASED,
   settle,
@@ -35,10 +36,12 @@ import { textOf } from "./exception.ts";
 import type { LinkEvents, PoolKind } from "./link.ts";
 import { Member } from "./member.ts";
 import { AHEAD, CallQueue } from "./queue.ts";
-import type { Outcome } from "./protocol.ts";
+import type { FunctionRef, Outcome } from "./protocol.ts";
 import type { PoolStats, Statistics } from "./statistics.ts";
 import { startTimer } from "./timer.ts";
 
+/** How much goes to an idle worker at once, where short calls go together. */
+const TOGETHER = AHEAD / 4;
 /** A call that has run for so long holds up those behind it, in milliseconds. */
 const LONG = 3;
 /** How long a call that was asked to stop may take to end, in milliseconds. */
@@ -127,7 +130,7 @@ export class Dispatcher {
 
   /** Whether a call that comes now can be sent at once. */
   get isFree(): boolean {
-    return this.#queue.size === 0 &&
+    return !this.#kind.together && this.#queue.size === 0 &&
       (this.#idle.length > 0 || this.#members.size < this.#kind.maxWorkers);
   }
 
@@ -214,7 +217,8 @@ export class Dispatcher {
     if (this.#stopped) return;
     this.#takeBackFromLong();
     do this.#handOut(); while (
-      this.#idle.length > 0 && this.#queue.size === 0 &&
+      !this.#kind.together && this.#idle.length > 0 &&
+      this.#queue.size === 0 &&
       this.#takeBackFromRichest()
     );
     if (this.#queue.size > 0) this.#handAhead();
@@ -250,9 +254,19 @@ export class Dispatcher {
     for (let call; (call = this.#queue.next);) {
       const member = this.#takeIdle(call) ?? this.#start();
       if (!member) return;
-      const time = member.ready ? AHEAD : 0;
-      this.#handOver(member, [this.#queue.take(time, this.#kind.maxWorkers)]);
+      const { maxWorkers, together } = this.#kind;
+      const first = this.#queue.take(member.ready ? AHEAD : 0, maxWorkers);
+      const more = together
+        ? this.#takeAhead(member, TOGETHER - expected(first), member.room - 1)
+        : [];
+      this.#handOver(member, [first, ...more]);
     }
+  }
+
+  /** Calls that are short, for one worker, which take so many microseconds in all. */
+  #takeAhead(member: Member, time: number, most: number): Call[] {
+    const accepts = (fn: FunctionRef) => member.accepts(fn);
+    return this.#queue.takeAhead(time, most, this.#members.size, accepts);
   }
 
   /** An idle worker for a call; those that can't run it make room. */
@@ -297,12 +311,8 @@ export class Dispatcher {
       now - member.progress < LONG
     );
     for (const member of hungry.sort((a, b) => a.load - b.load)) {
-      const calls = this.#queue.takeAhead(
-        AHEAD - member.load,
-        Math.min(most, member.room),
-        this.#members.size,
-        (fn) => member.accepts(fn),
-      );
+      const room = Math.min(most, member.room);
+      const calls = this.#takeAhead(member, AHEAD - member.load, room);
       if (calls.length > 0) this.#handOver(member, calls);
     }
   }

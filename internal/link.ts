@@ -110,6 +110,12 @@ export interface PoolKind {
   groups?(packed: unknown): boolean;
   /** What the death of a worker means for the pool. */
   readonly onWorkerLost: "break" | "replace";
+  /**
+   * Whether short calls of one turn go to one worker, even if others are idle:
+   * where what takes the time is to wake a worker. They must not wait for each
+   * other's ends.
+   */
+  readonly together?: boolean;
   /** What to say of a call that can't be stopped in a busy loop. */
   readonly stopNote?: string;
   /** How a function is found; by default, as it travels. With it, nothing travels. */

@@ -15,10 +15,13 @@
  * 5. A child that dies is told to the submitter at once, and the call is given
  *    back, for another attempt, if there is to be one.
  *
- * Each slot is a pool of one child, so that a child that dies takes nobody along.
+ * A child that dies takes along the call that it ran, and no other. Short calls
+ * that came together go to one child together: to wake one costs more than they
+ * do. Each could have a child of its own, and gets it when another turns out long.
  */
 
 import { BrokenExecutor } from "../errors.ts";
+import type { Future } from "../future.ts";
 import { thrownBy } from "./call.ts";
 import { type Codec, makeCodec, type Packed } from "./codec.ts";
 import {
@@ -68,11 +71,6 @@ const MOST_FUNCTIONS = 500;
 /** How long one that is to end waits for a server that is away. */
 const PATIENCE = 5000;
 
-/** A place to run one call at a time. */
-interface Slot {
-  pool: Pool | undefined;
-}
-
 /** A call that is here. */
 interface Run {
   job: Job;
@@ -85,8 +83,9 @@ export class Node {
   readonly #options: NodeOptions;
   readonly #id = crypto.randomUUID().replaceAll("-", "");
   readonly #codec: Codec = makeCodec();
-  /** The slots with nothing to do; the one used last is last. */
-  readonly #free: Slot[];
+  #pool: Pool;
+  /** How many calls more it may run. */
+  #free: number;
   /** The calls that are here, by submitter and id. */
   readonly #runs = new Map<string, Run>();
   /** Since when submitters were not there. */
@@ -105,10 +104,8 @@ export class Node {
   constructor(options: NodeOptions) {
     this.#options = options;
     for (const url of options.modules.values()) taskModules.add(url);
-    this.#free = Array.from(
-      { length: options.slots },
-      () => ({ pool: undefined }),
-    );
+    this.#free = options.slots;
+    this.#pool = new Pool(this.#rawKind());
   }
 
   /**
@@ -117,12 +114,10 @@ export class Node {
    * @throws what keeps one from being imported.
    */
   async tryModules(): Promise<void> {
-    const slot = this.#free.at(-1)!;
-    slot.pool ??= new Pool(this.#rawKind());
     for (const module of this.#options.modules.values()) {
       // No module has this: the error tells what came of the import.
       const nothing = standIn({ by: "export", name: "", module });
-      const probe = slot.pool.submit(nothing, "[]" as unknown as []);
+      const probe = this.#pool.submit(nothing, "[]" as unknown as []);
       const error = thrownBy(await probe.result() as Outcome);
       if (error instanceof DOMException) continue;
       const why = error instanceof Error ? error.cause : error;
@@ -143,7 +138,7 @@ export class Node {
     this.#beat = setInterval(() => {
       for (const { job } of this.#runs.values()) job.extend();
     }, BEAT);
-    this.#link.want(this.#free.length);
+    this.#link.want(this.#free);
   }
 
   /** Takes no more calls, ends those that it has, and leaves nothing. May be called again. */
@@ -164,7 +159,7 @@ export class Node {
     this.#stopAwayTimer?.();
     await resting;
     clearInterval(this.#beat);
-    await Promise.all(this.#free.map(({ pool }) => pool?.shutdown()));
+    await this.#pool.shutdown();
     await link?.close();
   }
 
@@ -203,7 +198,7 @@ export class Node {
     while (!this.#stopping) {
       try {
         this.#link = await this.#connect();
-        this.#link.want(this.#free.length);
+        this.#link.want(this.#free);
         this.#options.log("ready again");
         break;
       } catch (error) {
@@ -229,18 +224,18 @@ export class Node {
   // ---- A call ------------------------------------------------------------------
 
   #onJob(job: Job): void {
-    const slot = this.#stopping ? undefined : this.#free.pop();
-    if (!slot) return job.giveBack();
+    if (this.#stopping || this.#free === 0) return job.giveBack();
+    this.#free--;
     const link = this.#link;
     let isHeld = true;
     const free = () => {
       if (!isHeld) return;
       isHeld = false;
-      this.#free.push(slot);
+      this.#free++;
       // A link that is made anew asks for all that is free.
       if (!this.#relinking) this.#link.want(1);
     };
-    this.#run(job, slot, link, free).catch((error) => {
+    this.#run(job, link, free).catch((error) => {
       this.#options.log(`a call was left: ${error}`);
     }).finally(() => {
       free();
@@ -250,7 +245,6 @@ export class Node {
 
   async #run(
     job: Job,
-    slot: Slot,
     link: WorkerLink,
     free: () => void,
   ): Promise<void> {
@@ -282,7 +276,7 @@ export class Node {
       const told = typeof fn === "string"
         ? this.#message(head, job, "refused", fn)
         : await this.#mayStart(head, run, link)
-        ? await this.#call(head, run, slot, fn, body)
+        ? await this.#call(head, run, fn, body)
         : undefined;
       const sent = told && link.send(head.from, told.bytes);
       // The next call need not wait for this one's outcome to be stored.
@@ -388,23 +382,15 @@ export class Node {
   async #call(
     head: CallHead,
     run: Run,
-    slot: Slot,
     fn: FunctionRef,
     args: unknown,
   ): Promise<{ bytes: Uint8Array; again?: boolean }> {
-    slot.pool ??= new Pool(this.#rawKind());
     let outcome: Outcome;
     try {
-      const future = slot.pool.submit(
-        this.#standInOf(fn),
-        args as readonly unknown[],
-      );
+      const future = this.#submit(fn, args as readonly unknown[]);
       outcome = await future.result() as Outcome;
     } catch (error) {
       if (!(error instanceof BrokenExecutor)) throw error;
-      const broken = slot.pool;
-      slot.pool = undefined;
-      await broken.shutdown();
       return this.#message(
         head,
         run.job,
@@ -429,6 +415,18 @@ export class Node {
     }
   }
 
+  #submit(fn: FunctionRef, args: readonly unknown[]): Future<unknown> {
+    const standIn = this.#standInOf(fn);
+    try {
+      return this.#pool.submit(standIn, args);
+    } catch (error) {
+      if (!(error instanceof BrokenExecutor)) throw error;
+      // Child after child has died before it ran a call: those to come may live.
+      this.#pool = new Pool(this.#rawKind());
+      return this.#pool.submit(standIn, args);
+    }
+  }
+
   /** The same for all calls of a function: what is learned of one is of use to the next. */
   #standInOf(fn: FunctionRef): ReturnType<typeof standIn> {
     const key = fn.by === "export"
@@ -444,11 +442,13 @@ export class Node {
 
   /** The kind of the children, with arguments as they came, and outcomes as they are sent. */
   #rawKind(): PoolKind {
-    const { kind, packed } = this.#options;
+    const { kind, packed, slots } = this.#options;
     return {
       ...kind,
-      maxWorkers: 1,
+      maxWorkers: slots,
       idleTimeout: Infinity,
+      onWorkerLost: "replace",
+      together: true,
       pack: (_fn, args) =>
         packed ? args : this.#codec.decode(args as unknown as Packed),
       open: (index, depth, events) => {
