@@ -1,6 +1,6 @@
 /**
- * Requests that go together while one is under way: alone, each goes at once;
- * many go as fast as they are answered, several at a time.
+ * Requests that go together: those of one turn of the event loop, and those that
+ * come while others are under way.
  */
 
 interface Waiting<Q, A> {
@@ -35,7 +35,7 @@ export class Batches<Q, A> {
         waiting.push(one);
       } else {
         this.#waiting.set(whom, [one]);
-        this.#run(whom);
+        queueMicrotask(() => this.#run(whom));
       }
     });
   }

@@ -1,5 +1,10 @@
 /**
- * A connection to NATS whose sockets fail in silence once nobody listens.
+ * A connection to NATS that writes once for all that one turn of the event loop
+ * has to say, and whose sockets fail in silence once nobody listens.
+ *
+ * The client writes several times a turn: after each promise that leads to a
+ * message. What a write costs, here and where it wakes somebody, is most of what
+ * a short call costs.
  *
  * The client takes all listeners off a socket before it destroys it, and between
  * the steps of a handshake. A server that resets the connection in such a moment,
@@ -18,6 +23,8 @@ import {
   NodeTransport,
 } from "@nats-io/transport-node/lib/node_transport.js";
 import type { Socket } from "node:net";
+import { nextTick } from "node:process";
+import { joined } from "./framing.ts";
 
 const ignore = () => {};
 
@@ -31,7 +38,40 @@ function guarded<S extends Socket>(socket: S): S {
   return socket.on("error", ignore);
 }
 
+/** What is larger is not copied for the sake of a write less, in bytes. */
+const LARGE = 65_536;
+
 class GuardedTransport extends NodeTransport {
+  /** What is to be written at the end of this turn. */
+  #unwritten: Uint8Array[] = [];
+
+  override send(frame: Uint8Array): void {
+    // The next tick is after all that promises of this one lead to.
+    if (this.#unwritten.length === 0) nextTick(() => this.#write());
+    this.#unwritten.push(frame);
+  }
+
+  #write(): void {
+    const small: Uint8Array[] = [];
+    const writeSmall = () => {
+      if (small.length > 0) super.send(joined(...small.splice(0)));
+    };
+    for (const frame of this.#unwritten.splice(0)) {
+      if (frame.length < LARGE) {
+        small.push(frame);
+      } else {
+        writeSmall();
+        super.send(frame);
+      }
+    }
+    writeSmall();
+  }
+
+  override close(error?: Error): Promise<void> {
+    this.#write();
+    return super.close(error);
+  }
+
   override async dial(
     ...args: Parameters<NodeTransport["dial"]>
   ): ReturnType<NodeTransport["dial"]> {
