@@ -1,6 +1,6 @@
 /**
- * Requests that go together: those of one turn of the event loop, and those that
- * come while others are under way.
+ * Requests that go together: those of one turn of the event loop, and, where they
+ * go in turn, those that come while others are under way.
  */
 
 interface Waiting<Q, A> {
@@ -9,22 +9,26 @@ interface Waiting<Q, A> {
   readonly reject: (error: unknown) => void;
 }
 
-/** Batches of questions to several others, one batch to each at a time. */
+/** Batches of questions to several others. */
 export class Batches<Q, A> {
   readonly #ask: (whom: string, questions: Q[]) => Promise<A[]>;
   readonly #fitting: (questions: readonly Q[]) => number;
+  readonly #inTurn: boolean;
   readonly #waiting = new Map<string, Waiting<Q, A>[]>();
 
   /**
    * @param ask Asks, and gives as many answers.
    * @param fitting How many of these questions, at least one, go together.
+   * @param inTurn Whether a batch waits for the answers to the one before.
    */
   constructor(
     ask: (whom: string, questions: Q[]) => Promise<A[]>,
     fitting: (questions: readonly Q[]) => number,
+    inTurn: boolean,
   ) {
     this.#ask = ask;
     this.#fitting = fitting;
+    this.#inTurn = inTurn;
   }
 
   add(whom: string, question: Q): Promise<A> {
@@ -44,17 +48,24 @@ export class Batches<Q, A> {
     const waiting = this.#waiting.get(whom)!;
     while (waiting.length > 0) {
       const questions = waiting.map(({ question }) => question);
-      const batch = waiting.splice(0, this.#fitting(questions));
-      try {
-        const answers = await this.#ask(
-          whom,
-          batch.map(({ question }) => question),
-        );
-        batch.forEach(({ resolve }, i) => resolve(answers[i]));
-      } catch (error) {
-        for (const { reject } of batch) reject(error);
-      }
+      const done = this.#askAll(
+        whom,
+        waiting.splice(0, this.#fitting(questions)),
+      );
+      if (this.#inTurn) await done;
     }
     this.#waiting.delete(whom);
+  }
+
+  async #askAll(whom: string, batch: readonly Waiting<Q, A>[]): Promise<void> {
+    try {
+      const answers = await this.#ask(
+        whom,
+        batch.map(({ question }) => question),
+      );
+      batch.forEach(({ resolve }, i) => resolve(answers[i]));
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
   }
 }

@@ -6,8 +6,10 @@
  * - The stream of calls: `CF_<queue>_CALLS_<generation>`, subjects
  *   `cf.<queue>.call.<submitter>`, a work queue with one consumer, `workers`.
  * - The stream of results: `CF_<queue>_RESULTS_<generation>`, subjects
- *   `cf.<queue>.result.<generation>.<submitter>`. Submitters also get them as they
- *   are published, and read the stream only after a connection was interrupted.
+ *   `cf.<queue>.result.<generation>.<submitter>`, for those that their submitter
+ *   did not say to have read, as it does when they come to it by
+ *   `cf.<queue>.done.<submitter>`: it may be away. Submitters get them as they are
+ *   published, and read the stream only after a connection was interrupted.
  * - A bucket for what is too large for a message: `CF_<queue>_<generation>`.
  *
  * The generation is made up by whoever finds no stream of calls. An answer to a
@@ -18,11 +20,10 @@
 
 import {
   AckPolicy,
+  type ApiError,
   DiscardPolicy,
-  jetstream,
   JetStreamApiCodes,
   JetStreamApiError,
-  type JetStreamClient,
   type JetStreamManager,
   jetstreamManager,
   RetentionPolicy,
@@ -33,11 +34,14 @@ import {
   errors,
   headers,
   type Msg,
+  type MsgHdrs,
   nanos,
   type NatsConnection,
   nuid,
 } from "@nats-io/transport-node";
 import { BrokenExecutor } from "../errors.ts";
+import { joined } from "./framing.ts";
+import { Messages } from "./nats_messages.ts";
 import { connectGuarded } from "./nats_sockets.ts";
 import { addressOf, credentialsOf } from "./queue_options.ts";
 import { startTimer } from "./timer.ts";
@@ -54,6 +58,8 @@ export interface QueueOptions {
 /** How long a connection, or a request, may take, in milliseconds. */
 const CONNECT = 5000;
 const REQUEST = 5000;
+/** How long a submitter may take to say that it has read results. */
+const DELIVER = 1000;
 export const RECONNECT_WAIT = 200;
 /** How often the server is asked whether it is there; twice without an answer is away. */
 const PING = 10_000;
@@ -69,6 +75,9 @@ const OVERHEAD = 1024;
 const OBJECT = "cf-object";
 /** The header that says how long the parts of a payload are. */
 const PARTS = "cf-parts";
+/** Headers that the server knows. */
+const MESSAGE_ID = "Nats-Msg-Id";
+const EXPECTED_STREAM = "Nats-Expected-Stream";
 const SUBJECTS_OVERLAP = 10065;
 const WRONG_STREAM = 10060;
 
@@ -83,7 +92,7 @@ interface Queue {
 /** A connection. */
 export class Connection {
   readonly nc: NatsConnection;
-  readonly #js: JetStreamClient;
+  readonly messages: Messages;
   readonly #jsm: JetStreamManager;
   readonly #options: QueueOptions;
   readonly #state: LinkState;
@@ -103,7 +112,7 @@ export class Connection {
     state: LinkState,
   ) {
     this.nc = nc;
-    this.#js = jetstream(nc);
+    this.messages = new Messages(nc);
     this.#jsm = jsm;
     this.#options = options;
     this.#state = state;
@@ -162,9 +171,14 @@ export class Connection {
   }
 
   /** Asks somebody; rejects with what `isNobodyThere` knows, or when it takes too long. */
-  async request(subject: string, data: string, timeout: number): Promise<Msg> {
+  async ask(
+    subject: string,
+    data: Uint8Array | string,
+    timeout: number,
+    headers?: MsgHdrs,
+  ): Promise<Msg> {
     this.#checkOpen();
-    return await this.nc.request(subject, data, { timeout });
+    return await this.messages.ask(subject, data, timeout, headers);
   }
 
   #checkOpen(): void {
@@ -184,7 +198,10 @@ export class Connection {
   }
 
   /** A subject of the queue. */
-  subject(kind: "call" | "result" | "claim" | "worker", whose: string): string {
+  subject(
+    kind: "call" | "result" | "claim" | "done" | "worker",
+    whose: string,
+  ): string {
     const { queue } = this.#options;
     return kind === "result"
       ? `cf.${queue}.result.${this.#queue.generation}.${whose}`
@@ -306,6 +323,7 @@ export class Connection {
         this.#state.onBack();
         // Requests that were under way are made again.
         this.#wake();
+        this.messages.giveUp(new Interrupted());
         return;
       } catch {
         if (this.nc.isClosed() || this.#closing) return;
@@ -364,6 +382,7 @@ export class Connection {
     if (this.#closing) return;
     this.#closing = true;
     this.#wake();
+    this.messages.close(new Interrupted());
     await this.nc.close();
   }
 
@@ -372,6 +391,28 @@ export class Connection {
   /** How many bytes a message can have; what is larger goes through the bucket. */
   get limit(): number {
     return (this.nc.info?.max_payload ?? 1 << 20) - OVERHEAD;
+  }
+
+  /**
+   * Has a submitter say that it has read results, which takes no disk.
+   *
+   * @returns Whether it did.
+   */
+  async deliver(
+    whose: string,
+    parts: readonly Uint8Array[],
+  ): Promise<boolean> {
+    const { payload, lengths } = packed(parts);
+    if (payload.length > this.limit) return false;
+    let hdrs: MsgHdrs | undefined;
+    if (lengths !== undefined) (hdrs = headers()).set(PARTS, lengths);
+    try {
+      await this.ask(this.subject("done", whose), payload, DELIVER, hdrs);
+      return true;
+    } catch {
+      // It is away, or busy; or the connection is, and nobody knows.
+      return false;
+    }
   }
 
   /**
@@ -386,23 +427,25 @@ export class Connection {
   ): Promise<void> {
     const stream = kind === "call" ? this.#queue.calls : this.#queue.results;
     const hdrs = headers();
-    let payload = parts.length === 1 ? parts[0] : joined(parts);
-    if (parts.length > 1) {
-      hdrs.set(PARTS, parts.map(({ length }) => length).join());
-    }
+    hdrs.set(MESSAGE_ID, key);
+    hdrs.set(EXPECTED_STREAM, stream);
+    let { payload, lengths } = packed(parts);
+    if (lengths !== undefined) hdrs.set(PARTS, lengths);
     if (payload.length > this.limit) {
       const bytes = payload;
-      hdrs.set(OBJECT, await this.#persistently(() => this.#put(bytes)));
+      hdrs.set(
+        OBJECT,
+        await this.#persistently(() => this.#untilBack(this.#put(bytes))),
+      );
       payload = new Uint8Array(0);
     }
-    const { seq } = await this.#persistently(() =>
-      this.#js.publish(this.subject(kind, whose), payload, {
-        msgID: key,
-        expect: { streamName: stream },
-        headers: hdrs,
-        timeout: REQUEST,
-      })
-    );
+    const subject = this.subject(kind, whose);
+    const { seq } = await this.#persistently(async () => {
+      const ack = await this.ask(subject, payload, REQUEST, hdrs);
+      const { error, seq } = ack.json<{ error?: ApiError; seq: number }>();
+      if (error) throw new JetStreamApiError(error);
+      return { seq };
+    });
     if (kind === "call") this.#stored = Math.max(this.#stored, seq);
   }
 
@@ -411,7 +454,7 @@ export class Connection {
     while (true) {
       try {
         this.#checkOpen();
-        return await this.#untilBack(attempt());
+        return await attempt();
       } catch (error) {
         if (this.#closing || this.nc.isClosed()) throw error;
         if (codeOf(error) === WRONG_STREAM || isNotFound(error)) {
@@ -441,8 +484,8 @@ export class Connection {
   async read(msg: Msg): Promise<Uint8Array> {
     const name = objectOf(msg);
     if (name === undefined) return msg.data;
-    const bytes = await this.#persistently(async () =>
-      await (await this.#objects()).getBlob(name)
+    const bytes = await this.#persistently(() =>
+      this.#untilBack((async () => (await this.#objects()).getBlob(name))())
     );
     if (bytes) return bytes;
     throw new Deno.errors.NotFound(
@@ -484,19 +527,16 @@ export class Connection {
   }
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(
-    parts.reduce((sum, { length }) => sum + length, 0),
-  );
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+/** Parts as one payload, and how long they were, where there are several. */
+function packed(
+  parts: readonly Uint8Array[],
+): { payload: Uint8Array; lengths: string | undefined } {
+  if (parts.length === 1) return { payload: parts[0], lengths: undefined };
+  const lengths = parts.map(({ length }) => length).join();
+  return { payload: joined(...parts), lengths };
 }
 
-/** The parts that a message was stored with. */
+/** The parts that a message was packed with. */
 export function partsOf(msg: Msg): Uint8Array[] {
   const lengths = msg.headers?.get(PARTS);
   if (!lengths) return [msg.data];
@@ -506,7 +546,9 @@ export function partsOf(msg: Msg): Uint8Array[] {
   );
 }
 
+/** Where a message's payload is, if it is not in the message. */
 function objectOf(msg: Msg): string | undefined {
+  if (msg.data.length > 0) return undefined;
   return msg.headers?.get(OBJECT) || undefined;
 }
 

@@ -72,8 +72,7 @@ export class Puller {
   }
 
   #request(batch: number): void {
-    if (this.#connection.nc.isClosed()) return;
-    this.#connection.nc.publish(
+    this.#connection.messages.publish(
       this.#subject,
       `{"batch":${batch},"expires":${STANDS}000000}`,
       { reply: this.#inbox },

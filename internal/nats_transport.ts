@@ -122,6 +122,14 @@ class NatsSubmitter implements SubmitterLink {
         if (!error) this.#onResult(msg);
       },
     });
+    nc.subscribe(this.#connection.subject("done", this.#id), {
+      callback: (error, msg) => {
+        if (error) return;
+        this.#onResult(msg);
+        // What there is to say next goes with it: the worker is in no hurry.
+        this.#connection.messages.publishSoon(msg.reply!, "");
+      },
+    });
   }
 
   async #onClaim(msg: Msg): Promise<void> {
@@ -130,7 +138,7 @@ class NatsSubmitter implements SubmitterLink {
     const given = answers.every((answer) => typeof answer === "string")
       ? answers
       : await Promise.all(answers);
-    if (!this.#connection.nc.isClosed()) msg.respond(JSON.stringify(given));
+    this.#connection.messages.publish(msg.reply!, JSON.stringify(given));
   }
 
   /**
@@ -210,7 +218,7 @@ class NatsSubmitter implements SubmitterLink {
     worker: string,
     ids: readonly string[],
   ): Promise<ReadonlySet<string>> {
-    const msg = await this.#connection.request(
+    const msg = await this.#connection.ask(
       this.#connection.subject("worker", worker),
       JSON.stringify({ from: this.#id, ids }),
       ASK,
@@ -220,7 +228,7 @@ class NatsSubmitter implements SubmitterLink {
 
   async isAttended(): Promise<boolean> {
     try {
-      await this.#connection.request(
+      await this.#connection.ask(
         this.#connection.subject("worker", ANY),
         "",
         ASK,
@@ -276,10 +284,13 @@ class NatsWorker implements WorkerLink {
   readonly #claims = new Batches<Claim, Answer | undefined>(
     (from, claims) => this.#ask(from, claims),
     (claims) => Math.min(claims.length, MOST_CLAIMS),
+    true,
   );
   readonly #results = new Batches<Uint8Array, void>(
     async (from, parts) => {
-      await this.#connection.store("result", from, token(), ...parts);
+      if (!await this.#connection.deliver(from, parts)) {
+        await this.#connection.store("result", from, token(), ...parts);
+      }
       return parts.map(() => undefined);
     },
     (parts) => {
@@ -290,6 +301,7 @@ class NatsWorker implements WorkerLink {
       );
       return end < 0 ? Math.min(parts.length, RESULTS) : Math.max(1, end);
     },
+    false,
   );
   readonly #id: string;
   readonly #events: WorkerEvents;
@@ -359,7 +371,7 @@ class NatsWorker implements WorkerLink {
     claims: readonly Claim[],
   ): Promise<(Answer | undefined)[]> {
     try {
-      const msg = await this.#connection.request(
+      const msg = await this.#connection.ask(
         this.#connection.subject("claim", from),
         JSON.stringify(claims),
         CLAIM,
@@ -427,7 +439,7 @@ class NatsJob implements Job {
   }
 
   done(): void {
-    this.#answer(ACK);
+    this.#connection.messages.publishSoon(this.#msg.reply!, ACK);
     this.#connection.remove(this.#msg);
   }
 
@@ -438,6 +450,6 @@ class NatsJob implements Job {
   }
 
   #answer(text: Uint8Array): void {
-    if (!this.#connection.nc.isClosed()) this.#msg.respond(text);
+    this.#connection.messages.publish(this.#msg.reply!, text);
   }
 }

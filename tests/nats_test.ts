@@ -89,11 +89,15 @@ Deno.test("nats: a message says which it is, to old servers and new ones", () =>
 Deno.test("nats: questions of one turn go together, and so do those that come while others are under way; they fail together", async () => {
   const asked: [string, number[]][] = [];
   const answers: PromiseWithResolvers<number[]>[] = [];
-  const batches = new Batches<number, number>((whom, questions) => {
-    asked.push([whom, questions]);
-    answers.push(Promise.withResolvers<number[]>());
-    return answers.at(-1)!.promise;
-  }, ({ length }) => Math.min(length, 3));
+  const batches = new Batches<number, number>(
+    (whom, questions) => {
+      asked.push([whom, questions]);
+      answers.push(Promise.withResolvers<number[]>());
+      return answers.at(-1)!.promise;
+    },
+    ({ length }) => Math.min(length, 3),
+    true,
+  );
   const first = [0, 1].map((n) => batches.add("a", n));
   const other = batches.add("b", 9);
   await turn();
