@@ -38,11 +38,11 @@ import {
   nanos,
   type NatsConnection,
   nuid,
-} from "@nats-io/transport-node";
+} from "@nats-io/nats-core/internal";
 import { BrokenExecutor } from "../errors.ts";
 import { joined } from "./framing.ts";
 import { Messages } from "./nats_messages.ts";
-import { connectGuarded } from "./nats_sockets.ts";
+import { connect } from "./nats_sockets.ts";
 import { addressOf, credentialsOf } from "./queue_options.ts";
 import { startTimer } from "./timer.ts";
 import type { LinkState } from "./transport.ts";
@@ -127,7 +127,7 @@ export class Connection {
     const { servers } = options;
     let nc: NatsConnection;
     try {
-      nc = await connectGuarded({
+      nc = await connect({
         ...credentialsOf(servers[0]),
         servers: servers.map(addressOf),
         name,

@@ -10,7 +10,7 @@ import {
   type MsgHdrs,
   type NatsConnection,
   NoRespondersError,
-} from "@nats-io/transport-node";
+} from "@nats-io/nats-core/internal";
 import { startTimer } from "./timer.ts";
 
 /** A question without an answer so far. */

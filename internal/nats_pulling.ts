@@ -4,7 +4,7 @@ import {
   createInbox,
   type Msg,
   type Subscription,
-} from "@nats-io/transport-node";
+} from "@nats-io/nats-core/internal";
 import { type Connection, RECONNECT_WAIT } from "./nats_connection.ts";
 
 /** How long a request for messages stands, in milliseconds. */

@@ -1,105 +1,205 @@
 /**
- * A connection to NATS that writes once for all that one turn of the event loop
- * has to say, and whose sockets fail in silence once nobody listens.
+ * The sockets of connections to NATS: the runtime's own, written to once for all
+ * that one turn of the event loop has to say.
  *
- * The client writes several times a turn: after each promise that leads to a
- * message. What a write costs, here and where it wakes somebody, is most of what
- * a short call costs.
- *
- * The client takes all listeners off a socket before it destroys it, and between
- * the steps of a handshake. A server that resets the connection in such a moment,
- * as one does that refuses a password, would make the socket's error one that
- * nobody handles, and end the program.
+ * The client has something to write after each promise that leads to a message.
+ * What a write costs, here and where it wakes somebody, is most of what a short
+ * call costs; and that of `node:net` costs more, all the more while it is new.
  */
 
 import {
-  connect,
+  checkOptions,
+  type ConnectionOptions,
+  deferred,
+  errors,
+  extractProtocolMessage,
+  INFO,
   type NatsConnection,
-  type NodeConnectionOptions,
+  NatsConnectionImpl,
+  type ServerInfo,
   setTransportFactory,
-} from "@nats-io/transport-node";
-import {
-  nodeResolveHost,
-  NodeTransport,
-} from "@nats-io/transport-node/lib/node_transport.js";
-import type { Socket } from "node:net";
+  type Transport,
+} from "@nats-io/nats-core/internal";
 import { nextTick } from "node:process";
 import { joined } from "./framing.ts";
-
-const ignore = () => {};
-
-/** Has an error always find a listener. */
-function guarded<S extends Socket>(socket: S): S {
-  const removeAll = socket.removeAllListeners;
-  socket.removeAllListeners = (...names) => {
-    removeAll.apply(socket, names);
-    return socket.on("error", ignore);
-  };
-  return socket.on("error", ignore);
-}
 
 /** What is larger is not copied for the sake of a write less, in bytes. */
 const LARGE = 65_536;
 
-class GuardedTransport extends NodeTransport {
-  /** What is to be written at the end of this turn. */
-  #unwritten: Uint8Array[] = [];
+/** Where a server is, as the client says it. */
+interface Address {
+  readonly hostname: string;
+  readonly port: number;
+  readonly tlsName: string;
+}
 
-  override send(frame: Uint8Array): void {
-    // The next tick is after all that promises of this one lead to.
+class DenoTransport implements Transport {
+  readonly version = "1";
+  readonly lang = "deno";
+  closeError: Error | undefined;
+  readonly #closed = deferred<void | Error>();
+  #conn: Deno.TcpConn | Deno.TlsConn | undefined;
+  #isEncrypted = false;
+  #isConnected = false;
+  #isDone = false;
+  #chunk = new Uint8Array(LARGE);
+  /** What was read before there was anybody to read it. */
+  #first: Uint8Array | undefined;
+  /** What is to be written at the end of this turn, or after what is being written. */
+  #unwritten: Uint8Array[] = [];
+  #writing: Promise<void> | undefined;
+  #reading: Promise<unknown> | undefined;
+
+  get isClosed(): boolean {
+    return this.#isDone;
+  }
+
+  /** @throws where nobody is there, or it is no such server. */
+  async connect(
+    { hostname, port, tlsName }: Address,
+    options: ConnectionOptions,
+  ): Promise<void> {
+    try {
+      const conn = await Deno.connect({ hostname, port });
+      this.#conn = conn;
+      conn.setNoDelay(true);
+      const info = await this.#readInfo();
+      checkOptions(info, options);
+      const wantsTls = info.tls_required ||
+        (info.tls_available && options.tls !== null);
+      if (wantsTls && !this.#isDone) {
+        this.#conn = await Deno.startTls(conn, {
+          hostname: tlsName || hostname,
+        });
+        this.#isEncrypted = true;
+      }
+      if (this.#isDone) throw new errors.ConnectionError("closed");
+      this.#isConnected = true;
+    } catch (error) {
+      this.discard();
+      throw error;
+    }
+  }
+
+  /** What a server says first, who it is; it is for the client to read, too. */
+  async #readInfo(): Promise<ServerInfo> {
+    let read = new Uint8Array(0);
+    while (true) {
+      const bytes = await this.#read();
+      if (!bytes) throw new errors.ConnectionError("it says nothing");
+      read = joined(read, bytes);
+      const line = extractProtocolMessage(read);
+      if (line === "") continue;
+      const [, json] = INFO.exec(line) ?? [];
+      if (!json) throw new errors.ConnectionError("it is no NATS server");
+      this.#first = read;
+      return JSON.parse(json);
+    }
+  }
+
+  async #read(): Promise<Uint8Array | undefined> {
+    const reading = this.#conn!.read(this.#chunk);
+    this.#reading = reading;
+    const length = await reading;
+    return length === null ? undefined : this.#chunk.slice(0, length);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+    return {
+      next: async () => {
+        let value: Uint8Array | undefined = this.#first;
+        this.#first = undefined;
+        try {
+          if (!this.#isDone) value ??= await this.#read();
+        } catch (error) {
+          this.closeError ??= error as Error;
+        }
+        if (value && !this.#isDone) return { done: false, value };
+        this.disconnect();
+        return { done: true, value: undefined };
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  isEncrypted(): boolean {
+    return this.#isEncrypted;
+  }
+
+  send(frame: Uint8Array): void {
+    // The next tick is after all that promises of this turn lead to.
     if (this.#unwritten.length === 0) nextTick(() => this.#write());
     this.#unwritten.push(frame);
   }
 
-  #write(): void {
-    const small: Uint8Array[] = [];
-    const writeSmall = () => {
-      if (small.length > 0) super.send(joined(...small.splice(0)));
-    };
-    for (const frame of this.#unwritten.splice(0)) {
-      if (frame.length < LARGE) {
-        small.push(frame);
-      } else {
-        writeSmall();
-        super.send(frame);
+  /** Resolves when all is written, or can't be: whoever reads hears of that. */
+  #write(): Promise<void> {
+    return this.#writing ??= this.#writeAll().catch(() => {}).finally(() =>
+      this.#writing = undefined
+    );
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#unwritten.length > 0) {
+      for (const bytes of together(this.#unwritten.splice(0))) {
+        for (let done = 0; done < bytes.length;) {
+          done += await this.#conn!.write(bytes.subarray(done));
+        }
       }
     }
-    writeSmall();
   }
 
-  override close(error?: Error): Promise<void> {
+  async close(error?: Error): Promise<void> {
+    // What was said is still sent; but a server that takes nothing is not waited for.
     this.#write();
-    return super.close(error);
+    this.closeError ??= error;
+    this.discard();
+    await Promise.allSettled([this.#writing, this.#reading]);
+    if (this.#isConnected) this.#closed.resolve(this.closeError);
   }
 
-  override async dial(
-    ...args: Parameters<NodeTransport["dial"]>
-  ): ReturnType<NodeTransport["dial"]> {
-    return guarded(await super.dial(...args));
+  disconnect(): void {
+    this.close();
   }
 
-  override async startTLS(
-    ...args: Parameters<NodeTransport["startTLS"]>
-  ): ReturnType<NodeTransport["startTLS"]> {
-    return guarded(await super.startTLS(...args));
+  closed(): Promise<void | Error> {
+    return this.#closed;
   }
 
-  override async tlsFirst(
-    ...args: Parameters<NodeTransport["tlsFirst"]>
-  ): ReturnType<NodeTransport["tlsFirst"]> {
-    return guarded(await super.tlsFirst(...args));
+  discard(): void {
+    this.#isDone = true;
+    try {
+      this.#conn?.close();
+    } catch {
+      // It is closed.
+    }
   }
 }
 
-/** Connects as the client's own `connect` does. */
-export function connectGuarded(
-  options: NodeConnectionOptions,
-): Promise<NatsConnection> {
-  const connecting = connect(options);
-  // It has said what to make sockets with, and has made none yet.
-  setTransportFactory({
-    factory: () => new GuardedTransport(),
-    dnsResolveFn: nodeResolveHost,
-  });
-  return connecting;
+/** Small frames as one, large ones by themselves. */
+function together(frames: readonly Uint8Array[]): Uint8Array[] {
+  const all: Uint8Array[] = [];
+  let small: Uint8Array[] = [];
+  const add = () => {
+    if (small.length > 0) all.push(joined(...small));
+    small = [];
+  };
+  for (const frame of frames) {
+    if (frame.length < LARGE) {
+      small.push(frame);
+    } else {
+      add();
+      all.push(frame);
+    }
+  }
+  add();
+  return all;
+}
+
+/** Connects to a server, as the clients for other runtimes do. */
+export function connect(options: ConnectionOptions): Promise<NatsConnection> {
+  setTransportFactory({ factory: () => new DenoTransport() });
+  return NatsConnectionImpl.connect(options);
 }

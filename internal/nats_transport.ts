@@ -6,7 +6,7 @@ import {
   nanos,
   NoRespondersError,
   RequestError,
-} from "@nats-io/transport-node";
+} from "@nats-io/nats-core/internal";
 import { Batches } from "./batches.ts";
 import type { Answer, Claim } from "./envelope.ts";
 import {

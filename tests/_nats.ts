@@ -1,7 +1,7 @@
 /** A NATS server of the tests' own, and workers in this process. */
 
 import { jetstreamManager } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
+import { connect } from "../internal/nats_sockets.ts";
 import { Node, type NodeOptions } from "../internal/node.ts";
 import { byName } from "../internal/module_names.ts";
 import { NatsTransport } from "../internal/nats_transport.ts";

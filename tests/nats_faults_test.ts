@@ -184,7 +184,7 @@ drill(
     const error = await broken(pool.submit(tasks.exits, d.log.path, 2));
     assertMatch(
       error.message,
-      /^Worker \(pid \d+\): Child 1 \(pid \d+\) ended with exit code 7 after Deno\.exit\(7\) while it ran "exits": it may or may not/,
+      /^Worker \(pid \d+\): Child 2 \(pid \d+\) ended with exit code 7 after Deno\.exit\(7\) while it ran "exits": it may or may not/,
     );
     assertEquals(await pool.submit(tasks.adds, 1, 2).result(), 3);
     gate.open();
