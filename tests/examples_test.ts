@@ -279,6 +279,9 @@ Deno.test({
         return own.map((line) => line.slice(name.length));
       });
     assertEquals(results[0].length, 2);
+    // As many inputs as make it worth to have more than one machine.
+    const [, parts] = /in (\d+) parts/.exec(results[0][1]) ?? [];
+    assert(Number(parts) >= 300, results[0][1]);
     assertEquals(results[1], results[0]);
     assertEquals(results[2], results[0]);
     const [, ...rest] = lines.slice(lines.indexOf("A worker is killed:"));

@@ -8,10 +8,23 @@ export function isPrime(n: number): boolean {
   return true;
 }
 
-/** The words of a file. */
-export async function countWords(path: string): Promise<Map<string, number>> {
+/** Some lines of a file: the one with this index, of so many parts. */
+export interface Part {
+  readonly path: string;
+  readonly index: number;
+  readonly of: number;
+}
+
+/** The words in a part of a file. */
+export async function countWords(
+  { path, index, of }: Part,
+): Promise<Map<string, number>> {
   const counts = new Map<string, number>();
-  const text = await Deno.readTextFile(path);
+  const lines = (await Deno.readTextFile(path)).split("\n");
+  const [begin, end] = [index, index + 1].map((i) =>
+    Math.floor(i * lines.length / of)
+  );
+  const text = lines.slice(begin, end).join("\n");
   for (const [word] of text.toLowerCase().matchAll(WORD)) {
     counts.set(word, (counts.get(word) ?? 0) + 1);
   }
