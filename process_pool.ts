@@ -385,6 +385,7 @@ export class ProcessPoolExecutor<I extends unknown[] = any[]> extends Executor {
 /** Checks the options. For what stands on the children without being a pool. */
 export function processKind<I extends unknown[]>(
   options: ProcessPoolExecutorOptions<I>,
+  detached = false,
 ): PoolKind {
   checkOptions(options);
   const windows = Deno.build.os === "windows";
@@ -430,6 +431,7 @@ export function processKind<I extends unknown[]>(
     permissions: childPermissions(options.permissions, cwd),
     env: env && { ...env },
     cwd,
+    detached,
     modules,
     initializer: packInitializer(
       options.initializer,

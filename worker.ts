@@ -31,11 +31,15 @@ async function run(command: Command): Promise<void> {
   const module = [...modules.values()];
   const node = new Node({
     transport: new NatsTransport({ servers, queue, lease }),
-    kind: command.threads ? threadKind({ module }) : processKind({
-      module,
-      permissions: command.permissions,
-      ...(command.config !== undefined && { config: command.config }),
-    }),
+    kind: command.threads ? threadKind({ module }) : processKind(
+      {
+        module,
+        permissions: command.permissions,
+        ...(command.config !== undefined && { config: command.config }),
+      },
+      // Ctrl-C is for the worker, which has its calls completed.
+      Deno.build.os !== "windows",
+    ),
     packed: !command.threads,
     slots: maxWorkers,
     modules,

@@ -60,8 +60,8 @@ How it runs:
   --name TEXT           What error messages call this worker. Default: its pid.
   --help                This page.
 
-It ends with code 0 after SIGTERM or SIGINT, once the calls that run are done; a
-second signal ends it at once. If the server can't be reached at the start, it
+It ends with code 0 after SIGTERM, SIGINT or Ctrl-C, once the calls that run are
+done; a second one ends it at once. If the server can't be reached at the start, it
 ends with code 1; later on it waits for the server to come back.
 
 Examples:

@@ -59,6 +59,8 @@ export interface ChildOptions {
   readonly permissions: ChildPermissions;
   readonly env: Readonly<Record<string, string>> | undefined;
   readonly cwd: string | URL | undefined;
+  /** Whether what is typed at a terminal, such as Ctrl-C, is not for them. */
+  readonly detached: boolean;
   readonly modules: readonly string[];
   readonly initializer: StartMessage["initializer"];
 }
@@ -117,6 +119,7 @@ export class ProcessLink implements WorkerLink {
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
+      ...(options.detached && { detached: true }),
       ...(cwd !== undefined && { cwd }),
       ...(env !== undefined && { env }),
     }).spawn();

@@ -175,6 +175,8 @@ export interface WorkerOptions {
   readonly args?: readonly string[];
   /** What Deno lets the worker do. */
   readonly permissions?: readonly string[];
+  /** Whether it is alone with its children at its terminal. */
+  readonly alone?: boolean;
 }
 
 /** A worker in a process of its own. */
@@ -189,7 +191,7 @@ export class WorkerProcess implements AsyncDisposable {
   readonly status: Promise<Deno.CommandStatus>;
 
   constructor(
-    { servers, queue, args = [], permissions = ["-A"] }: WorkerOptions,
+    { servers, queue, args = [], permissions = ["-A"], alone }: WorkerOptions,
   ) {
     const child = new Deno.Command(Deno.execPath(), {
       args: [
@@ -197,6 +199,7 @@ export class WorkerProcess implements AsyncDisposable {
         ...["--servers", servers, "--queue", queue, ...args],
       ],
       cwd: ROOT,
+      detached: alone,
       env: { NO_COLOR: "1" },
       stdin: "null",
       stdout: "null",
@@ -232,6 +235,11 @@ export class WorkerProcess implements AsyncDisposable {
     return this;
   }
 
+  /** Interrupts it, and all that is at its terminal, as Ctrl-C does. */
+  interrupt(): void {
+    Deno.kill(-this.pid, "SIGINT");
+  }
+
   kill(signal: Deno.Signal): void {
     this.#stopped = signal === "SIGSTOP";
     this.#child.kill(signal);
@@ -252,12 +260,15 @@ export class WorkerProcess implements AsyncDisposable {
 /** Starts a worker that may do all that the drills do, and waits until it is ready. */
 export function startWorker(options: WorkerOptions): Promise<WorkerProcess> {
   const { args = ["--max-workers", "2"] } = options;
+  const grants = ["read", "write", "net", "run"];
   const worker = new WorkerProcess({
     ...options,
     args: [
-      ...["--module", "tests/modules/drill_tasks.ts"],
-      ...["--grant", "read", "--grant", "write", "--grant", "net"],
-      ...["--grant", "run", ...args],
+      ...["--module", "tests/modules/drill_tasks.ts", ...args],
+      // Threads may do what the worker may.
+      ...(args.includes("--threads")
+        ? []
+        : grants.flatMap((kind) => ["--grant", kind])),
     ],
   });
   return worker.says("ready");

@@ -263,6 +263,47 @@ drill(
   },
 );
 
+drill(
+  "a worker that is interrupted at its terminal completes its call all the same",
+  async (d) => {
+    await using gate = socketGate();
+    await using worker = await startWorker({
+      servers: d.server.url,
+      queue: d.queue,
+      alone: true,
+    });
+    const pool = d.submitter();
+    const held = pool.submit(tasks.held, d.log.path, gate.handle as number, 1);
+    await gate.entered(1);
+    worker.interrupt();
+    await worker.says("ending");
+    gate.open();
+    assertEquals(await held.result(), 1);
+    assertEquals(await worker.status, { success: true, code: 0, signal: null });
+  },
+);
+
+drill(
+  "a worker with --threads runs its calls in itself, and completes them when it is told to end",
+  async (d) => {
+    await using gate = socketGate();
+    const worker = await d.work("--threads", "--max-workers", "2");
+    const pool = d.submitter({ lease: 60_000 });
+    assertEquals(await pool.submit(tasks.whereabouts).result(), worker.pid);
+    const held = [1, 2].map((id) =>
+      pool.submit(tasks.held, d.log.path, gate.handle as number, id)
+    );
+    await gate.entered(1, 2);
+    worker.kill("SIGTERM");
+    await worker.says("ending");
+    gate.open();
+    for (const [i, future] of held.entries()) {
+      assertEquals(await future.result(), i + 1);
+    }
+    assertEquals(await worker.status, { success: true, code: 0, signal: null });
+  },
+);
+
 drill("calls wait for a worker, and start when one comes", async (d) => {
   const pool = d.submitter();
   const futures = [1, 2, 3].map((n) => pool.submit(tasks.adds, n, n));

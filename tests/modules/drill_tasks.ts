@@ -83,3 +83,8 @@ export function unserializable(): unknown {
 export function whoRuns(): number {
   return Deno.ppid;
 }
+
+/** The process that it runs in. */
+export function whereabouts(): number {
+  return Deno.pid;
+}
