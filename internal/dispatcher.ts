@@ -230,18 +230,12 @@ export class Dispatcher {
    * give no event for long, and those behind it must not pass for started.
    */
   #watchForLong(): void {
-    if (this.#stopped || this.#watching !== undefined || !this.#someWait()) {
-      return;
-    }
+    if (this.#stopped || this.#watching !== undefined) return;
+    if (![...this.#members].some(({ live }) => live > 1)) return;
     this.#watching = setTimeout(() => {
       this.#watching = undefined;
       this.dispatch();
     }, LONG + 1);
-  }
-
-  #someWait(): boolean {
-    for (const { live } of this.#members) if (live > 1) return true;
-    return false;
   }
 
   #stopWatching(): void {
