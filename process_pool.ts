@@ -459,7 +459,7 @@ export function processKind<I extends unknown[]>(
     packsForGood: true,
     // Children that come and go count their calls.
     ...(onWorkerLost === "break" && maxTasksPerChild === undefined &&
-      { groups: (packed: unknown) => typeof packed === "string" }),
+      { chunks: { isFlat, takes: (packed) => typeof packed === "string" } }),
     recycle,
     open: (index, depth, events) =>
       new ProcessLink(index, depth, child, events),
@@ -484,6 +484,13 @@ function checkEnv(env: unknown): void {
   for (const [name, value] of Object.entries(env)) {
     checkText(value, `env.${name}`);
   }
+}
+
+/** Whether JSON says all of a value. */
+function isFlat(value: unknown): boolean {
+  return typeof value === "number"
+    ? Number.isFinite(value) && !Object.is(value, -0)
+    : value === null || typeof value === "string" || typeof value === "boolean";
 }
 
 /** Arguments as they are sent. */

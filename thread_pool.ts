@@ -377,7 +377,8 @@ export function threadKind<I extends unknown[]>(
     stopNote:
       "if it is in a loop that never yields, its thread spins on, since a thread can't be stopped; ProcessPoolExecutor can stop it",
     pack,
-    ...(onWorkerLost === "break" && { groups: () => true }),
+    ...(onWorkerLost === "break" &&
+      { chunks: { isFlat: isPrimitive, takes: () => true } }),
     copy: structuredClone,
     open: (index, depth, events) =>
       new ThreadLink(
@@ -388,14 +389,6 @@ export function threadKind<I extends unknown[]>(
   };
   pools++;
   return kind;
-}
-
-/** A chunk whose items are as short as they can be: lists of one by their one entry. */
-function flat(call: CallMessage): CallMessage {
-  const args = call.args as readonly (readonly unknown[])[];
-  return args.every(({ length }) => length === 1)
-    ? { ...call, args: args.map(([arg]) => arg), single: true }
-    : call;
 }
 
 /** Arguments on their way, of which something is moved. */
@@ -491,7 +484,6 @@ class ThreadLink implements WorkerLink {
     for (const { slot } of calls) Atomics.store(this.#flags, slot, 0);
     const transfer: Transferable[] = [];
     const messages = calls.map((call): CallMessage => {
-      if (call.count !== undefined) return flat(call);
       if (!(call.args instanceof Moving)) return call;
       transfer.push(...call.args.transfer);
       return { ...call, args: call.args.args };

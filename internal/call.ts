@@ -52,8 +52,8 @@ export interface ChunkedItems {
   readonly cancelled: boolean;
   /** A chunk of items, as a call that waits. */
   chunk(first: number, count: number, since: number): Call;
-  /** The arguments of a chunk's items, as packed. */
-  packed(chunk: Chunk): unknown[];
+  /** The arguments of a chunk's items: as packed, or each one's only value. */
+  argsOf(chunk: Chunk): { args: unknown[]; single: boolean };
   /** An item has ended. */
   end(number: number, outcome: Outcome): void;
   /** All items of a chunk are done. */

@@ -47,16 +47,51 @@ type End = Outcome | { readonly is: "cancelled" };
 
 const CANCELLED: End = { is: "cancelled" };
 
+/** In the place of a result: there is none yet. */
+const PENDING = {};
+
+/** In the place of a result: why there is none. */
+class Failed {
+  readonly end: End;
+
+  constructor(end: End) {
+    this.end = end;
+  }
+}
+
+/** Arguments of an item as packed, where they are not one plain value as it is. */
+class Packed {
+  readonly args: unknown;
+
+  constructor(args: unknown) {
+    this.args = args;
+  }
+}
+
+/** What the pool does for the items of a `map`. */
+export interface ItemsOwner extends CallOwner {
+  /** Takes an item: has it join a chunk, or submits it by itself. */
+  submitItem(items: Items, args: readonly unknown[]): void;
+  /** Packs one plain value. */
+  packValue(fn: FunctionRef, value: unknown): unknown;
+}
+
 /** The items of one `map`, from when they are submitted to when they are read. */
 export class Items implements Backlog, ChunkedItems {
+  /** What was mapped, as `submit` takes it. */
+  readonly given: unknown;
   readonly fn: FunctionRef;
-  readonly #owner: CallOwner;
-  readonly #submit: (items: Items, args: unknown[]) => void;
+  /** What every item has behind its own arguments: what the function captured. */
+  readonly more: readonly unknown[];
+  readonly #owner: ItemsOwner;
   /** How many may travel together. */
   readonly most: number;
-  /** Those that are not read yet; the first has the number `#head`. */
+  /**
+   * Of those that are not read yet, the arguments and what came of them; the first
+   * has the number `#head`. There may be very many, so most are plain values.
+   */
   #args: unknown[] = [];
-  #ends: (End | undefined)[] = [];
+  #results: unknown[] = [];
   #head = 0;
   /** How many places at the front of both were read. */
   #read = 0;
@@ -68,46 +103,45 @@ export class Items implements Backlog, ChunkedItems {
   /** Whether nobody will read what is left. */
   cancelled = false;
 
-  /**
-   * @param submit Takes an item: has it join a chunk, or submits it by itself.
-   */
   constructor(
+    owner: ItemsOwner,
+    given: unknown,
     fn: FunctionRef,
-    owner: CallOwner,
+    more: readonly unknown[],
     most: number,
-    submit: (items: Items, args: unknown[]) => void,
   ) {
-    this.fn = fn;
     this.#owner = owner;
+    this.given = given;
+    this.fn = fn;
+    this.more = more;
     this.most = most;
-    this.#submit = submit;
   }
 
   // ---- What the reader asks ------------------------------------------------
 
   get size(): number {
-    return this.#ends.length - this.#read;
+    return this.#results.length - this.#read;
   }
 
   push(args: unknown[]): void {
-    if (!this.cancelled) this.#submit(this, args);
+    if (!this.cancelled) this.#owner.submitItem(this, args);
   }
 
   get isReady(): boolean {
-    return this.#ends[this.#read] !== undefined;
+    return this.size > 0 && this.#results[this.#read] !== PENDING;
   }
 
   take(): unknown {
-    const end = this.#ends[this.#read]!;
-    this.#ends[this.#read++] = undefined;
+    const result = this.#results[this.#read];
+    this.#results[this.#read++] = undefined;
     this.#head++;
-    if (this.#read > 1000 && this.#read * 2 > this.#ends.length) {
-      this.#ends.splice(0, this.#read);
+    if (this.#read > 1000 && this.#read * 2 > this.#results.length) {
+      this.#results.splice(0, this.#read);
       this.#args.splice(0, this.#read);
       this.#read = 0;
     }
-    if (end.is === "returned") return end.value;
-    if (end.is !== "cancelled") throw thrownBy(end);
+    if (!(result instanceof Failed)) return result;
+    if (result.end.is !== "cancelled") throw thrownBy(result.end);
     throw new CancelledError("The call was cancelled before it started");
   }
 
@@ -119,7 +153,7 @@ export class Items implements Backlog, ChunkedItems {
     this.cancelled = true;
     const futures = [...this.#futures];
     for (const future of futures) future.cancel();
-    this.#ends = [];
+    this.#results = [];
     this.#args = [];
     this.#read = 0;
   }
@@ -131,29 +165,34 @@ export class Items implements Backlog, ChunkedItems {
     return this.#head + this.size;
   }
 
-  /** The chunk that the next item would continue. */
-  get joinable(): Call | undefined {
+  /** The chunk that came last, if it ends before an item. */
+  lastBefore(number: number): Call | undefined {
     const chunk = this.last?.chunk;
     const end = chunk && chunk.first + chunk.count;
-    return end === this.next ? this.last : undefined;
+    return end === number ? this.last : undefined;
+  }
+
+  /** Takes an item in whose one argument travels as it is. */
+  addValue(value: unknown): void {
+    this.#args.push(value);
+    this.#results.push(PENDING);
   }
 
   /** Takes an item in, as packed. */
-  add(args: unknown): void {
-    this.#args.push(args);
-    this.#ends.push(undefined);
+  addPacked(args: unknown): void {
+    this.addValue(new Packed(args));
   }
 
   /** Takes an item in that could not be packed. */
   addFailed(error: unknown): void {
     this.#args.push(undefined);
-    this.#ends.push({ is: "raised", error });
+    this.#results.push(new Failed({ is: "raised", error }));
   }
 
   /** Takes an item in that is a call of its own. */
   addCall(future: Future<unknown>): void {
     const number = this.next;
-    this.add(undefined);
+    this.addValue(undefined);
     this.#futures.add(future);
     const end = (end: End) => {
       this.#futures.delete(future);
@@ -175,18 +214,24 @@ export class Items implements Backlog, ChunkedItems {
     return call;
   }
 
-  /** The arguments of a chunk's items, as packed. */
-  packed({ first, count }: Chunk): unknown[] {
+  /** The arguments of a chunk's items: as packed, or each one's only value. */
+  argsOf({ first, count }: Chunk): { args: unknown[]; single: boolean } {
     const at = first - this.#head + this.#read;
-    return this.#args.slice(at, at + count);
+    const args = this.#args.slice(at, at + count);
+    const single = !args.some((item) => item instanceof Packed);
+    if (single) return { args, single };
+    const packed = args.map((item) =>
+      item instanceof Packed ? item.args : this.#owner.packValue(this.fn, item)
+    );
+    return { args: packed, single };
   }
 
   /** An item has ended. */
   end(number: number, end: End): void {
     const at = number - this.#head + this.#read;
     // The reader may have left, and a chunk fails with some of its items read.
-    if (at < this.#read || at >= this.#ends.length || this.#ends[at]) return;
-    this.#ends[at] = end;
+    if (at < this.#read || this.#results[at] !== PENDING) return;
+    this.#results[at] = end.is === "returned" ? end.value : new Failed(end);
     this.#args[at] = undefined;
     if (at !== this.#read) return;
     const wake = this.#wake;

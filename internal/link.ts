@@ -103,11 +103,13 @@ export interface PoolKind {
   readonly slots: number;
   /** How many calls a worker runs before another takes its place. */
   readonly maxTasks: number;
-  /**
-   * Whether what `pack` gave can travel as one of many items: for kinds whose
-   * links take chunks, and tell how much of one has started.
-   */
-  groups?(packed: unknown): boolean;
+  /** For kinds whose links take chunks, and tell how much of one has started. */
+  readonly chunks?: {
+    /** Whether a value is sent as it is, with nothing to pack. */
+    isFlat(value: unknown): boolean;
+    /** Whether what `pack` gave can travel as one of many items. */
+    takes(packed: unknown): boolean;
+  };
   /** What the death of a worker means for the pool. */
   readonly onWorkerLost: "break" | "replace";
   /**

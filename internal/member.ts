@@ -137,7 +137,7 @@ export class Member implements CallHolder {
         limits
           ? { slot, fn, args, watched: true }
           : chunk
-          ? { slot, fn, args: chunk.items.packed(chunk), count: size }
+          ? { slot, fn, ...chunk.items.argsOf(chunk), count: size }
           : { slot, fn, args },
       );
     }

@@ -75,15 +75,9 @@
 import { RuntimeError, TimeoutError } from "../errors.ts";
 import type { ShutdownOptions } from "../executor.ts";
 import type { Future } from "../future.ts";
-import {
-  type Call,
-  type CallOwner,
-  newCall,
-  PooledFuture,
-  WAITING,
-} from "./call.ts";
+import { type Call, newCall, PooledFuture, WAITING } from "./call.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import { Items, sizeOf } from "./chunks.ts";
+import { Items, type ItemsOwner, sizeOf } from "./chunks.ts";
 import { type Closure, closureOf, takesNothing } from "./closures.ts";
 import {
   type CheckedSubmitOptions,
@@ -121,7 +115,7 @@ interface Held {
 }
 
 /** The engine of an executor that has workers. */
-export class Pool implements CallOwner {
+export class Pool implements ItemsOwner {
   readonly #kind: PoolKind;
   readonly #dispatcher: Dispatcher;
   readonly #statistics = new Statistics();
@@ -334,62 +328,61 @@ export class Pool implements CallOwner {
    * @returns `undefined` if each is better submitted by itself.
    */
   gather(fn: unknown, most: number): Items | undefined {
-    const kind = this.#kind;
-    const held = this.#held?.get(fn as object);
-    if (!kind.groups || held?.failure) return undefined;
-    const ref = this.check(fn, "map");
-    const closure = this.#closure(fn, ref);
-    const captured = closure?.captured;
-    return new Items(
-      closure?.ref ?? ref,
-      this,
-      most,
-      (items, args) => this.#submitItem(fn, captured, items, args),
-    );
+    if (!this.#kind.chunks || this.#held?.get(fn as object)?.failure) {
+      return undefined;
+    }
+    const described = this.check(fn, "map");
+    const { ref, captured } = this.#closure(fn, described) ??
+      { ref: described, captured: undefined };
+    return new Items(this, fn, ref, captured ? [captured] : [], most);
   }
 
   /** Takes an item of a `map`, as `submit` takes a call. */
-  #submitItem(
-    fn: unknown,
-    captured: Captured | undefined,
-    items: Items,
-    args: readonly unknown[],
-  ): void {
+  submitItem(items: Items, args: readonly unknown[]): void {
     const dispatcher = this.#dispatcher;
-    if (this.#state.is !== "open") this.check(fn, "submit");
-    // What moves is sent by itself: it can't be sent again.
-    if (transferablesOf(args, []).length > 0) {
-      return items.addCall(this.submit(fn, args));
-    }
+    const { chunks, pack } = this.#kind;
+    const { fn, given, more } = items;
+    if (this.#state.is !== "open") this.check(given, "submit");
     dispatcher.depth = this.#checkDepth();
-    let packed: unknown;
-    try {
-      const all = captured ? [...args, captured] : args;
-      packed = this.#kind.pack(items.fn, all, false, []);
-      // Reading the arguments may have shut the pool down.
-      if (this.#state.is !== "open") this.check(fn, "submit");
-    } catch (error) {
-      this.#statistics.failed++;
-      return items.addFailed(error);
-    }
-    if (items.cancelled) return;
-    const now = dispatcher.isFree;
-    if (!this.#kind.groups!(packed)) {
-      const future = new PooledFuture<unknown>();
-      const call = newCall(future, items.fn, packed);
-      items.addCall(future);
-      future.attach(this, call);
-      dispatcher.add(call);
+    let single: Call | undefined;
+    const number = items.next;
+    if (args.length === 1 && more.length === 0 && chunks!.isFlat(args[0])) {
+      items.addValue(args[0]);
     } else {
-      const { joinable, next } = items;
-      items.add(packed);
-      if (!joinable || !dispatcher.join(joinable)) {
-        dispatcher.add(items.last = items.chunk(next, 1));
+      // What moves is sent by itself: it can't be sent again.
+      if (transferablesOf(args, []).length > 0) {
+        return items.addCall(this.submit(given, args));
+      }
+      try {
+        const packed = pack(fn, [...args, ...more], false, []);
+        // Reading the arguments may have shut the pool down, or ended the iteration.
+        if (this.#state.is !== "open") this.check(given, "submit");
+        if (items.cancelled) return;
+        if (chunks!.takes(packed)) items.addPacked(packed);
+        else single = newCall(new PooledFuture<unknown>(), fn, packed);
+      } catch (error) {
+        this.#statistics.failed++;
+        return items.addFailed(error);
+      }
+    }
+    const now = dispatcher.isFree;
+    if (single) {
+      items.addCall(single.future);
+      single.future.attach(this, single);
+      dispatcher.add(single);
+    } else {
+      const last = items.lastBefore(number);
+      if (!last || !dispatcher.join(last)) {
+        dispatcher.add(items.last = items.chunk(number, 1));
       }
     }
     if (now) dispatcher.dispatch();
     else dispatcher.plan();
     if (this.#kind.idleTimeout !== Infinity) loadTimers();
+  }
+
+  packValue(fn: FunctionRef, value: unknown): unknown {
+    return this.#kind.pack(fn, [value], false, []);
   }
 
   /** Describes a function that is to be submitted, if the pool takes calls. */

@@ -188,7 +188,8 @@ export class ProcessLink implements WorkerLink {
     const parts: Uint8Array[] = [];
     const buffers: ArrayBuffer[] = [];
     let text = "";
-    for (const { slot, fn, args, watched: isWatched, count } of calls) {
+    for (const call of calls) {
+      const { slot, fn, args, watched: isWatched, count, single } = call;
       if (isWatched) watched.push(slot);
       let id = fns.get(fn);
       if (id === undefined) {
@@ -197,7 +198,10 @@ export class ProcessLink implements WorkerLink {
       }
       slots.push(slot);
       if (count !== undefined) {
-        text += `,[${slot},${id},[${(args as string[]).join()}],${count}]`;
+        const all = single
+          ? JSON.stringify(args)
+          : `[${(args as string[]).join()}]`;
+        text += `,[${slot},${id},${all},${count},${single}]`;
         continue;
       }
       const packed = args as Packed;

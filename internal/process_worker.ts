@@ -82,15 +82,22 @@ export type ToChild =
 
 /**
  * The line of JSON that calls come in: for each, slot, function and arguments;
- * or the arguments of many items, and how many; or how many bytes the arguments
- * are.
+ * or the arguments of many items, how many, and whether each has but one; or how
+ * many bytes the arguments are.
  */
 export interface CallsLine {
   readonly fns: readonly FunctionRef[];
   /** The slots of calls whose start is to be told. */
   readonly watched: readonly number[];
   readonly calls: readonly (
-    | readonly [slot: number, fn: number, args: unknown, count?: number]
+    | readonly [slot: number, fn: number, args: unknown]
+    | readonly [
+      slot: number,
+      fn: number,
+      args: unknown,
+      count: number,
+      single: boolean,
+    ]
     | readonly [
       slot: number,
       fn: number,
@@ -516,12 +523,15 @@ function serveTasks(
       const fn = fns[call[1]];
       const isWatched = watched.includes(slot);
       const number = call[3];
-      const lengths = call[4];
-      if (lengths === undefined) {
-        return { slot, fn, args: call[2], count: number, watched: isWatched };
+      if (number === undefined) {
+        return { slot, fn, args: call[2], watched: isWatched };
       }
-      const bytes = data.subarray(at, at += number!);
-      const buffers = apart.slice(next, next += lengths.length);
+      const lengths = call[4];
+      if (typeof lengths === "boolean") {
+        return { slot, fn, args: call[2], count: number, single: lengths };
+      }
+      const bytes = data.subarray(at, at += number);
+      const buffers = apart.slice(next, next += lengths!.length);
       return {
         slot,
         fn,
