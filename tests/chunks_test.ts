@@ -1,0 +1,442 @@
+/** Items of a `map` that travel together, event by event. */
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { BrokenThreadPool, CancelledError } from "../errors.ts";
+import {
+  makeTakeResults,
+  type ResultText,
+  valueOf,
+} from "../internal/results.ts";
+import type { PoolKind } from "../internal/link.ts";
+import { type Any, knownFn, returned, test, unknownFn } from "./_hand.ts";
+import {
+  type ChunkChild,
+  ChunkChildPool,
+  ChunkPool,
+  type ChunkThread,
+} from "./_hand_chunks.ts";
+import { stateOf, turn } from "./_helpers.ts";
+
+/** So long takes an item of which a worker is given ten at once, in milliseconds. */
+const TENTH = 0.1;
+
+/** A pool whose workers are past their start, and have nothing to do. */
+async function warm<P extends ChunkPool>(pool: P, workers: number): Promise<P> {
+  for (let i = 0; i < workers; i++) pool.call(unknownFn());
+  for (const link of pool.links) link.ready().answer();
+  await turn();
+  return pool;
+}
+
+async function threads(workers = 1, options: Partial<PoolKind> = {}) {
+  return await warm(
+    new ChunkPool({ maxWorkers: workers, ...options }),
+    workers,
+  );
+}
+
+async function children(workers = 1, options: Partial<PoolKind> = {}) {
+  return await warm(
+    new ChunkChildPool({ maxWorkers: workers, ...options }),
+    workers,
+  );
+}
+
+/** What a worker was sent since it was warm: each message, the items of a chunk in one. */
+function sent(link: ChunkThread): string[][] {
+  return link.messages.slice(1);
+}
+
+/** What each worker has started since it was warm. */
+function startedOf(link: ChunkThread): string {
+  return link.started.slice(1).join("");
+}
+
+/** What all workers have, those of the first before those of the second. */
+function started(pool: ChunkPool): string {
+  return pool.links.map(startedOf).join("");
+}
+
+/** A map of items "a", "b" … whose first runs, and whose others the worker has. */
+async function mapBehind(
+  pool: ChunkPool,
+  items = "abcdef",
+  ms = TENTH,
+): Promise<{ fn: Any; results: AsyncIterableIterator<Any> }> {
+  const fn = await knownFn(ms);
+  const results = pool.map(fn, items);
+  await turn();
+  for (const link of pool.links) link.begin();
+  return { fn, results };
+}
+
+// ---- What travels together ---------------------------------------------------
+
+test("items of a map travel together, about a millisecond's work", async () => {
+  const pool = await threads();
+  const results = pool.map(await knownFn(TENTH), "abcdefghijklmnopqrstuvwxyz");
+  const [link] = pool.links;
+  // The first at once, as a caller may go on to block; half of what is left is
+  // for others.
+  assertEquals(sent(link), [["a"]]);
+  await turn();
+  assertEquals(sent(link), [["a"], ["bcdefghij"]]);
+  await pool.finishAll();
+  assertEquals((await Array.fromAsync(results)).length, 26);
+  assertEquals(started(pool), "abcdefghijklmnopqrstuvwxyz");
+  await pool.shutdown();
+});
+
+test("no more items travel together than chunksize says", async () => {
+  const pool = await threads();
+  const fn = await knownFn(0.001);
+  const results = pool.map(fn, "abcdefghij", { chunksize: 3 });
+  await pool.finishAll();
+  await Array.fromAsync(results);
+  const sizes = sent(pool.links[0]).flat().map(({ length }) => length);
+  assertEquals(Math.max(...sizes), 3);
+  await pool.shutdown();
+});
+
+test("items whose time is not known travel by themselves", async () => {
+  const pool = await threads(2);
+  const results = pool.map(unknownFn(), "abcd");
+  await pool.finishAll();
+  await Array.fromAsync(results);
+  for (const link of pool.links) {
+    for (const calls of sent(link)) assertEquals(calls.join().length, 1);
+  }
+  await pool.shutdown();
+});
+
+test("calls start in the order in which they were submitted, items of maps among them", async () => {
+  const pool = await threads();
+  const fn = await knownFn(0.001);
+  const other = await knownFn(0.001);
+  const first = pool.map(fn, "abc");
+  const d = pool.call(other, "d");
+  const second = pool.map(fn, "ef");
+  const third = pool.map(other, "gh");
+  const i = pool.call(fn, "i");
+  await turn();
+  await pool.finishAll();
+  assertEquals(started(pool), "abcdefghi");
+  for (const results of [first, second, third]) await Array.fromAsync(results);
+  assertEquals([d.done(), i.done()], [true, true]);
+  await pool.shutdown();
+});
+
+// ---- Results -------------------------------------------------------------------
+
+test("a result is given as soon as its item is done, whatever follows it in its chunk", async () => {
+  const pool = await threads();
+  const { results } = await mapBehind(pool);
+  const [link] = pool.links;
+  for (const name of "abcdef") {
+    const next = results.next();
+    assertEquals(await stateOf(next), "pending");
+    link.answer(name.toUpperCase(), TENTH);
+    assertEquals(await next, { done: false, value: name.toUpperCase() });
+    link.begin();
+  }
+  assertEquals((await results.next()).done, true);
+  await pool.shutdown();
+});
+
+test("an item that throws ends the map when it is reached, and what has not started never does", async () => {
+  const pool = await threads();
+  const { results } = await mapBehind(pool);
+  const [link] = pool.links;
+  link.run(2);
+  link.finish({ is: "raised", error: "c threw" });
+  link.deliver();
+  link.begin();
+  assertEquals((await results.next()).value, "a");
+  assertEquals((await results.next()).value, "b");
+  assertEquals(await results.next().catch((error) => error), "c threw");
+  assertEquals((await results.next()).done, true);
+  assertEquals(pool.counts, "0 1 3 1 2");
+  link.answer();
+  link.skip();
+  assertEquals(started(pool), "abcd");
+  assertEquals(pool.counts, "0 0 4 1 2");
+  await pool.shutdown();
+});
+
+// ---- What is cut off -----------------------------------------------------------
+
+test("a worker with nothing to do gets what has not started behind another's item", async () => {
+  const pool = await threads(2);
+  const [one, two] = pool.links;
+  const { results } = await mapBehind(pool, "abcdefghijkl");
+  // The one runs its chunk, the other ends all it has.
+  while (two.holds.length > 0) two.run(1, TENTH);
+  const left = one.holds.length + two.holds.length;
+  while (two.holds.length > 0) two.run(1, TENTH);
+  assertEquals(startedOf(one).length, 1, `${left} were left`);
+  assertEquals([...started(pool)].toSorted().join(""), "abcdefghijkl");
+  const { current } = one;
+  one.answer(current!.name);
+  one.skip();
+  const all = await Array.fromAsync(results);
+  assertEquals(all.length, 12);
+  assertEquals(pool.counts, "0 0 14 0 0");
+  await pool.shutdown();
+});
+
+test("what waits behind an item that turned out long waits in the queue, and runs in its order", async (clock) => {
+  const pool = await threads();
+  const { fn, results } = await mapBehind(pool);
+  const [link] = pool.links;
+  link.run(2);
+  link.begin();
+  const other = pool.call(fn, "x");
+  await clock.pass(10);
+  assertEquals(link.holds, ["c"]);
+  link.answer("c");
+  link.begin();
+  await pool.finishAll();
+  assertEquals(started(pool), "abcdefx");
+  assertEquals(other.done(), true);
+  assertEquals((await Array.fromAsync(results)).length, 6);
+  await pool.shutdown();
+});
+
+test("a slot is not used again before what was cut off it is passed over", async (clock) => {
+  const pool = await threads(1, { slots: 2 });
+  const { results } = await mapBehind(pool, "abcdefghij");
+  const [link] = pool.links;
+  for (let i = 0; i < 9; i++) {
+    // The hand fails the test when a slot is used that is not free.
+    await clock.pass(10);
+    link.answer(undefined, TENTH);
+    await turn();
+    link.begin();
+    link.deliver();
+    await turn();
+    link.current ?? link.begin();
+  }
+  await pool.finishAll();
+  assertEquals(started(pool), "abcdefghij");
+  assertEquals((await Array.fromAsync(results)).length, 10);
+  await pool.shutdown();
+});
+
+test("a map that is left cancels exactly what has not started", async () => {
+  for (let ran = 0; ran < 6; ran++) {
+    const pool = await threads();
+    const { results } = await mapBehind(pool);
+    const [link] = pool.links;
+    link.run(ran);
+    if (!link.current) link.begin();
+    await results.return!();
+    assertEquals(pool.counts, `0 1 ${ran + 1} 0 ${5 - ran}`);
+    link.answer();
+    link.begin();
+    link.deliver();
+    assertEquals(started(pool), "abcdef".slice(0, ran + 1));
+    assertEquals(pool.counts, `0 0 ${ran + 2} 0 ${5 - ran}`);
+    const next = pool.call(unknownFn(), "next");
+    link.answer(5);
+    assertEquals(await next.result(), 5);
+    await pool.shutdown();
+  }
+});
+
+test("a map that is left between two items of a chunk leaves a pool that ends", async () => {
+  const pool = await threads();
+  const { results } = await mapBehind(pool);
+  const [link] = pool.links;
+  link.run(3);
+  await results.return!();
+  assertEquals(pool.counts, "0 0 4 0 3");
+  const over = pool.shutdown();
+  assertEquals(await stateOf(over), "fulfilled");
+  assertEquals(link.ended, 1);
+});
+
+test("shutdown({ cancelFutures: true }) cancels what of a chunk has not started", async () => {
+  const pool = await threads();
+  const { results } = await mapBehind(pool);
+  const [link] = pool.links;
+  link.run(2);
+  link.begin();
+  const over = pool.shutdown({ cancelFutures: true });
+  assertEquals(pool.counts, "0 1 3 0 3");
+  assertEquals((await results.next()).value, "a");
+  assertEquals((await results.next()).value, "b");
+  const next = results.next();
+  assertEquals(await stateOf(next), "pending");
+  assertEquals(await stateOf(over), "pending");
+  link.answer("c");
+  assertEquals((await next).value, "c");
+  await assertRejects(() => results.next(), CancelledError);
+  await over;
+  assertEquals(started(pool), "abc");
+});
+
+test("shutdown() waits for every item of a chunk", async () => {
+  const pool = await threads();
+  const { results } = await mapBehind(pool);
+  const over = pool.shutdown();
+  for (let i = 0; i < 6; i++) {
+    assertEquals(await stateOf(over), "pending");
+    pool.links[0].run(1);
+  }
+  await over;
+  assertEquals((await Array.fromAsync(results)).length, 6);
+});
+
+// ---- What is counted -------------------------------------------------------------
+
+test("each item counts as a call at every moment", async () => {
+  const pool = await threads();
+  const fn = await knownFn(TENTH);
+  const [link] = pool.links;
+  const results = pool.map(fn, "abcdef");
+  assertEquals(pool.counts, "6 0 1 0 0");
+  link.begin();
+  assertEquals(pool.counts, "5 1 1 0 0");
+  link.answer("a");
+  await turn();
+  assertEquals(pool.counts, "5 0 2 0 0");
+  link.begin();
+  assertEquals(pool.counts, "4 1 2 0 0");
+  link.finish({ is: "raised", error: "b" });
+  link.deliver();
+  link.begin();
+  assertEquals(pool.counts, "3 1 2 1 0");
+  await results.return!();
+  assertEquals(pool.counts, "0 1 2 1 3");
+  link.answer();
+  assertEquals(pool.counts, "0 0 3 1 3");
+  await pool.shutdown();
+});
+
+test("items that were lost with their worker count as failed", async () => {
+  const pool = await threads();
+  const { results } = await mapBehind(pool, "abcdefghijklmnopqrstuvwxyz");
+  const [link] = pool.links;
+  link.run(3);
+  link.begin();
+  link.die();
+  assertEquals(pool.counts, "0 0 4 23 0");
+  for (const value of "abc") {
+    assertEquals((await results.next()).value, value);
+  }
+  await assertRejects(() => results.next(), BrokenThreadPool);
+  assertEquals((await results.next()).done, true);
+  await pool.shutdown();
+});
+
+// ---- Children -----------------------------------------------------------------------
+
+for (const first of ["is skipped", "is given back", "is done"]) {
+  test(`what a child gives back of a chunk runs once, if the pool hears first that it ${first}`, async (clock) => {
+    const pool = await children();
+    const { fn, results } = await mapBehind(pool);
+    const child: ChunkChild = pool.links[0];
+    child.run(2);
+    child.begin();
+    await clock.pass(10);
+    assertEquals(child.recalls.length, 1);
+    child.answerRecalls();
+    child.finish(returned("c"));
+    if (first === "is skipped") {
+      // The main thread has the outcome, and is slower than the worker.
+      const answers = child.answers.splice(0);
+      child.takeOver();
+      child.answers.push(...answers);
+      child.begin();
+      child.deliver();
+      child.deliverMain();
+    } else if (first === "is given back") {
+      child.deliverMain();
+      child.begin();
+      child.deliver();
+    } else {
+      child.begin();
+      child.deliver();
+      child.deliverMain();
+    }
+    await pool.runAll();
+    assertEquals(startedOf(pool.links[0]), "abcdef");
+    assertEquals((await Array.fromAsync(results)).length, 6);
+    assertEquals(pool.counts, "0 0 7 0 0");
+    const next = pool.call(fn, "next");
+    child.answer(5);
+    assertEquals(await next.result(), 5);
+    await pool.shutdown();
+  });
+}
+
+test("what a child gives back of a map that was left is not run", async (clock) => {
+  const pool = await children();
+  const { results } = await mapBehind(pool);
+  const child: ChunkChild = pool.links[0];
+  child.run(2);
+  child.begin();
+  await clock.pass(10);
+  await results.return!();
+  child.answerRecalls().deliverMain();
+  assertEquals(pool.counts, "0 1 3 0 3");
+  const over = pool.shutdown();
+  child.answer();
+  child.begin();
+  child.deliver();
+  await over;
+  assertEquals(startedOf(pool.links[0]), "abc");
+});
+
+// ---- Results in memory that two threads share ------------------------------------------
+
+Deno.test("results that were left are taken once each, exact, across the wraps of the ring and of its counter", () => {
+  const SIZE = 4;
+  const ring = new Int32Array(new SharedArrayBuffer((3 + SIZE) * 4));
+  const values = new Float64Array(new SharedArrayBuffer(SIZE * 16));
+  const takes = [0, 1].map(() => makeTakeResults(ring, values));
+  const all = [
+    undefined,
+    null,
+    false,
+    true,
+    0,
+    -0,
+    NaN,
+    Infinity,
+    -Infinity,
+    1e300,
+    5e-324,
+    -1.5,
+    2 ** 53,
+  ];
+  // As the counter stands after very many.
+  ring[0] = ring[2] = 2 ** 31 - 6;
+  for (let round = 0; round < all.length; round++) {
+    const left = [0, 1, 2, 3].map((i) => all[(round + i) % all.length]);
+    for (const [i, value] of left.entries()) {
+      const at = ring[0] & (SIZE - 1);
+      const kind = typeof value === "number"
+        ? 4
+        : [undefined, null, false, true].indexOf(value as Any);
+      values[at * 2] = value as number;
+      values[at * 2 + 1] = 0.12345;
+      ring[3 + at] = (250 + i) << 15 | kind << 12 | (4092 + i);
+      ring[0] = ring[0] + 1;
+    }
+    const { type, results } = JSON.parse(takes[round % 2]()!);
+    assertEquals(type, "results");
+    const got: unknown[] = [];
+    for (let i = 0; i < results.length; i += 4) {
+      assertEquals(results.slice(i, i + 3), [
+        250 + i / 4,
+        4092 + i / 4,
+        0.1235,
+      ]);
+      got.push(valueOf(results[i + 3] as ResultText));
+    }
+    assertEquals(got.length, 4);
+    got.forEach((value, i) => assertEquals(Object.is(value, left[i]), true));
+    for (const take of takes) assertEquals(take(), undefined);
+  }
+});
