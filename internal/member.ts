@@ -264,17 +264,19 @@ export class Member implements CallHolder {
     slots: readonly number[],
     chunks: readonly (readonly [slot: number, started: number])[] = [],
   ): Call[] {
-    const asked = new Map<number, number>(chunks);
-    for (const slot of slots) asked.set(slot, 0);
+    const starts = new Map<number, number>(chunks);
     const recalled = this.#recalled;
     this.#recalled = [];
     const back: Call[] = [];
     for (const call of [...this.calls()].reverse()) {
       const { slot, chunk } = call;
-      const started = asked.get(slot);
+      // It may be another that came into the slot of a chunk that is done.
+      const started = !chunk
+        ? slots.includes(slot) ? 0 : undefined
+        : recalled.includes(call)
+        ? starts.get(slot)
+        : undefined;
       if (started === undefined) continue;
-      // It may be another that came into the slot of one that is done.
-      if (chunk && !recalled.includes(call)) continue;
       const rest = chunk ? this.#cut(call, started) : call;
       if (!chunk) this.#forget(call);
       if (rest === call && this.#skippedEarly.delete(slot)) this.free(slot);

@@ -370,6 +370,42 @@ for (const first of ["is skipped", "is given back", "is done"]) {
   });
 }
 
+test("a call that came into the slot of a chunk that is done is not taken for what was asked back", async (clock) => {
+  const pool = await children(1, { slots: 1 });
+  const { results } = await mapBehind(pool, "ab");
+  const child: ChunkChild = pool.links[0];
+  child.run(1);
+  const late = pool.call(unknownFn(), "x");
+  const [slot] = child.slots;
+  const last = pool.map(await knownFn(TENTH), "cde");
+  await turn();
+  child.run(1);
+  await turn();
+  child.run(1);
+  // The chunk of "c", "d" and "e".
+  child.begin();
+  await clock.pass(10);
+  assertEquals(child.recalls.length, 1);
+  const other = pool.call(unknownFn(), "y");
+  child.run(2);
+  child.run(1);
+  await turn();
+  // All of it was done before the main thread came to it.
+  child.answerRecalls();
+  child.begin();
+  assertEquals([child.current?.name, child.slots.at(-1)], ["y", slot]);
+  child.deliverMain();
+  await turn();
+  child.answer("y");
+  await pool.runAll();
+  assertEquals(startedOf(pool.links[0]), "abxcdey");
+  assertEquals([late.done(), await other.result()], [true, "y"]);
+  await Array.fromAsync(results);
+  await Array.fromAsync(last);
+  assertEquals(pool.counts, "0 0 8 0 0");
+  await pool.shutdown();
+});
+
 test("what a child gives back of a map that was left is not run", async (clock) => {
   const pool = await children();
   const { results } = await mapBehind(pool);
