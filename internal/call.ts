@@ -46,8 +46,8 @@ export interface Chunk {
 
 /** The items of one `map`, as those see them that have a part of them. */
 export interface ChunkedItems {
-  /** How many may travel together. */
-  readonly most: number;
+  /** How many may travel together; fewer once some could not. */
+  most: number;
   /** Whether nobody will read what is left. */
   readonly cancelled: boolean;
   /** A chunk of items, as a call that waits. */

@@ -84,8 +84,7 @@ export class Items implements Backlog, ChunkedItems {
   /** What every item has behind its own arguments: what the function captured. */
   readonly more: readonly unknown[];
   readonly #owner: ItemsOwner;
-  /** How many may travel together. */
-  readonly most: number;
+  most: number;
   /**
    * Of those that are not read yet, the arguments and what came of them; the first
    * has the number `#head`. There may be very many, so most are plain values.

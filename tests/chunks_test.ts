@@ -329,6 +329,51 @@ test("items that were lost with their worker count as failed", async () => {
   await pool.shutdown();
 });
 
+// ---- What can't be sent -----------------------------------------------------------
+
+/** Has a link refuse messages that hold something. */
+function refuse(link: ChunkThread, refused: (name: Any) => boolean): void {
+  link.check = (calls) => {
+    for (const { args, count } of calls) {
+      const names = (count === undefined ? [args] : args as Any[]).map((
+        [name]: Any,
+      ) => name);
+      if (names.some(refused)) throw new RangeError("can't be sent");
+    }
+  };
+}
+
+test("an item that can't be sent fails alone, whatever it was to travel with", async () => {
+  const pool = await threads();
+  const [link] = pool.links;
+  refuse(link, (name) => name === "d");
+  const results = pool.map(await knownFn(TENTH), "abcdefgh");
+  const other = pool.call(unknownFn(), "x");
+  await pool.finishAll();
+  assertEquals(started(pool), "abcefghx");
+  assertEquals(pool.counts, "0 0 9 1 0");
+  for (let i = 0; i < 3; i++) assertEquals((await results.next()).done, false);
+  await assertRejects(() => results.next(), RangeError, "can't be sent");
+  assertEquals(other.done(), true);
+  await pool.shutdown();
+});
+
+test("items that are too many to be sent together are sent apart", async () => {
+  const pool = await threads();
+  const [link] = pool.links;
+  link.check = (calls) => {
+    for (const { count = 1 } of calls) {
+      if (count > 2) throw new RangeError("too long");
+    }
+  };
+  const results = pool.map(await knownFn(TENTH), "abcdefghijklmnop");
+  await pool.finishAll();
+  assertEquals(started(pool), "abcdefghijklmnop");
+  assertEquals((await Array.fromAsync(results)).length, 16);
+  assertEquals(pool.counts, "0 0 17 0 0");
+  await pool.shutdown();
+});
+
 // ---- Children -----------------------------------------------------------------------
 
 for (const first of ["is skipped", "is given back", "is done"]) {
