@@ -184,12 +184,17 @@ export class Items implements Backlog, ChunkedItems {
 
   /** Takes an item in that could not be packed. */
   addFailed(error: unknown): void {
+    if (this.cancelled) return;
     this.#args.push(undefined);
     this.#results.push(new Failed({ is: "raised", error }));
   }
 
   /** Takes an item in that is a call of its own. */
   addCall(future: Future<unknown>): void {
+    if (this.cancelled) {
+      future.cancel();
+      return;
+    }
     const number = this.next;
     this.addValue(undefined);
     this.#futures.add(future);

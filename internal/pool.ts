@@ -357,7 +357,10 @@ export class Pool implements ItemsOwner {
         const packed = pack(fn, [...args, ...more], false, []);
         // Reading the arguments may have shut the pool down, or ended the iteration.
         if (this.#state.is !== "open") this.check(given, "submit");
-        if (items.cancelled) return;
+        if (items.cancelled) {
+          this.#statistics.cancelled++;
+          return;
+        }
         if (chunks!.takes(packed)) items.addPacked(packed);
         else single = newCall(new PooledFuture<unknown>(), fn, packed);
       } catch (error) {

@@ -8,6 +8,7 @@ import {
   valueOf,
 } from "../internal/results.ts";
 import type { PoolKind } from "../internal/link.ts";
+import { transfer } from "../transfer.ts";
 import { type Any, knownFn, returned, test, unknownFn } from "./_hand.ts";
 import {
   type ChunkChild,
@@ -371,6 +372,75 @@ test("items that are too many to be sent together are sent apart", async () => {
   assertEquals(started(pool), "abcdefghijklmnop");
   assertEquals((await Array.fromAsync(results)).length, 16);
   assertEquals(pool.counts, "0 0 17 0 0");
+  await pool.shutdown();
+});
+
+// ---- Arguments that run code --------------------------------------------------------
+
+/** An object whose only member is read by code. */
+function reading(read: () => unknown): object {
+  return Object.defineProperty({}, "value", { get: read, enumerable: true });
+}
+
+test("an argument that has the map left while it is read is not run", async () => {
+  const pool = await threads();
+  const [link] = pool.links;
+  const fn = await knownFn(TENTH);
+  const leave = reading(() => {
+    results.return!();
+    return "left";
+  });
+  const results: AsyncIterableIterator<Any> = pool.map(
+    fn,
+    ["a", "b", leave, "c"],
+    { buffersize: 2 },
+  );
+  link.run(1);
+  await results.next();
+  assertEquals((await results.next()).done, true);
+  await pool.finishAll();
+  assertEquals(started(pool).includes("left"), false);
+  assertEquals(pool.counts, "0 0 2 0 2");
+  await pool.shutdown();
+});
+
+test("an argument that is moved, and has the map left while it is read, is not run", async () => {
+  const pool = await threads();
+  const [link] = pool.links;
+  const leave = reading(() => {
+    results.return!();
+    return "left";
+  });
+  const results: AsyncIterableIterator<Any> = pool.map(
+    await knownFn(TENTH),
+    ["a", "b", transfer(leave, [new ArrayBuffer(1)]), "c"],
+    { buffersize: 2 },
+  );
+  link.run(1);
+  await results.next();
+  await pool.finishAll();
+  assertEquals(link.started.slice(1), ["a"]);
+  assertEquals(pool.counts, "0 0 2 0 2");
+  await pool.shutdown();
+});
+
+test("an argument that has the map left and then fails to be read is told to nobody", async () => {
+  const pool = await threads();
+  const [link] = pool.links;
+  const fn = await knownFn(TENTH);
+  const leave = reading(() => {
+    results.return!();
+    throw new RangeError("not to be read");
+  });
+  const results: AsyncIterableIterator<Any> = pool.map(
+    fn,
+    ["a", "b", leave, "c"],
+    { buffersize: 2 },
+  );
+  link.run(1);
+  assertEquals((await results.next()).done, false);
+  assertEquals((await results.next()).done, true);
+  await pool.finishAll();
   await pool.shutdown();
 });
 
