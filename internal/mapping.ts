@@ -440,12 +440,18 @@ export class Results<T> implements AsyncIterableIterator<T> {
   /** Submits as much as there is room for. */
   #fill(): void {
     const inputs = this.#inputs;
-    if (!inputs) return;
+    // What is read may itself ask for the next result.
+    if (!inputs || this.#reading) return;
     if (!inputs.sync) {
       this.#fillAsync(inputs);
       return;
     }
-    while (this.#hasRoom()) this.#submitNext(inputs.read());
+    this.#reading = true;
+    try {
+      while (this.#hasRoom()) this.#submitNext(inputs.read());
+    } finally {
+      this.#reading = false;
+    }
   }
 
   /** Makes up for a result that was taken; what fails is told in its turn. */
@@ -463,7 +469,6 @@ export class Results<T> implements AsyncIterableIterator<T> {
   }
 
   async #fillAsync(inputs: Zip): Promise<void> {
-    if (this.#reading) return;
     this.#reading = true;
     try {
       while (this.#hasRoom()) {

@@ -444,6 +444,37 @@ test("an argument that has the map left and then fails to be read is told to nob
   await pool.shutdown();
 });
 
+test("an input that asks for the next result while it is read keeps the order", async () => {
+  const pool = await threads();
+  const [link] = pool.links;
+  const fn = await knownFn(TENTH);
+  const inputs = [..."abcdefgh"];
+  const asked: Promise<IteratorResult<Any>>[] = [];
+  const results: AsyncIterableIterator<Any> = pool.map(fn, {
+    [Symbol.iterator]: () => ({
+      next() {
+        const value = inputs.shift();
+        if (value === "e") asked.push(results.next());
+        return { done: value === undefined, value };
+      },
+    }),
+  }, { buffersize: 3 });
+  await turn();
+  link.run(3);
+  const first = [await results.next(), await results.next()];
+  assertEquals(first.map(({ value }) => value), ["a", "b"]);
+  // As "e" was read.
+  assertEquals((await asked[0]).value, "c");
+  for (const name of "defgh") {
+    await turn();
+    link.run(1);
+    assertEquals((await results.next()).value, name);
+  }
+  assertEquals((await results.next()).done, true);
+  assertEquals(started(pool), "abcdefgh");
+  await pool.shutdown();
+});
+
 // ---- Children -----------------------------------------------------------------------
 
 for (const first of ["is skipped", "is given back", "is done"]) {
