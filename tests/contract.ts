@@ -4,6 +4,7 @@
  */
 
 import { testCalls } from "./contract/calls.ts";
+import { testChunks } from "./contract/chunks.ts";
 import { testControl } from "./contract/control.ts";
 import { testErrors } from "./contract/errors.ts";
 import { testFunctions } from "./contract/functions.ts";
@@ -26,6 +27,7 @@ export function contractSuite(kind: ExecutorKind): void {
   testFunctions(kind);
   testModules(kind);
   testMapping(kind);
+  testChunks(kind);
   testLifecycle(kind);
   testMany(kind);
   testMemory(kind);
