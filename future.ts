@@ -22,11 +22,11 @@ type State<T> =
   | { readonly is: "pending" }
   | { readonly is: "running" }
   | { readonly is: "cancelled"; notified: boolean }
-  | { readonly is: "finished"; readonly outcome: Outcome<T> };
+  | Finished<T>;
 
-type Outcome<T> =
-  | { readonly threw: false; readonly value: T }
-  | { readonly threw: true; readonly error: unknown };
+type Finished<T> =
+  | { readonly is: "finished"; readonly threw: false; readonly value: T }
+  | { readonly is: "finished"; readonly threw: true; readonly value: unknown };
 
 type Done<T> = Extract<State<T>, { is: "cancelled" | "finished" }>;
 
@@ -326,7 +326,7 @@ export class Future<T> {
    * ```
    */
   setResult(result: T): void {
-    this.#finish({ threw: false, value: result });
+    this.#finish({ is: "finished", threw: false, value: result });
   }
 
   /**
@@ -346,7 +346,7 @@ export class Future<T> {
    * ```
    */
   setException(exception: unknown): void {
-    this.#finish({ threw: true, error: exception });
+    this.#finish({ is: "finished", threw: true, value: exception });
   }
 
   /**
@@ -372,21 +372,20 @@ export class Future<T> {
     const state = this.#state;
     const head = `<${this.constructor.name} state=${is}`;
     if (state.is !== "finished") return `${head}>`;
-    const { outcome } = state;
-    return outcome.threw
-      ? `${head} raised ${typeName(outcome.error)}>`
-      : `${head} returned ${typeName(outcome.value)}>`;
+    return `${head} ${state.threw ? "raised" : "returned"} ${
+      typeName(state.value)
+    }>`;
   }
 
-  #finish(outcome: Outcome<T>): void {
+  #finish(state: Finished<T>): void {
     if (this.done()) {
       throw new InvalidStateError(
         `Cannot set ${
-          outcome.threw ? "an exception" : "a result"
+          state.threw ? "an exception" : "a result"
         }: the future is ${this.#state.is} already`,
       );
     }
-    this.#settle({ is: "finished", outcome });
+    this.#settle(state);
   }
 
   #settle(state: Done<T>): void {
@@ -452,10 +451,9 @@ export class Future<T> {
     stopTimer?.();
     const state = this.#state;
     if (state.is === "finished") {
-      const { outcome } = state;
-      if (!outcome.threw) resolve(forException ? undefined : outcome.value);
-      else if (forException) resolve(outcome.error);
-      else reject(outcome.error);
+      const { threw, value } = state;
+      if (threw && !forException) reject(value);
+      else resolve(threw || !forException ? value : undefined);
       return;
     }
     reject(

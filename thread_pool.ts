@@ -8,6 +8,7 @@ import { BrokenThreadPool } from "./errors.ts";
 import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
+import { Lanes } from "./internal/lanes.ts";
 import type { CheckedSubmitOptions } from "./internal/limits.ts";
 import type { Backlog } from "./internal/mapping.ts";
 import type { PoolStats } from "./internal/statistics.ts";
@@ -106,10 +107,6 @@ const SLOTS = 256;
 const TAKEN_BACK = -1;
 /** More than a chunk can have items, however many are claimed after it. */
 const TAKEN_REST = 1 << 30;
-/** How many results can be left in shared memory before the pool looks. */
-const RESULTS = 4096;
-/** Results that are known by their place here; 4 is a number. See `leave` in the runtime. */
-const PLAIN = [undefined, null, false, true] as const;
 
 let pools = 0;
 let programUrl: string | undefined;
@@ -376,7 +373,11 @@ export function threadKind<I extends unknown[]>(
     onWorkerLost,
     stopNote:
       "if it is in a loop that never yields, its thread spins on, since a thread can't be stopped; ProcessPoolExecutor can stop it",
-    pack,
+    pack: (fn, args, now, transfer) =>
+      // Alone, a value that is no object takes no list: many calls may wait.
+      args.length === 1 && isPrimitive(args[0]) && args[0] != null
+        ? args[0]
+        : pack(fn, args, now, transfer),
     ...(onWorkerLost === "break" &&
       { chunks: { isFlat: isPrimitive, takes: () => true } }),
     copy: structuredClone,
@@ -389,6 +390,14 @@ export function threadKind<I extends unknown[]>(
   };
   pools++;
   return kind;
+}
+
+/** A chunk of which each item has its arguments in a list. */
+function listed(call: CallMessage): CallMessage {
+  const args = (call.args as readonly unknown[]).map((item) =>
+    Array.isArray(item) ? item : [item]
+  );
+  return { ...call, args };
 }
 
 /** Arguments on their way, of which something is moved. */
@@ -437,11 +446,7 @@ class ThreadLink implements WorkerLink {
   readonly #events: LinkEvents;
   /** Whether each slot's call waits, has started, or was taken back. */
   readonly #flags: Int32Array<SharedArrayBuffer>;
-  /** See `SharedResults`. */
-  readonly #ring: Int32Array<SharedArrayBuffer>;
-  readonly #values: Float64Array<SharedArrayBuffer>;
-  /** How many of the results that were left have been taken. */
-  #taken = 0;
+  readonly #lanes: Lanes;
   readonly #token: string = crypto.randomUUID();
 
   constructor(
@@ -464,17 +469,19 @@ class ThreadLink implements WorkerLink {
       // Without this the error would end the program.
       event.preventDefault();
       const error = event.error ?? new Error(event.message);
+      // What it left before counts.
+      this.#lanes.look();
       events.onDeath("ended by an error of its own", { error });
     });
     this.#worker.addEventListener("messageerror", () => {
+      this.#lanes.look();
       events.onDeath("sent a message that could not be read");
     });
-    this.#ring = new Int32Array(new SharedArrayBuffer((3 + RESULTS) * 4));
-    this.#values = new Float64Array(new SharedArrayBuffer(RESULTS * 16));
+    this.#lanes = new Lanes(SLOTS, events.onOutcome);
     const message: StartMessage = {
       ...start,
       flags: this.#flags.buffer,
-      results: { ring: this.#ring.buffer, values: this.#values.buffer },
+      lanes: this.#lanes.shared,
       token: this.#token,
     };
     this.#worker.postMessage(message);
@@ -482,18 +489,25 @@ class ThreadLink implements WorkerLink {
 
   send(calls: readonly CallMessage[]): void {
     for (const { slot } of calls) Atomics.store(this.#flags, slot, 0);
+    this.#lanes.send(calls, this.#post);
+  }
+
+  readonly #post = (calls: readonly CallMessage[]) => {
     const transfer: Transferable[] = [];
     const messages = calls.map((call): CallMessage => {
-      if (!(call.args instanceof Moving)) return call;
-      transfer.push(...call.args.transfer);
-      return { ...call, args: call.args.args };
+      const { args } = call;
+      if (call.count !== undefined && !call.single) return listed(call);
+      if (Array.isArray(args)) return call;
+      if (!(args instanceof Moving)) return { ...call, args: [args] };
+      transfer.push(...args.transfer);
+      return { ...call, args: args.args };
     });
     const [{ fn, args }] = messages;
     explained(checker, fn, args as readonly unknown[], "args", () => {
       const message: ToWorker = { type: "calls", calls: messages };
       this.#worker.postMessage(message, transfer);
     });
-  }
+  };
 
   hasStarted(slot: number): boolean {
     return Atomics.load(this.#flags, slot) > 0;
@@ -517,38 +531,9 @@ class ThreadLink implements WorkerLink {
   }
 
   kill(): Promise<void> {
+    this.#lanes.close();
     this.#worker.terminate();
     return Promise.resolve();
-  }
-
-  /** Takes the results that the worker left in shared memory. */
-  #look(): void {
-    const ring = this.#ring;
-    const now = performance.now();
-    // Before it is looked: what is left from here on is told of anew.
-    Atomics.store(ring, 1, 0);
-    const left = Atomics.load(ring, 0);
-    while (this.#taken !== left) {
-      const at = this.#taken & (RESULTS - 1);
-      const entry = ring[3 + at];
-      const value = this.#values[at * 2];
-      const ms = this.#values[at * 2 + 1];
-      this.#taken = (this.#taken + 1) | 0;
-      // Its place may be used again.
-      Atomics.store(ring, 2, this.#taken);
-      const kind = (entry >> 12) & 7;
-      this.#events.onOutcome(
-        entry >> 15,
-        ms,
-        {
-          is: "returned",
-          value: kind < PLAIN.length ? PLAIN[kind] : value,
-        },
-        this.#taken !== left,
-        entry & 0xfff,
-        now,
-      );
-    }
   }
 
   readonly #onMessage = (
@@ -556,10 +541,10 @@ class ThreadLink implements WorkerLink {
   ) => {
     // A task may post messages of its own.
     if (data?.token !== this.#token) return;
-    if (data.type === "look") return this.#look();
+    // What it left before it said this comes first.
+    this.#lanes.look();
+    if (data.type === "look") return;
     if (data.type !== "died") return tell(this.#events, data);
-    // What it left before it died counts.
-    this.#look();
     this.#events.onDeath(
       `ended by ${data.how}`,
       data.error && { error: reviveThrown(data.error) },

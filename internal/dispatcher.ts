@@ -34,6 +34,7 @@ import {
 import { sizeOf } from "./chunks.ts";
 import { textOf } from "./exception.ts";
 import type { LinkEvents, PoolKind } from "./link.ts";
+import { HOPELESS, Losses } from "./losses.ts";
 import { Member } from "./member.ts";
 import { AHEAD, CallQueue } from "./queue.ts";
 import type { FunctionRef, Outcome } from "./protocol.ts";
@@ -46,10 +47,6 @@ const TOGETHER = AHEAD / 4;
 const LONG = 3;
 /** How long a call that was asked to stop may take to end, in milliseconds. */
 const GRACE = 100;
-/** So many workers in a row that died with no call begun mean that none will live. */
-const HOPELESS = 3;
-/** A call that so many workers died with before they ran any is not handed to another. */
-const UNLUCKY = 2;
 
 /** What the dispatcher tells its pool. */
 export interface DispatcherEvents {
@@ -84,10 +81,7 @@ export class Dispatcher {
   #stopped = false;
   #watching: ReturnType<typeof setTimeout> | undefined;
   readonly #statistics: Statistics;
-  /** How many workers in a row died with no call begun. */
-  #deaths = 0;
-  /** How many workers that died had a call that they did not begin. */
-  readonly #losses = new WeakMap<Call, number>();
+  readonly #losses = new Losses();
   /** How many pools the workers of this one are inside of, this one included. */
   depth = 1;
 
@@ -389,26 +383,14 @@ export class Dispatcher {
     message: string,
     cause: ErrorOptions | undefined,
   ): void {
-    const { started, waiting } = member.lose();
+    const { lost, again } = this.#losses.sort(member.lose(), member.hasWorked);
     this.#end(member, "SIGKILL");
-    if (started.length > 0) this.#deaths = 0;
-    // One that is killed from outside, idle or about to begin, is no bad sign.
-    else if (waiting.length > 0 && !member.hasWorked) this.#deaths++;
-    const lost = [...started];
-    const again: Call[] = [];
-    for (const call of waiting) {
-      // Where another call ran, that one is to blame: it fails, so this has an end.
-      const losses = (this.#losses.get(call) ?? 0) +
-        (started.length > 0 ? 0 : 1);
-      this.#losses.set(call, losses);
-      (losses >= UNLUCKY || call.limits?.once ? lost : again).push(call);
-    }
     for (const call of lost) this.release(call);
     this.#requeue(again.reverse());
     this.#events.onLost(lost, message, cause);
     // What heard of it may have ended all.
     if (this.#stopped) return;
-    if (this.#deaths >= HOPELESS) {
+    if (this.#losses.areHopeless) {
       this.#events.onBroken(
         `${HOPELESS} workers in a row ended before they ran a call: create a new pool; the last: ${message}`,
         cause,
@@ -532,7 +514,7 @@ export class Dispatcher {
     }
     member.progress = now;
     member.hasWorked = true;
-    this.#deaths = 0;
+    this.#losses.forget();
     // Before its future is settled: a callback that submits must find it.
     this.#idleIfDone(member);
     if (call) {

@@ -27,11 +27,10 @@ import type {
   AbortMessage,
   CallMessage,
   FunctionRef,
-  SharedResults,
   StartMessage,
   ToWorker,
 } from "./protocol.ts";
-import { makeTakeResults, type TakeResults } from "./results.ts";
+import { makeResults, type Results, type SharedResults } from "./results.ts";
 import { makeRebuilder } from "./rebuild.ts";
 import { serve } from "./worker_runtime.ts";
 
@@ -157,7 +156,7 @@ async function bootstrap(): Promise<void> {
 
 /** The program of a child's main thread: a function of what was read already. */
 export function childProgram(): string {
-  return `(input) => (${serveChild})(input, ${makeFrameWriter}, ${makeTakeResults})`;
+  return `(input) => (${serveChild})(input, ${makeFrameWriter}, ${makeResults})`;
 }
 
 /** The program of a child's worker: a module. */
@@ -175,7 +174,7 @@ export function tasksProgram(modules: Iterable<string>): string {
     list(NOT_BETWEEN_PROCESSES)
   }, ${list(ALSO_BETWEEN_PROCESSES)});
 const codec = (${makeCodec})(true);
-(${serveTasks})(self, codec, ${makeFrameWriter}, ${makeTakeResults}, (scope) =>
+(${serveTasks})(self, codec, ${makeFrameWriter}, ${makeResults}, (scope) =>
   (${serve})(scope, checker, (${makeRebuilder})(), {__proto__: null, ${imports}}));`;
 }
 
@@ -183,12 +182,12 @@ const codec = (${makeCodec})(true);
 async function serveChild(
   input: Uint8Array,
   writer: typeof makeFrameWriter,
-  resultsOf: typeof makeTakeResults,
+  resultsOf: typeof makeResults,
 ): Promise<void> {
   /** How many results the worker can leave before they are written; a power of two. */
   const RESULTS = 4096;
   let flags: Int32Array<SharedArrayBuffer>;
-  let takeResults: TakeResults;
+  let results: Results;
   let worker: Worker;
   let say: (message: Packed) => void;
   let stdin: Pick<Deno.FsFile, "read" | "readSync"> = Deno.stdin;
@@ -277,9 +276,11 @@ async function serveChild(
     flags = new Int32Array(new SharedArrayBuffer(message.slots * 4));
     const lock = new Int32Array(new SharedArrayBuffer(4));
     say = writer(message.secret, 1, { lock, isAlone: () => false });
-    const ring = new Int32Array(new SharedArrayBuffer((3 + RESULTS) * 4));
-    const values = new Float64Array(new SharedArrayBuffer(RESULTS * 16));
-    takeResults = resultsOf(ring, values);
+    const shared: SharedResults = {
+      ring: new SharedArrayBuffer((2 + RESULTS) * 4),
+      values: new SharedArrayBuffer(RESULTS * 16),
+    };
+    results = resultsOf(shared);
     // Short, as it stands in each frame of each stack.
     const url = URL.createObjectURL(
       new Blob([message.program], { type: "text/javascript" }),
@@ -306,7 +307,7 @@ async function serveChild(
       type: "start",
       flags: flags.buffer,
       lock: lock.buffer,
-      results: { ring: ring.buffer, values: values.buffer },
+      results: shared,
       alone: message.alone,
       bytes,
     };
@@ -328,8 +329,8 @@ async function serveChild(
         ) => [slot, Atomics.exchange(flags, slot, 1 << 30)])
         : [];
       // The worker may be in the middle of a long item, and not come to it.
-      const results = isRecall ? takeResults!() : undefined;
-      if (results) say!(results);
+      const late = isRecall ? results!.take() : undefined;
+      if (late) say!(late);
       if (isRecall || back.length > 0) {
         say!(JSON.stringify({ type: "returned", slots: back, chunks }));
       } else {
@@ -355,7 +356,7 @@ function serveTasks(
   scope: any,
   codec: Codec,
   writer: typeof makeFrameWriter,
-  resultsOf: typeof makeTakeResults,
+  resultsOf: typeof makeResults,
   serve: (scope: unknown) => void,
 ): void {
   /** For how long results are kept to be written together, in milliseconds. */
@@ -370,7 +371,7 @@ function serveTasks(
   const exit = Deno.exit;
   const now = performance.now.bind(performance);
   let say: (message: Packed) => void;
-  let takeResults: TakeResults;
+  let results: Results;
   /** When results were written last. */
   let written = 0;
   let listener: (event: unknown) => void;
@@ -467,16 +468,23 @@ function serveTasks(
       writeResults();
       send(packed);
     },
-    sendPlain(slot: number, item: number, ms: number, value: unknown): boolean {
+    leave(
+      slot: number,
+      item: number,
+      ms: number,
+      value: unknown,
+      isLast: boolean,
+    ): boolean {
+      if (!isLast && results.leave(slot, item, ms, value)) {
+        if (now() - written > TOGETHER) writeResults();
+        return true;
+      }
       const text = value === undefined ? "" : codec.text(value);
       if (text === undefined) return false;
       writeResults();
       // In whole microseconds, which are shorter to write and to read.
       send(`[${slot},${item},${round(ms * 1000)}${text && `,${text}`}]`);
       return true;
-    },
-    onLeft() {
-      if (now() - written > TOGETHER) writeResults();
     },
     close: () => {
       post({ exit: 1, secret });
@@ -497,8 +505,8 @@ function serveTasks(
   }
 
   function writeResults(): void {
-    const results = takeResults();
-    if (results !== undefined) send(results);
+    const taken = results.take();
+    if (taken !== undefined) send(taken);
     written = now();
   }
 
@@ -558,11 +566,7 @@ function serveTasks(
     alone = data.alone;
     const lock = new Int32Array(data.lock);
     say = writer(bytes, 0, { lock, isAlone: () => alone });
-    const { flags, results } = data;
-    takeResults = resultsOf(
-      new Int32Array(results.ring),
-      new Float64Array(results.values),
-    );
-    tell({ ...message, flags, results });
+    results = resultsOf(data.results);
+    tell({ ...message, flags: data.flags });
   });
 }

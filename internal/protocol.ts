@@ -78,25 +78,34 @@ export interface CallMessage {
   readonly count?: number;
   /** Whether each of these lists has one entry, which stands there by itself. */
   readonly single?: boolean;
+  /** The number by which the function is meant from here on; see `lanes.ts`. */
+  readonly id?: number;
 }
 
-/**
- * Results that need no message of their own: numbers, booleans, `undefined` and
- * `null`. The worker leaves one, and sends a word only if the pool was not told
- * since it looked last; so one word does for all that end meanwhile, and none
- * waits behind the next call, however long that is.
- *
- * The pool takes note that it was told before it looks, the worker leaves the
- * result before it tells: so whatever comes in between is either seen or told.
- */
-export interface SharedResults {
+/** Room for plain values. */
+export interface SharedCells {
+  /** `Float64`: numbers, and how long texts are. */
+  readonly numbers: SharedArrayBuffer;
+  /** `Uint16`: texts, as many units for each. */
+  readonly texts: SharedArrayBuffer;
+}
+
+/** The memory that a pool shares with a thread; see `lanes.ts`. */
+export interface SharedLanes {
   /**
-   * `Int32`: how many results were left, whether the pool was told, how many it
-   * has taken, and a ring of them. Its length is a power of two, and three.
+   * `Int32`: how many calls were left, whether the worker sleeps, a ring of them;
+   * `undefined` where all come by message.
    */
-  readonly ring: SharedArrayBuffer;
-  /** `Float64`, two for each place of it: the value, and how long the call took. */
-  readonly values: SharedArrayBuffer;
+  readonly calls: SharedArrayBuffer | undefined;
+  /** Of the arguments, two for each slot. */
+  readonly arguments: SharedCells;
+  /**
+   * `Int32`: how many results were left, whether the pool was told, how many it has
+   * taken, and a ring of them.
+   */
+  readonly results: SharedArrayBuffer;
+  /** For each place of that ring: the value, and how long the call took. */
+  readonly values: SharedCells;
 }
 
 /** The first message to a worker. */
@@ -106,8 +115,8 @@ export interface StartMessage {
   readonly token?: string;
   /** One `Int32` for each slot. */
   readonly flags: SharedArrayBuffer;
-  /** Where plain results are left, if pool and worker share memory. */
-  readonly results?: SharedResults;
+  /** Where plain calls and results are left, if pool and worker share memory. */
+  readonly lanes?: SharedLanes;
   /** Modules whose exports are found by their source. */
   readonly modules: readonly string[];
   /** Whether one of these is the program itself, whose main part may run again. */

@@ -18,47 +18,92 @@ export interface ResultsMessage {
   readonly results: readonly unknown[];
 }
 
-/** Gives what has come to the ring since, as a line of JSON without its end. */
-export type TakeResults = () => string | undefined;
+/** The memory for it. */
+export interface SharedResults {
+  /** `Int32`: how many were left, how many were taken, and a ring of them. */
+  readonly ring: SharedArrayBuffer;
+  /** `Float64`, two for each place of it: the value, and how long the call took. */
+  readonly values: SharedArrayBuffer;
+}
 
-/** Self-contained. What is taken by one thread is not by the other. */
-export function makeTakeResults(
-  ring: Int32Array<SharedArrayBuffer>,
-  values: Float64Array<SharedArrayBuffer>,
-): TakeResults {
-  const { compareExchange, load } = Atomics;
+/** One thread's end. */
+export interface Results {
+  /** Leaves a result, if it is plain and there is room. */
+  leave(slot: number, item: number, ms: number, value: unknown): boolean;
+  /**
+   * Takes what has come since as a line of JSON, without its end; what one thread
+   * has taken the other has not.
+   */
+  take(): string | undefined;
+}
+
+/** Self-contained: children get it as its source. */
+export function makeResults(shared: SharedResults): Results {
+  const { compareExchange, load, store } = Atomics;
   const { round } = Math;
   const { is } = Object;
   const PLAIN = ['"undefined"', "null", "false", "true"];
-  const size = ring.length - 3;
+  const NUMBER = 4;
+  const ring = new Int32Array(shared.ring);
+  const values = new Float64Array(shared.values);
+  const size = ring.length - 2;
 
-  return () => {
+  function leave(
+    slot: number,
+    item: number,
+    ms: number,
+    value: unknown,
+  ): boolean {
+    const kind = value === undefined
+      ? 0
+      : value === null
+      ? 1
+      : value === false
+      ? 2
+      : value === true
+      ? 3
+      : typeof value === "number"
+      ? NUMBER
+      : undefined;
+    const left = ring[0];
+    if (kind === undefined || ((left - load(ring, 1)) | 0) >= size) {
+      return false;
+    }
+    const at = left & (size - 1);
+    if (kind === NUMBER) values[at * 2] = value as number;
+    values[at * 2 + 1] = ms;
+    ring[2 + at] = slot << 15 | kind << 12 | item;
+    store(ring, 0, left + 1);
+    return true;
+  }
+
+  function take(): string | undefined {
     while (true) {
-      const taken = load(ring, 2);
+      const taken = load(ring, 1);
       const left = load(ring, 0);
       if (taken === left) return undefined;
       let text = "";
       for (let i = taken; i !== left; i = (i + 1) | 0) {
         const at = i & (size - 1);
-        const entry = ring[3 + at];
-        const kind = (entry >> 12) & 7;
-        const value = values[at * 2];
-        const shown = kind < PLAIN.length
-          ? PLAIN[kind]
-          : value - value === 0 && !is(value, -0)
-          ? value
-          : is(value, -0)
-          ? '"-0"'
-          : `"${value}"`;
+        const entry = ring[2 + at];
+        const kind = entry >> 12 & 7;
+        const shown = kind < NUMBER ? PLAIN[kind] : textOf(values[at * 2]);
         const ms = round(values[at * 2 + 1] * 1e4) / 1e4;
         text += `,${entry >> 15},${entry & 0xfff},${ms},${shown}`;
       }
-      // Only now is its place free; if the other thread was faster, it has these.
-      if (compareExchange(ring, 2, taken, left) === taken) {
+      // Only now are their places free; if the other thread was faster, it has them.
+      if (compareExchange(ring, 1, taken, left) === taken) {
         return `{"type":"results","results":[${text.slice(1)}]}`;
       }
     }
-  };
+  }
+
+  function textOf(value: number): string {
+    if (is(value, -0)) return '"-0"';
+    return value - value === 0 ? `${value}` : `"${value}"`;
+  }
+
+  return { leave, take };
 }
 
 /** The value that a text stands for. */

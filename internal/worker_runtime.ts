@@ -8,6 +8,7 @@
  */
 
 import { type CloneChecker, makeCloneChecker } from "./clonable.ts";
+import { makeCells, makeWorkerLanes, type WorkerLanes } from "./lanes.ts";
 import { makeRebuilder, type Rebuilder } from "./rebuild.ts";
 import type {
   CallMessage,
@@ -31,13 +32,17 @@ interface WorkerScope {
   addEventListener(type: string, listener: (event: Event) => void): void;
   readonly name?: string;
   postMessage(message: unknown, transfer?: readonly Transferable[]): void;
-  /** Sends a plain result in a short form, or says that it can't. */
-  sendPlain?(slot: number, item: number, ms: number, value: unknown): boolean;
   /**
-   * Told when a result was left in shared memory, which others follow. Without it,
-   * the pool is told, and takes it from there.
+   * Has a plain result go a short way, or says that it can't; the last for now may
+   * not wait for others to come.
    */
-  onLeft?(): void;
+  leave?(
+    slot: number,
+    item: number,
+    ms: number,
+    value: unknown,
+    isLast: boolean,
+  ): boolean;
   close(): void;
 }
 
@@ -54,7 +59,7 @@ interface Waiting {
 
 /** The program of a worker: a module that needs no permission. */
 export function workerProgram(): string {
-  return `(${serve})(self, (${makeCloneChecker})(), (${makeRebuilder})());`;
+  return `(${serve})(self, (${makeCloneChecker})(), (${makeRebuilder})(), {}, (${makeWorkerLanes})(${makeCells}));`;
 }
 
 /**
@@ -63,12 +68,14 @@ export function workerProgram(): string {
  * Self-contained: it knows nothing but its parameters and the global scope.
  *
  * @param imports What imports modules that the worker may not read by itself.
+ * @param lanes The worker's end of the memory that it shares with its pool.
  */
 export function serve(
   scope: WorkerScope,
   checker: CloneChecker,
   rebuilder: Rebuilder,
   imports: Readonly<Record<string, () => Promise<Imported>>> = {},
+  lanes?: WorkerLanes,
 ): void {
   // deno-lint-ignore no-explicit-any -- a caller's function, of any type
   type Fn = (...args: any[]) => unknown;
@@ -83,18 +90,19 @@ export function serve(
   }
 
   const STARTED = 1;
+  /** How long calls may go on before the event loop turns, in milliseconds. */
+  const TURN = 1;
   const globals = globalThis as unknown as Record<string | symbol, unknown>;
   const deno = globals.Deno as typeof Deno | undefined;
   // Taken before any task runs: one may put its own in their place.
   const { structuredClone, queueMicrotask } = globalThis;
-  const { add, compareExchange, exchange, load, store } = Atomics;
+  const { add, compareExchange } = Atomics;
   const { defineProperty } = Object;
   const now = performance.now.bind(performance);
   const printError = console.error.bind(console);
   const post = scope.postMessage.bind(scope);
-  const onLeft = scope.onLeft?.bind(scope);
   const close = scope.close.bind(scope);
-  const sendPlain = scope.sendPlain?.bind(scope);
+  const leaveInScope = scope.leave?.bind(scope);
   // The calls that wait, first to last.
   let first: Waiting | undefined;
   let last: Waiting | undefined;
@@ -123,8 +131,6 @@ export function serve(
   const exported = ownMap<{ fn: Fn; where: string }[]>();
   let token: string | undefined;
   let flags: Int32Array = new Int32Array(0);
-  let ring: Int32Array | undefined;
-  let values: Float64Array = new Float64Array(0);
   let busy = true;
   /** Whether the last result was left in shared memory. */
   let wasLeft = false;
@@ -791,13 +797,13 @@ export function serve(
     outcome: Outcome,
   ): Promise<void> | undefined {
     const { slot, fn } = call;
-    wasLeft = false;
     if (outcome.is === "returned") {
       try {
         const { value } = outcome;
         // What goes that way holds nothing that can't travel.
         const isLast = item + 1 >= (call.count ?? 1);
-        if (leave(slot, item, ms, value, isLast)) return;
+        wasLeft = leave(slot, item, ms, value, isLast);
+        if (wasLeft) return;
         let moved: readonly Transferable[] | undefined;
         if (
           value !== null && typeof value === "object" ||
@@ -844,44 +850,13 @@ export function serve(
     value: unknown,
     isLast: boolean,
   ): boolean {
-    // What others follow may wait for them.
-    wasLeft = !(isLast && sendPlain) && leaveInRing(slot, item, ms, value);
-    return wasLeft || sendPlain?.(slot, item, ms, value) === true;
+    return lanes
+      ? lanes.leave(slot, item, ms, value, tellToLook)
+      : leaveInScope?.(slot, item, ms, value, isLast) === true;
   }
 
-  /** Leaves a plain result in shared memory, where there is some and has room. */
-  function leaveInRing(
-    slot: number,
-    item: number,
-    ms: number,
-    value: unknown,
-  ): boolean {
-    if (!ring) return false;
-    // What a kind stands for is written down with the other end, in the link.
-    const kind = value === undefined
-      ? 0
-      : value === null
-      ? 1
-      : value === false
-      ? 2
-      : value === true
-      ? 3
-      : typeof value === "number"
-      ? 4
-      : undefined;
-    if (kind === undefined) return false;
-    const left = ring[0];
-    const size = ring.length - 3;
-    if (((left - load(ring, 2)) | 0) >= size) return false;
-    const at = left & (size - 1);
-    if (kind === 4) values[at * 2] = value as number;
-    values[at * 2 + 1] = ms;
-    ring[3 + at] = slot << 15 | kind << 12 | item;
-    store(ring, 0, left + 1);
-    if (onLeft) onLeft();
-    // A pool that was told, and has not looked yet, will find this one too.
-    else if (exchange(ring, 1, 1) === 0) say({ type: "look" });
-    return true;
+  function tellToLook(): void {
+    say({ type: "look" });
   }
 
   /** A result that can't travel; a getter that throws while it is read gives its own error. */
@@ -908,40 +883,49 @@ export function serve(
   async function concurrentFuturesServe(): Promise<void> {
     busy = true;
     try {
-      const skipped: number[] = [];
-      for (let call; (call = nextCall());) {
-        const { slot, count } = call;
-        let ended: number | undefined;
-        for (let item = 0; item < (count ?? 1); item++) {
-          const isMine = count === undefined
-            ? compareExchange(flags, slot, 0, STARTED) === 0
-            // However many items have started: this one is next, unless it was cut off.
-            : add(flags, slot, 1) === item;
-          if (!isMine) {
-            skipped[skipped.length] = slot;
-            break;
-          }
-          const started = count === undefined ? call : itemOf(call, item);
-          running = slot;
-          aborter = undefined;
-          if (call.watched) say({ type: "started", slot });
-          // What is left in memory took no time: one look at the clock does for both.
-          const begin = ended ?? now();
-          const pending = asTask ? asTask(() => run(started)) : run(started);
-          // In either case, what the call has left to microtasks runs before the next.
-          const outcome = await pending;
-          const end = now();
-          const ms = end - begin;
-          running = undefined;
-          const later = answer(call, item, ms, outcome);
-          ended = wasLeft ? end : undefined;
-          if (later) {
-            await later;
-            answer(call, item, ms, outcome);
+      let turned = now();
+      do {
+        const skipped: number[] = [];
+        for (let call; (call = nextCall());) {
+          const { slot, count } = call;
+          let ended: number | undefined;
+          for (let item = 0; item < (count ?? 1); item++) {
+            const isMine = count === undefined
+              ? compareExchange(flags, slot, 0, STARTED) === 0
+              // However many items have started: this one is next, unless it was cut off.
+              : add(flags, slot, 1) === item;
+            if (!isMine) {
+              skipped[skipped.length] = slot;
+              break;
+            }
+            const started = count === undefined ? call : itemOf(call, item);
+            running = slot;
+            aborter = undefined;
+            if (call.watched) say({ type: "started", slot });
+            // What is left in memory took no time: one look at the clock does for both.
+            const begin = ended ?? now();
+            const pending = asTask ? asTask(() => run(started)) : run(started);
+            // In either case, what the call has left to microtasks runs before the next.
+            const outcome = await pending;
+            const end = now();
+            const ms = end - begin;
+            running = undefined;
+            wasLeft = false;
+            const later = answer(call, item, ms, outcome);
+            ended = wasLeft ? end : undefined;
+            if (later) {
+              await later;
+              answer(call, item, ms, outcome);
+            }
+            if (lanes && end - turned > TURN) {
+              await lanes.turn();
+              turned = now();
+              ended = undefined;
+            }
           }
         }
-      }
-      if (skipped.length > 0) say({ type: "skipped", slots: skipped });
+        if (skipped.length > 0) say({ type: "skipped", slots: skipped });
+      } while (lanes && !lanes.sleep());
       busy = false;
     } catch (error) {
       dieOf(error);
@@ -970,6 +954,10 @@ export function serve(
   }
 
   function nextCall(): CallMessage | undefined {
+    return lanes ? lanes.next(nextPosted) : nextPosted();
+  }
+
+  function nextPosted(): CallMessage | undefined {
     const waiting = first;
     first = waiting?.next;
     return waiting?.call;
@@ -982,6 +970,10 @@ export function serve(
       else first = waiting;
       last = waiting;
     }
+    serveIfIdle();
+  }
+
+  function serveIfIdle(): void {
     if (!busy) concurrentFuturesServe();
   }
 
@@ -1004,10 +996,7 @@ export function serve(
   async function start(message: StartMessage): Promise<void> {
     token = message.token;
     flags = new Int32Array(message.flags);
-    if (message.results) {
-      ring = new Int32Array(message.results.ring);
-      values = new Float64Array(message.results.values);
-    }
+    if (message.lanes) lanes!.open(message.lanes, serveIfIdle);
     marker.depth = message.depth;
     const own: Record<string | symbol, unknown> = {
       [Symbol.for("@concurrent/futures worker")]: marker,

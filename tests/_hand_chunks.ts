@@ -235,7 +235,8 @@ export class ChunkPool extends HandPool {
   constructor(
     options: Partial<PoolKind> & { Link?: typeof ChunkLink } = {},
   ) {
-    super({ Link: ChunkThread, groups: () => true, ...options });
+    const chunks = { isFlat: () => false, takes: () => true };
+    super({ Link: ChunkThread, chunks, ...options });
   }
 
   /** As an executor's `map` does. */

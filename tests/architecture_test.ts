@@ -89,8 +89,17 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/config.ts": ["internal/permissions.ts"],
   // Self-contained: a worker gets it as its source.
   "internal/rebuild.ts": [],
-  // What a worker does: it sends these two along, and knows nothing else.
-  "internal/worker_runtime.ts": ["internal/clonable.ts", "internal/rebuild.ts"],
+  // The seam: types, and one function that passes a message on.
+  "internal/link.ts": [],
+  // What pool and thread share; a thread gets its end as its source.
+  "internal/lanes.ts": ["internal/link.ts"],
+  // What a worker does: it sends these along, and knows nothing else.
+  "internal/worker_runtime.ts": [
+    "internal/clonable.ts",
+    "internal/lanes.ts",
+    "internal/rebuild.ts",
+  ],
+  // What the two threads of a child share.
   "internal/results.ts": [],
   "internal/process_worker.ts": [
     "internal/clonable.ts",
@@ -100,8 +109,6 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/results.ts",
     "internal/worker_runtime.ts",
   ],
-  // The seam: types, and one function that passes a message on.
-  "internal/link.ts": [],
   "internal/call.ts": [
     "errors.ts",
     "future.ts",
@@ -121,6 +128,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/link.ts",
     "internal/travel.ts",
   ],
+  "internal/losses.ts": ["internal/call.ts"],
   "internal/queue.ts": [
     "internal/call.ts",
     "internal/chunks.ts",
@@ -132,6 +140,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/chunks.ts",
     "internal/exception.ts",
     "internal/link.ts",
+    "internal/losses.ts",
     "internal/member.ts",
     "internal/queue.ts",
     "internal/statistics.ts",
@@ -172,6 +181,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "future.ts",
     "internal/clonable.ts",
     "internal/exception.ts",
+    "internal/lanes.ts",
     "internal/limits.ts",
     "internal/mapping.ts",
     "internal/packing.ts",

@@ -2,11 +2,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { BrokenThreadPool, CancelledError } from "../errors.ts";
-import {
-  makeTakeResults,
-  type ResultText,
-  valueOf,
-} from "../internal/results.ts";
+import { makeResults, type ResultText, valueOf } from "../internal/results.ts";
 import type { PoolKind } from "../internal/link.ts";
 import { transfer } from "../transfer.ts";
 import { type Any, knownFn, returned, test, unknownFn } from "./_hand.ts";
@@ -574,9 +570,11 @@ test("what a child gives back of a map that was left is not run", async (clock) 
 
 Deno.test("results that were left are taken once each, exact, across the wraps of the ring and of its counter", () => {
   const SIZE = 4;
-  const ring = new Int32Array(new SharedArrayBuffer((3 + SIZE) * 4));
-  const values = new Float64Array(new SharedArrayBuffer(SIZE * 16));
-  const takes = [0, 1].map(() => makeTakeResults(ring, values));
+  const shared = {
+    ring: new SharedArrayBuffer((2 + SIZE) * 4),
+    values: new SharedArrayBuffer(SIZE * 16),
+  };
+  const threads = [0, 1].map(() => makeResults(shared));
   const all = [
     undefined,
     null,
@@ -593,20 +591,19 @@ Deno.test("results that were left are taken once each, exact, across the wraps o
     2 ** 53,
   ];
   // As the counter stands after very many.
-  ring[0] = ring[2] = 2 ** 31 - 6;
+  new Int32Array(shared.ring).fill(2 ** 31 - 6, 0, 2);
   for (let round = 0; round < all.length; round++) {
     const left = [0, 1, 2, 3].map((i) => all[(round + i) % all.length]);
     for (const [i, value] of left.entries()) {
-      const at = ring[0] & (SIZE - 1);
-      const kind = typeof value === "number"
-        ? 4
-        : [undefined, null, false, true].indexOf(value as Any);
-      values[at * 2] = value as number;
-      values[at * 2 + 1] = 0.12345;
-      ring[3 + at] = (250 + i) << 15 | kind << 12 | (4092 + i);
-      ring[0] = ring[0] + 1;
+      assertEquals(
+        threads[0].leave(250 + i, 4092 + i, 0.12345, value),
+        true,
+      );
     }
-    const { type, results } = JSON.parse(takes[round % 2]()!);
+    // There is no more room until these are taken; and some things are not plain.
+    assertEquals(threads[0].leave(0, 0, 0, 1), false);
+    const { type, results } = JSON.parse(threads[round % 2].take()!);
+    assertEquals(threads[0].leave(0, 0, 0, "text"), false);
     assertEquals(type, "results");
     const got: unknown[] = [];
     for (let i = 0; i < results.length; i += 4) {
@@ -619,6 +616,6 @@ Deno.test("results that were left are taken once each, exact, across the wraps o
     }
     assertEquals(got.length, 4);
     got.forEach((value, i) => assertEquals(Object.is(value, left[i]), true));
-    for (const take of takes) assertEquals(take(), undefined);
+    for (const { take } of threads) assertEquals(take(), undefined);
   }
 });

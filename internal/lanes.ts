@@ -1,0 +1,431 @@
+/**
+ * What pool and worker thread pass through memory that they share: plain calls
+ * one way, plain results the other. A message takes longer than most short calls
+ * do; so only what is not plain goes by message.
+ *
+ * ## Calls
+ *
+ * A ring has an entry for each call, so all calls keep their order: either the
+ * call itself, of a function that the worker has met, with up to two plain
+ * arguments; or that the next call is that of a message.
+ *
+ * ## Results
+ *
+ * The worker leaves a plain result, and tells of it only if the pool was not told
+ * since it looked last: so one word does for all that end meanwhile, and none
+ * waits behind the next call, however long that is.
+ *
+ * ## Waking
+ *
+ * Who sleeps takes note of that before it looks a last time; who leaves something
+ * does so before it looks whether the other sleeps: so whatever comes in between
+ * is either seen or told. It is told by `Atomics.notify`; where the runtime does not
+ * hear that while it has nothing else to do, a message tells of results, and all
+ * calls go by message.
+ */
+
+import type { LinkEvents } from "./link.ts";
+import type {
+  CallMessage,
+  FunctionRef,
+  SharedCells,
+  SharedLanes,
+} from "./protocol.ts";
+
+/** How long a text may be, in code units, to be plain; a result has twice the room. */
+const SHORT = 64;
+/** How many results can be left before the pool looks: the items of a chunk are many. */
+const RESULTS = 4096;
+/** The bits of an entry: a slot, how many arguments, of what kind, a function's number. */
+const COUNT = 10;
+const KINDS = 12;
+const FUNCTION = 18;
+/** How many functions a worker knows by number. */
+const FUNCTIONS = 256;
+
+/**
+ * Whether a runtime that has nothing to do hears `Atomics.notify`: Deno does since
+ * 2.8 at the latest, and 2.6 is woken by nothing.
+ */
+function hearsNotify(): boolean {
+  const [major, minor] = Deno.version.deno.split(".").map(Number);
+  return "waitAsync" in Atomics && (major > 2 || major === 2 && minor >= 8);
+}
+
+/** Cells for plain values: `undefined`, `null`, booleans, numbers, short texts. */
+interface Cells {
+  /** Writes a value down; gives its kind, or nothing if it is not plain. */
+  write(cell: number, value: unknown, mostUnits: number): number | undefined;
+  read(cell: number, kind: number): unknown;
+}
+
+/**
+ * Makes what writes to cells, and reads them.
+ *
+ * Self-contained: workers get it as its source.
+ */
+export function makeCells(shared: SharedCells): Cells {
+  const values = new Float64Array(shared.numbers);
+  const texts = new Uint16Array(shared.texts);
+  const PLAIN = [undefined, null, false, true];
+  const NUMBER = 4;
+  const TEXT = 5;
+  const units = texts.length / values.length;
+  // Taken before any task runs: one may put its own in their place.
+  const { apply } = Reflect;
+  const { fromCharCode } = String;
+  const unitOf: (text: string, i: number) => number = Function.prototype.call
+    .bind(String.prototype.charCodeAt);
+
+  function write(
+    cell: number,
+    value: unknown,
+    mostUnits: number,
+  ): number | undefined {
+    if (typeof value === "number") {
+      values[cell] = value;
+      return NUMBER;
+    }
+    if (typeof value === "string") {
+      const { length } = value;
+      if (length > mostUnits) return undefined;
+      values[cell] = length;
+      const at = cell * units;
+      for (let i = 0; i < length; i++) texts[at + i] = unitOf(value, i);
+      return TEXT;
+    }
+    return value === undefined
+      ? 0
+      : value === null
+      ? 1
+      : value === false
+      ? 2
+      : value === true
+      ? 3
+      : undefined;
+  }
+
+  function read(cell: number, kind: number): unknown {
+    if (kind < NUMBER) return PLAIN[kind];
+    if (kind === NUMBER) return values[cell];
+    const length = values[cell];
+    const at = cell * units;
+    const codes: number[] = [];
+    for (let i = 0; i < length; i++) codes[i] = texts[at + i];
+    return apply(fromCharCode, undefined, codes);
+  }
+
+  return { write, read };
+}
+
+/** The pool's end. */
+export class Lanes {
+  /** For the worker. */
+  readonly shared: SharedLanes;
+  readonly #calls: Int32Array<SharedArrayBuffer>;
+  readonly #results: Int32Array<SharedArrayBuffer>;
+  readonly #arguments: Cells;
+  readonly #values: Cells;
+  readonly #onOutcome: LinkEvents["onOutcome"];
+  /** The functions that the worker knows, and their numbers. */
+  readonly #functions = new Map<FunctionRef, number>();
+  readonly #byNumber: FunctionRef[] = [];
+  #met = 0;
+  /** How many calls were left, and how many results were taken. */
+  #left = 0;
+  #taken = 0;
+  #closed = false;
+
+  /** @param slots A power of two. */
+  constructor(slots: number, onOutcome: LinkEvents["onOutcome"]) {
+    this.#onOutcome = onOutcome;
+    this.#calls = new Int32Array(new SharedArrayBuffer((2 + slots) * 4));
+    this.#results = new Int32Array(new SharedArrayBuffer((3 + RESULTS) * 4));
+    this.shared = {
+      calls: hearsNotify() ? this.#calls.buffer : undefined,
+      arguments: shareCells(slots * 2),
+      results: this.#results.buffer,
+      values: shareCells(RESULTS * 2),
+    };
+    this.#arguments = makeCells(this.shared.arguments);
+    this.#values = makeCells(this.shared.values);
+    if (this.shared.calls) this.#watch();
+  }
+
+  /**
+   * Hands calls over, with `post` for those that go by message.
+   *
+   * @throws what `post` throws; none is then handed over.
+   */
+  send(
+    calls: readonly CallMessage[],
+    post: (calls: readonly CallMessage[]) => void,
+  ): void {
+    if (!this.shared.calls) return post(calls);
+    const entries: number[] = [];
+    const messages: CallMessage[] = [];
+    let fresh: Map<FunctionRef, number> | undefined;
+    for (const call of calls) {
+      const { slot, fn } = call;
+      const plain = this.#leaveArguments(call);
+      const known = this.#functions.get(fn);
+      if (plain === undefined) {
+        messages.push(call);
+        entries.push(0);
+      } else if (known === undefined) {
+        fresh ??= new Map();
+        const id = fresh.get(fn) ?? this.#met++ % FUNCTIONS;
+        fresh.set(fn, id);
+        messages.push({ ...call, id });
+        entries.push(0);
+      } else {
+        entries.push(slot | plain | (known + 1) << FUNCTION);
+      }
+    }
+    // Reading the arguments may bring other calls about, which then come first; if
+    // these are of new functions, which may take a number, all go by message.
+    const met = this.#met;
+    if (messages.length > 0) post(messages);
+    const others = this.#met === met
+      ? []
+      : calls.filter((_, i) => entries[i] !== 0);
+    if (others.length > 0) {
+      post(others);
+      entries.fill(0);
+    }
+    for (const [fn, id] of fresh ?? []) this.#meet(fn, id);
+    const ring = this.#calls;
+    for (const entry of entries) {
+      ring[2 + (this.#left & (ring.length - 3))] = entry;
+      this.#left = (this.#left + 1) | 0;
+    }
+    Atomics.store(ring, 0, this.#left);
+    if (Atomics.exchange(ring, 1, 0) === 1) Atomics.notify(ring, 1);
+  }
+
+  /**
+   * Leaves arguments, if they are plain; gives how many they are, and of what
+   * kinds. One that is no object may come without a list.
+   */
+  #leaveArguments(call: CallMessage): number | undefined {
+    const { slot, args, watched, count } = call;
+    if (watched || count !== undefined) return undefined;
+    if (!Array.isArray(args)) {
+      const kind = this.#leaveArgument(slot, 0, args);
+      return kind === undefined ? undefined : 1 << COUNT | kind;
+    }
+    if (args.length > 2) return undefined;
+    let plain = args.length << COUNT;
+    for (let i = 0; i < args.length; i++) {
+      const kind = this.#leaveArgument(slot, i, args[i]);
+      if (kind === undefined) return undefined;
+      plain |= kind;
+    }
+    return plain;
+  }
+
+  #leaveArgument(slot: number, i: number, value: unknown): number | undefined {
+    const kind = this.#arguments.write(slot * 2 + i, value, SHORT);
+    return kind === undefined ? undefined : kind << KINDS + 3 * i;
+  }
+
+  /** The worker knows a function, and no more the one that had its number. */
+  #meet(fn: FunctionRef, id: number): void {
+    const before = this.#byNumber[id];
+    if (before) this.#functions.delete(before);
+    this.#byNumber[id] = fn;
+    this.#functions.set(fn, id);
+  }
+
+  /** Takes the results that the worker left. */
+  look(): void {
+    const ring = this.#results;
+    const now = performance.now();
+    // Before it is looked: what is left from here on is told of anew.
+    Atomics.store(ring, 1, 0);
+    const left = Atomics.load(ring, 0);
+    while (this.#taken !== left) {
+      const at = this.#taken & (RESULTS - 1);
+      const entry = ring[3 + at];
+      const value = this.#values.read(at * 2, entry >> 12 & 7);
+      const ms = this.#values.read(at * 2 + 1, 4) as number;
+      this.#taken = (this.#taken + 1) | 0;
+      // Its place may be used again.
+      Atomics.store(ring, 2, this.#taken);
+      this.#onOutcome(
+        entry >> 15,
+        ms,
+        { is: "returned", value },
+        this.#taken !== left,
+        entry & 0xfff,
+        now,
+      );
+    }
+  }
+
+  /** Looks whenever the worker tells. */
+  async #watch(): Promise<void> {
+    while (!this.#closed) {
+      const wait = Atomics.waitAsync(this.#results, 1, 0);
+      // Told already: the event loop turns before all else, as it does for a message.
+      await (wait.async ? wait.value : nextTurn());
+      if (!this.#closed) this.look();
+    }
+  }
+
+  /** The worker will end: watches it no more. */
+  close(): void {
+    this.#closed = true;
+    Atomics.notify(this.#results, 1);
+  }
+}
+
+function shareCells(count: number): SharedCells {
+  return {
+    numbers: new SharedArrayBuffer(count * 8),
+    texts: new SharedArrayBuffer(count * SHORT * 2),
+  };
+}
+
+/** Lets the event loop do what else there is. */
+function nextTurn(): Promise<unknown> {
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  const { value } = Atomics.waitAsync(cell, 0, 0);
+  Atomics.notify(cell, 0);
+  return Promise.resolve(value);
+}
+
+/** The worker's end. */
+export interface WorkerLanes {
+  /** Gets what is shared, and what is to be done once there are calls again. */
+  open(shared: SharedLanes, onCalls: () => void): void;
+  /** The next call; `posted` gives that of a message, if it is there. */
+  next(posted: () => CallMessage | undefined): CallMessage | undefined;
+  /** Waits for calls; `false` if there are some. */
+  sleep(): boolean;
+  /**
+   * Leaves a result, if it is plain and there is room; calls `tell` if the pool has
+   * to be told.
+   */
+  leave(
+    slot: number,
+    item: number,
+    ms: number,
+    value: unknown,
+    tell: () => void,
+  ): boolean;
+  /** Lets the event loop turn, if that is not what brings the calls. */
+  turn(): Promise<unknown> | undefined;
+}
+
+/**
+ * Makes the worker's end.
+ *
+ * Self-contained: workers get it as its source.
+ */
+export function makeWorkerLanes(cellsOf: typeof makeCells): WorkerLanes {
+  // Taken before any task runs: one may put its own in their place.
+  const { exchange, load, notify, store, waitAsync } = Atomics;
+  let calls: Int32Array<SharedArrayBuffer> | undefined;
+  let results: Int32Array<SharedArrayBuffer>;
+  let cells: Cells;
+  let values: Cells;
+  let longest: number;
+  let wake: () => void;
+  let isWaiting = false;
+  let taken = 0;
+  /** The functions by their numbers. */
+  const functions: FunctionRef[] = [];
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+
+  function open(shared: SharedLanes, onCalls: () => void): void {
+    if (shared.calls) calls = new Int32Array(shared.calls);
+    results = new Int32Array(shared.results);
+    cells = cellsOf(shared.arguments);
+    values = cellsOf(shared.values);
+    // The time beside it has no text.
+    const { numbers, texts } = shared.values;
+    longest = texts.byteLength / numbers.byteLength * 8;
+    wake = onCalls;
+  }
+
+  function next(
+    posted: () => CallMessage | undefined,
+  ): CallMessage | undefined {
+    if (!calls) return posted();
+    if (taken === load(calls, 0)) return undefined;
+    const entry = calls[2 + (taken & (calls.length - 3))];
+    const id = entry >> 18;
+    if (id > 0) {
+      taken = (taken + 1) | 0;
+      const slot = entry & 0x3ff;
+      const args: unknown[] = [];
+      for (let i = 0; i < (entry >> 10 & 3); i++) {
+        args[i] = cells.read(slot * 2 + i, entry >> 12 + 3 * i & 7);
+      }
+      return { slot, fn: functions[id - 1], args };
+    }
+    const call = posted();
+    if (call) taken = (taken + 1) | 0;
+    if (call?.id !== undefined) functions[call.id] = call.fn;
+    return call;
+  }
+
+  function sleep(): boolean {
+    if (!calls) return true;
+    if (taken !== load(calls, 0)) {
+      // One that comes by message wakes by that.
+      return calls[2 + (taken & (calls.length - 3))] === 0;
+    }
+    store(calls, 1, 1);
+    if (taken !== load(calls, 0)) {
+      store(calls, 1, 0);
+      return false;
+    }
+    if (isWaiting) return true;
+    const { async, value } = waitAsync(calls, 1, 1);
+    if (!async) return false;
+    isWaiting = true;
+    wait(value);
+    return true;
+  }
+
+  async function wait(until: Promise<unknown>): Promise<void> {
+    await until;
+    isWaiting = false;
+    wake();
+  }
+
+  function leave(
+    slot: number,
+    item: number,
+    ms: number,
+    value: unknown,
+    tell: () => void,
+  ): boolean {
+    const left = results[0];
+    const size = results.length - 3;
+    if (((left - load(results, 2)) | 0) >= size) return false;
+    const at = left & (size - 1);
+    const kind = values.write(at * 2, value, longest);
+    if (kind === undefined) return false;
+    values.write(at * 2 + 1, ms, 0);
+    results[3 + at] = slot << 15 | kind << 12 | item;
+    store(results, 0, left + 1);
+    // A pool that was told, and has not looked yet, will find this one too.
+    if (exchange(results, 1, 1) === 0) {
+      if (calls) notify(results, 1);
+      else tell();
+    }
+    return true;
+  }
+
+  function turn(): Promise<unknown> | undefined {
+    if (!calls) return undefined;
+    const { value } = waitAsync(cell, 0, 0);
+    notify(cell, 0);
+    return value as Promise<unknown>;
+  }
+
+  return { open, next, sleep, leave, turn };
+}
