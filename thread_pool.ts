@@ -305,7 +305,10 @@ export class ThreadPoolExecutor<I extends unknown[] = any[]> extends Executor {
 
   /** Has the items of a `map` travel together. */
   protected override gather(fn: unknown, most: number): Backlog | undefined {
-    return this.#pool.gather(fn, most);
+    // Where a subclass submits in a way of its own, its maps do so, too.
+    return this.submit === ThreadPoolExecutor.prototype.submit
+      ? this.#pool.gather(fn, most)
+      : undefined;
   }
 
   /**

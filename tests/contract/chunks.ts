@@ -220,6 +220,21 @@ export function testChunks(kind: ExecutorKind): void {
     }
   });
 
+  test("a map submits by a submit() of a subclass's own", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    await learn(pool, Math.sqrt, 1);
+    const submit = pool.submit.bind(pool);
+    const seen: unknown[] = [];
+    // As the method of a subclass would be.
+    pool.submit = (fn, ...args) => {
+      seen.push(...args);
+      return submit(fn, ...args);
+    };
+    const roots = pool.map(Math.sqrt, [1, 4, 9]);
+    assertEquals(await Array.fromAsync(roots), [1, 2, 3]);
+    assertEquals(seen, [1, 4, 9]);
+  });
+
   test("a chunksize that is no whole number of items is refused", async () => {
     await using pool = kind.make({ maxWorkers: 1 });
     for (const chunksize of [Infinity, NaN, 1.5]) {
