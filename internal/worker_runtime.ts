@@ -938,7 +938,10 @@ export function serve(
     item: number,
   ): { readonly fn: FunctionRef; readonly args: unknown } {
     const all = args as unknown[];
-    return { fn, args: single ? [all[item]] : all[item] };
+    const own = all[item];
+    // Nothing of an item that is done is kept for the sake of those after it.
+    all[item] = undefined;
+    return { fn, args: single ? [own] : own };
   }
 
   function currentTask(): CurrentTask | undefined {

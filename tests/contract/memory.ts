@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Future } from "../../future.ts";
 import { isCollected, withoutGc } from "../_helpers.ts";
+import { learn } from "./chunks.ts";
 import { contractTest, type ExecutorKind } from "./kind.ts";
 
 export function testMemory(kind: ExecutorKind): void {
@@ -107,6 +108,45 @@ export function testMemory(kind: ExecutorKind): void {
   });
 
   if (!kind.can.workers) return;
+
+  test("a map over short items that is dropped leaves nothing once they are done", async () => {
+    await using pool = kind.make({ maxWorkers: 2 });
+    const fn = (n: number) => ({ n });
+    await learn(pool, fn, 1);
+    const numbers = Array.from({ length: 500 }, (_, i) => i);
+    // What is dropped is in no frame that is still there.
+    const drop = () => new WeakRef(pool.map(fn, numbers));
+    const ref = drop();
+    const rest = drop();
+    const last = pool.map(fn, numbers);
+    for await (const { n } of last) assert(n < 500);
+    await pool.submit(fn, 1).result();
+    assert(await isCollected(ref));
+    assert(await isCollected(rest));
+  });
+
+  test("a worker keeps nothing alive of an item that is done while others of its map run", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const step = async (input: { n: number }) => {
+      const scope = globalThis as unknown as {
+        refs?: WeakRef<object>[];
+        gc(): void;
+      };
+      if (input.n < 100) (scope.refs ??= []).push(new WeakRef(input));
+      if (input.n !== 100) return { n: input.n };
+      let left = scope.refs!.length;
+      for (let i = 0; i < 10 && left > 0; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        scope.gc();
+        left = scope.refs!.filter((ref) => ref.deref() !== undefined).length;
+      }
+      return { n: left };
+    };
+    await learn(pool, step, { n: 101 });
+    const inputs = Array.from({ length: 200 }, (_, i) => ({ n: i + 1 }));
+    const results = await Array.fromAsync(pool.map(step, inputs));
+    assertEquals(results[99], { n: 0 });
+  });
 
   test("a worker keeps neither arguments nor result alive of a call that is done", async () => {
     await using pool = kind.make({ maxWorkers: 1 });
