@@ -247,39 +247,30 @@ export function testChunks(kind: ExecutorKind): void {
 
   if (kind.can.control) {
     type Way = (
-      map: (options?: object) => AsyncIterableIterator<unknown>,
-      running: () => Promise<void>,
+      results: AsyncIterableIterator<unknown>,
+      controller: AbortController,
     ) => Promise<void>;
     const ways: Record<string, Way> = {
-      "break": async (map) => {
+      "break": async (results) => {
         let left = 3;
-        for await (const _ of map()) if (--left === 0) break;
+        for await (const _ of results) if (--left === 0) break;
       },
-      "return()": async (map) => {
-        const results = map();
+      "return()": async (results) => {
         for (let i = 0; i < 3; i++) await results.next();
         await results.return!();
         assertEquals((await results.next()).done, true);
       },
-      "its signal": async (map) => {
-        const controller = new AbortController();
-        const results = map({ signal: controller.signal });
+      "its signal": async (results, controller) => {
         for (let i = 0; i < 3; i++) await results.next();
         controller.abort(new RangeError("enough"));
         await assertRejects(() => results.next(), RangeError, "enough");
       },
-      "its timeout": async (map) => {
-        const results = map({ timeout: 1 });
+      "its timeout": async (results) => {
         await assertRejects(() => Array.fromAsync(results), TimeoutError);
       },
-      "what an item threw": async (map, running) => {
-        const results = map();
-        await running();
-        await assertRejects(
-          () => Array.fromAsync(results),
-          RangeError,
-          "thrown",
-        );
+      "what an item threw": async (results) => {
+        const read = Array.fromAsync(results);
+        await assertRejects(() => read, RangeError, "thrown");
       },
     };
     for (const [way, leave] of Object.entries(ways)) {
@@ -297,12 +288,13 @@ export function testChunks(kind: ExecutorKind): void {
         const handles = ids.map((id) =>
           id < 3 ? null : id === 3 ? gate.handle : open.handle
         );
-        const running = () => gate.entered(3);
-        await leave(
-          (options = {}) => pool.map(step, handles, ids, options),
-          running,
-        );
-        await running();
+        const controller = new AbortController();
+        const results = pool.map(step, handles, ids, {
+          signal: controller.signal,
+          timeout: way === "its timeout" ? 1 : undefined,
+        });
+        await gate.entered(3);
+        await leave(results, controller);
         // A child is asked, and answers.
         await until(() => calls().waiting === 0);
         assertEquals(calls().cancelled - before.cancelled, 196);
