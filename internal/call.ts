@@ -26,6 +26,8 @@ export interface Call {
   cost: number;
   /** When it was submitted, by `clock()`. */
   readonly since: number;
+  /** Which call it was, in the order of all; of a chunk that was split, each part has it. */
+  readonly order: number;
   /** What may end it before its time; one with limits has a worker to itself. */
   limits: Limits | undefined;
   /** The items that it stands for, of a chunk; then it has no `args`. */
@@ -50,8 +52,8 @@ export interface ChunkedItems {
   most: number;
   /** Whether nobody will read what is left. */
   readonly cancelled: boolean;
-  /** A chunk of items, as a call that waits. */
-  chunk(first: number, count: number, since: number): Call;
+  /** A chunk of items, as a call that waits; it may be part of another. */
+  chunk(first: number, count: number, of?: Call): Call;
   /** The arguments of a chunk's items: as packed, or each one's only value. */
   argsOf(chunk: Chunk): { args: unknown[]; single: boolean };
   /** An item has ended. */
@@ -59,6 +61,8 @@ export interface ChunkedItems {
   /** All items of a chunk are done. */
   forget(future: Future<unknown>): void;
 }
+
+let submitted = 0;
 
 /** A call that was just submitted. */
 export function newCall(
@@ -75,8 +79,18 @@ export function newCall(
     slot: WAITING,
     cost: 0,
     since: clock(),
+    order: submitted = (submitted + 1) | 0,
     limits,
   };
+}
+
+/** Whether a call was submitted before another. */
+export function comesBefore(call: Call, other: Call): boolean {
+  // It comes round after some thousand million calls.
+  const apart = (call.order - other.order) | 0;
+  return apart < 0 ||
+    apart === 0 && call.chunk !== undefined &&
+      call.chunk.first < other.chunk!.first;
 }
 
 /** A worker as a call's future sees it. */

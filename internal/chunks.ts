@@ -33,7 +33,6 @@ import {
   type CallOwner,
   type Chunk,
   type ChunkedItems,
-  clock,
   expected,
   newCall,
   PooledFuture,
@@ -208,11 +207,13 @@ export class Items implements Backlog, ChunkedItems {
     );
   }
 
-  /** A chunk of items, as a call that waits. */
-  chunk(first: number, count: number, since: number = clock()): Call {
+  /** A chunk of items, as a call that waits; it may be part of another. */
+  chunk(first: number, count: number, of?: Call): Call {
     const chunk: Chunk = { items: this, first, count, done: 0, isCut: false };
     const future = new ChunkFuture((end) => this.#endChunk(call, end));
-    const call: Call = { ...newCall(future, this.fn, undefined), since, chunk };
+    const fresh = newCall(future, this.fn, undefined);
+    const { since, order } = of ?? fresh;
+    const call: Call = { ...fresh, since, order, chunk };
     future.attach(this.#owner, call);
     this.#futures.add(future);
     return call;
@@ -291,22 +292,24 @@ export function costOfItem(call: Call): number {
 }
 
 /** Splits the first items off a chunk that waits; the call keeps the rest. */
-export function splitFirst({ chunk, since }: Call, count: number): Call {
-  const { items, first } = chunk!;
-  chunk!.first += count;
-  chunk!.count -= count;
-  return items.chunk(first, count, since);
+export function splitFirst(call: Call, count: number): Call {
+  const chunk = call.chunk!;
+  const { items, first } = chunk;
+  chunk.first += count;
+  chunk.count -= count;
+  return items.chunk(first, count, call);
 }
 
 /**
- * Has a chunk that waits, and another that continues it, be one again: the second.
+ * Has two parts of a chunk, the first of which ends where the other begins, be
+ * one again: the second.
  *
  * @returns Whether it does continue it.
  */
 export function rejoin(call: Call, next: Call): boolean {
   const { chunk } = call;
   const then = next.chunk;
-  if (!chunk || chunk.items !== then?.items) return false;
+  if (!chunk || !then || call.order !== next.order) return false;
   if (chunk.first + chunk.count !== then.first) return false;
   then.first = chunk.first;
   then.count += chunk.count;
@@ -315,9 +318,10 @@ export function rejoin(call: Call, next: Call): boolean {
 }
 
 /** Cuts off what of a chunk has not started: all but the first so many. */
-export function cutRest({ chunk, since }: Call, started: number): Call {
-  const { items, first, count } = chunk!;
-  chunk!.count = started;
-  chunk!.isCut = true;
-  return items.chunk(first + started, count - started, since);
+export function cutRest(call: Call, started: number): Call {
+  const chunk = call.chunk!;
+  const { items, first, count } = chunk;
+  chunk.count = started;
+  chunk.isCut = true;
+  return items.chunk(first + started, count - started, call);
 }

@@ -2,6 +2,7 @@
 
 import {
   type Call,
+  comesBefore,
   elapsed,
   expected,
   RELEASED,
@@ -47,15 +48,25 @@ export class CallQueue {
     this.#calls.push(call);
   }
 
-  /** Puts calls, the last first, to the front. */
+  /** Puts calls, the last first, back to where they were. */
   putBack(calls: readonly Call[]): void {
     for (const call of calls) {
-      const { first } = this.#calls;
-      // What was split off a chunk that still waits is a part of it again.
-      if (!first || first.slot === RELEASED || !rejoin(call, first)) {
-        this.#calls.unshift(call);
+      // Others may have been put back that came before it.
+      const earlier: Call[] = [];
+      for (let first; (first = this.#calls.first);) {
+        if (comesBefore(call, first)) break;
+        earlier.push(this.#calls.shift()!);
       }
+      for (const each of [call, ...earlier.reverse()]) this.#putFirst(each);
     }
+  }
+
+  #putFirst(call: Call): void {
+    const { first } = this.#calls;
+    // What was split off a chunk that still waits is a part of it again.
+    const isPart = first?.slot === WAITING && call.slot === WAITING &&
+      rejoin(call, first);
+    if (!isPart) this.#calls.unshift(call);
   }
 
   /**

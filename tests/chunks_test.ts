@@ -548,6 +548,37 @@ test("a call that came into the slot of a chunk that is done is not taken for wh
   await pool.shutdown();
 });
 
+test("what several children give back runs in the order in which it was submitted", async (clock) => {
+  const pool = await children(2, { slots: 8 });
+  const [one, two]: ChunkChild[] = pool.links as Any;
+  const fn = await knownFn(TENTH);
+  const results = pool.map(fn, "abcdefghijklmnop");
+  await turn();
+  for (const child of [one, two]) {
+    child.begin();
+    assertEquals(child.holds.length > 2, true);
+  }
+  await clock.pass(10);
+  for (const child of [one, two]) child.answerRecalls();
+  for (const child of [one, two]) {
+    child.deliverMain();
+    assertEquals(child.holds.length, 1);
+  }
+  const held = [one, two].map(({ holds }) => holds[0]);
+  const rest = [..."abcdefghijklmnop"].filter((name) => !held.includes(name));
+  one.run(1);
+  one.begin();
+  assertEquals(one.current?.name ?? one.holds[0], rest[0]);
+  await pool.runAll();
+  // The others run one after the other: what was given back has its order again.
+  const order = (child: ChunkChild) => startedOf(child as Any).slice(1);
+  for (const child of [one, two]) {
+    assertEquals(order(child), [...order(child)].toSorted().join(""));
+  }
+  assertEquals((await Array.fromAsync(results)).length, 16);
+  await pool.shutdown();
+});
+
 test("what a child gives back of a map that was left is not run", async (clock) => {
   const pool = await children();
   const { results } = await mapBehind(pool);
