@@ -128,11 +128,10 @@ export class ProcessLink implements WorkerLink {
     this.#stdin.closed.catch(() => {});
 
     const secret = [...crypto.getRandomValues(new Uint8Array(11))];
-    const start: StartMessage & { secret: readonly number[] } = {
+    // The flags are for the child to make.
+    const start: Omit<StartMessage, "flags"> & { secret: readonly number[] } = {
       type: "start",
       secret,
-      // The child makes its own; this one stays here.
-      flags: undefined as unknown as SharedArrayBuffer,
       modules: options.modules,
       ownModule: hasOwnModule(options.modules),
       initializer: options.initializer,
@@ -141,7 +140,7 @@ export class ProcessLink implements WorkerLink {
     const program = encoder.encode(childProgram());
     this.#write(encoder.encode(`${program.length}\n`), program);
     const { codec, slots } = options;
-    const packed = codec.encode(start) as string | Uint8Array<ArrayBuffer>;
+    const packed = codec.encode(start, 3) as string | Uint8Array<ArrayBuffer>;
     const bytes = typeof packed === "string" ? encoder.encode(packed) : packed;
     this.#writeLine({
       type: "start",

@@ -559,9 +559,11 @@ function serveTasks(
     if (data.type === "calls") {
       return tell({ type: "calls", calls: callsIn(data.bytes, data.buffers) });
     }
-    const { secret: bytes, ...message } = codec.decode(data.bytes) as
-      & StartMessage
-      & { secret: readonly number[] };
+    // What V8's serialiser wrote begins with 0xff.
+    const isText = data.bytes[0] === 0x7b;
+    const { secret: bytes, ...message } = codec.decode(
+      isText ? decode(data.bytes) : data.bytes,
+    ) as StartMessage & { secret: readonly number[] };
     secret = `${bytes}`;
     alone = data.alone;
     const lock = new Int32Array(data.lock);

@@ -327,6 +327,19 @@ Deno.test("codec: a key that JSON escapes arrives as it was, whatever V8 has see
   }
 });
 
+Deno.test("codec: what the library itself leaves undefined stays plain, and what a caller does is kept", () => {
+  const message = { slot: 1, outcome: { is: "returned", value: undefined } };
+  assertEquals(
+    codec.encode(message, 2),
+    '{"slot":1,"outcome":{"is":"returned"}}',
+  );
+  for (const [value, own] of [[message, 1], [[undefined], 1]] as const) {
+    const packed = codec.encode(value, own);
+    assert(typeof packed !== "string");
+    assertEquals(codec.decode(packed), value);
+  }
+});
+
 Deno.test("codec: what a getter throws is thrown as it is", () => {
   for (const thrown of [new RangeError("mine"), undefined, "text"]) {
     for (const more of [{}, { map: new Map() }]) {
