@@ -32,7 +32,7 @@ import type {
 } from "./protocol.ts";
 import { makeResults, type Results, type SharedResults } from "./results.ts";
 import { makeRebuilder } from "./rebuild.ts";
-import { serve } from "./worker_runtime.ts";
+import { evaluating, serve } from "./worker_runtime.ts";
 
 /** What the codec makes of its own accord, where structured clone may not. */
 export const ALSO_BETWEEN_PROCESSES: readonly string[] = ["DOMException"];
@@ -133,11 +133,11 @@ export const BOOTSTRAP = `data:text/javascript,${
 }`;
 
 /** Self-contained. */
-async function bootstrap(): Promise<void> {
+function bootstrap(): void {
   let input = new Uint8Array(0);
   const chunk = new Uint8Array(65536);
-  const more = async () => {
-    const count = await Deno.stdin.read(chunk);
+  const more = () => {
+    const count = Deno.stdin.readSync(chunk);
     if (count === null) Deno.exit(0);
     const longer = new Uint8Array(input.length + count);
     longer.set(input);
@@ -146,10 +146,10 @@ async function bootstrap(): Promise<void> {
   };
   const decoder = new TextDecoder();
   let end: number;
-  while ((end = input.indexOf(10)) < 0) await more();
+  while ((end = input.indexOf(10)) < 0) more();
   const length = Number(decoder.decode(input.subarray(0, end)));
   const begin = end + 1;
-  while (input.length < begin + length) await more();
+  while (input.length < begin + length) more();
   const program = decoder.decode(input.subarray(begin, begin + length));
   (0, eval)(program)(input.subarray(begin + length));
 }
@@ -170,12 +170,15 @@ export function tasksProgram(modules: Iterable<string>): string {
     imports += `${name}: () => import("data:text/javascript,${standIn}"),\n`;
   }
   const list = (names: readonly string[]) => JSON.stringify(names);
-  return `const checker = (${makeCloneChecker})(${
-    list(NOT_BETWEEN_PROCESSES)
-  }, ${list(ALSO_BETWEEN_PROCESSES)});
+  const program = `(imports) => {
+const checker = (${makeCloneChecker})(${list(NOT_BETWEEN_PROCESSES)}, ${
+    list(ALSO_BETWEEN_PROCESSES)
+  });
 const codec = (${makeCodec})(true);
 (${serveTasks})(self, codec, ${makeFrameWriter}, ${makeResults}, (scope) =>
-  (${serve})(scope, checker, (${makeRebuilder})(), {__proto__: null, ${imports}}));`;
+  (${serve})(scope, checker, (${makeRebuilder})(), imports));
+}`;
+  return `${evaluating(program)}({__proto__: null, ${imports}});`;
 }
 
 /** The main thread of a child. Self-contained. */
