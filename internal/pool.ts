@@ -90,7 +90,7 @@ import { transferablesOf } from "./marks.ts";
 import type { Captured, FunctionRef, WorkerMarker } from "./protocol.ts";
 import { cancelReasons } from "./reasons.ts";
 import { type PoolStats, Statistics } from "./statistics.ts";
-import { loadTimers, startTimer } from "./timer.ts";
+import { loadTimers, planTimers, startTimer } from "./timer.ts";
 import { describe, label } from "./travel.ts";
 
 /** Pools inside of workers inside of pools: deeper is a mistake. */
@@ -205,8 +205,8 @@ export class Pool implements ItemsOwner {
     } else {
       dispatcher.plan();
     }
-    // Now that a worker is on its way, which takes longer.
-    if (this.#kind.idleTimeout !== Infinity) loadTimers();
+    // Once a worker is on its way, which takes longer.
+    if (this.#kind.idleTimeout !== Infinity) planTimers();
     return future;
   }
 
@@ -520,6 +520,7 @@ export class Pool implements ItemsOwner {
   #planIdleEnd(): void {
     if (this.#kind.idleTimeout === Infinity) return;
     this.#idleSince = performance.now();
+    loadTimers();
     // One timer for all: it looks again when it fires too early.
     if (!this.#stopIdleTimer) this.#armIdleTimer(this.#kind.idleTimeout);
   }

@@ -264,13 +264,18 @@ export class ProcessLink implements WorkerLink {
     // The end of its stdin ends the child, with whatever it does at its end.
     this.#flush();
     this.#stdin.close().catch(() => {});
-    const stop = startTimer(GRACE, () => this.#signal("SIGKILL"));
-    await this.#gone;
-    stop();
+    await this.#end();
   }
 
   async kill(signal: Deno.Signal): Promise<void> {
     this.#signal(signal);
+    await this.#end();
+  }
+
+  /** Waits for the child to end; not for long. */
+  async #end(): Promise<void> {
+    // Not yet: the pool is in the middle of something, see `loadTimers`.
+    await undefined;
     const stop = startTimer(GRACE, () => this.#signal("SIGKILL"));
     await this.#gone;
     stop();

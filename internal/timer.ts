@@ -19,6 +19,15 @@ export function loadTimers(): void {
   void globalThis.setTimeout;
 }
 
+let planned = false;
+
+/** Has them loaded when what runs now is over. */
+export function planTimers(): void {
+  if (planned) return;
+  planned = true;
+  queueMicrotask(loadTimers);
+}
+
 /**
  * Checks a timeout that a caller gave, and loads what is needed to keep it.
  *
