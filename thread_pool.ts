@@ -508,7 +508,9 @@ class ThreadLink implements WorkerLink {
     const [{ fn, args }] = messages;
     explained(checker, fn, args as readonly unknown[], "args", () => {
       const message: ToWorker = { type: "calls", calls: messages };
-      this.#worker.postMessage(message, transfer);
+      // With a list, be it empty, the runtime takes a longer way.
+      if (transfer.length === 0) this.#worker.postMessage(message);
+      else this.#worker.postMessage(message, transfer);
     });
   };
 
