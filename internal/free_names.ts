@@ -77,7 +77,8 @@ const ASSIGN = words("= += -= *= /= %= **= <<= >>= >>>= &= |= ^= &&= ||= ??=");
 const BINARY = words(
   "|| && ?? | ^ & == != === !== < > <= >= << >> >>> + - * / % ** in instanceof",
 );
-const UNARY = words("! ~ + - ++ -- typeof void delete new");
+const UNARY = words("! ~ + - ++ -- typeof void delete");
+
 class Reader {
   readonly #tokens: Tokens;
   readonly #statements: Statements;
@@ -116,7 +117,9 @@ class Reader {
       form: "expression",
       text: this.#tokens.source,
     };
-    const isClass = this.#tokens.is("class");
+    // A method may be called "class", too.
+    const isClass = this.#tokens.is("class") &&
+      this.#tokens.after().value !== "(";
     this.#isTop = isClass;
     if (isClass) this.#ownName = this.#class(false);
     else if (this.#tokens.is("function") || this.#tokens.isAsyncFunction()) {
@@ -125,6 +128,7 @@ class Reader {
       form = "member";
       text = this.#topMember();
     }
+    if (this.#tokens.token.type !== "end") this.#tokens.fail("the end");
     const refs = new Map<string, boolean>();
     for (const { name, assigned } of this.#names.refs) {
       refs.set(name, assigned || (refs.get(name) ?? false));
@@ -168,16 +172,11 @@ class Reader {
     let name = this.#tokens.token.value;
     if (this.#tokens.is("[")) {
       // What works the name out was run where the member was made.
-      const { refs } = this.#names;
-      this.#names.refs = [];
-      const before = new Set(this.#outer);
-      this.#tokens.next();
-      this.#assign();
+      this.#passOver(() => {
+        this.#tokens.next();
+        this.#assign();
+      });
       end = this.#tokens.token.end;
-      this.#names.refs = refs;
-      this.#outer.clear();
-      for (const use of before) this.#outer.add(use);
-      this.#privates = [];
       name = "computed";
     } else if (
       this.#tokens.token.type !== "name" &&
@@ -192,6 +191,18 @@ class Reader {
   }
 
   // ---- Names -----------------------------------------------------------------
+
+  /** Reads what is not run again: nothing is to be found for it. */
+  #passOver(read: () => void): void {
+    const { length } = this.#names.refs;
+    const privates = [...this.#privates];
+    const outer = [...this.#outer];
+    read();
+    this.#names.refs.length = length;
+    this.#privates = privates;
+    this.#outer.clear();
+    for (const use of outer) this.#outer.add(use);
+  }
 
   /** Reads with other answers to what `this`, `await` and the like mean. */
   #inFunction(
@@ -301,13 +312,9 @@ class Reader {
   /** Looks what comes after the parentheses. */
   #isArrowHere(): boolean {
     const token = this.#tokens.token;
-    const { length } = this.#names.refs;
-    const privates = [...this.#privates];
-    this.#parentheses();
+    this.#passOver(() => this.#parentheses());
     const isArrow = this.#tokens.is("=>");
     this.#tokens.token = token;
-    this.#names.refs.length = length;
-    this.#privates = privates;
     return isArrow;
   }
 
@@ -349,11 +356,13 @@ class Reader {
 
   #extends(isTop: boolean): void {
     const { start } = this.#tokens.token;
-    const { length } = this.#names.refs;
-    this.#operand();
-    // Of the class that is read, the parent is known: nothing is to be found.
-    if (!isTop) return;
-    this.#names.refs.length = length;
+    const read = () => {
+      while (this.#isNew()) this.#tokens.next();
+      this.#operand();
+    };
+    if (!isTop) return read();
+    // Of the class that is read, the parent is known.
+    this.#passOver(read);
     this.#heritage = [start, this.#tokens.token.start];
   }
 
@@ -469,11 +478,9 @@ class Reader {
       const first = this.#names.refs.length;
       let changes = false;
       while (
-        UNARY.has(this.#tokens.token.value) &&
-          this.#tokens.token.type !== "string" ||
+        UNARY.has(this.#tokens.token.value) || this.#isNew() ||
         this.#inAsync && this.#tokens.is("await")
       ) {
-        if (this.#tokens.is("new") && this.#tokens.after().value === ".") break;
         changes = this.#tokens.is("++") || this.#tokens.is("--");
         this.#tokens.next();
       }
@@ -506,11 +513,16 @@ class Reader {
     }
   }
 
+  /** Whether `new` stands before what it makes, and is not in `new.target`. */
+  #isNew(): boolean {
+    return this.#tokens.is("new") && this.#tokens.after().value !== ".";
+  }
+
   /** Whether an expression can't begin here. */
   #isEnd(): boolean {
     const { type, value } = this.#tokens.token;
     return type === "end" || type === "punct" && /^[)\]},;:]$/.test(value) ||
-      this.#tokens.is("in") || this.#tokens.is("of");
+      this.#tokens.is("in");
   }
 
   /**

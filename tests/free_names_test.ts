@@ -28,6 +28,7 @@ Deno.test("readSource finds what functions of each shape use and do not declare"
     "function f(n) { return f(n - 1) + a; }": "a",
     "async function f() { for await (const x of a) b(x); }": "a b",
     "function* f() { yield a; yield* b; const c = yield; }": "a b",
+    "function* f() { a(yield of(b)); yield\nof; }": "a b of",
     "method(n) { return n + a; }": "a",
     "async *method() { yield a; }": "a",
     "get size() { return a; }": "a",
@@ -35,12 +36,16 @@ Deno.test("readSource finds what functions of each shape use and do not declare"
     "async(n) { return n + a; }": "a",
     "get() { return a; }": "a",
     "static() { return a; }": "a",
+    "class(n) { return n + a; }": "a",
+    "async class() { return a; }": "a",
     '"a name"(n) { return n + a; }': "a",
     "7(n) { return n + a; }": "a",
     "[key + other](n) { return n + a; }": "a",
     "#hidden(n) { return n + a; }": "a",
     "class A extends B { m() { return new A(a); } }": "a",
     "class extends f(B) { x = a; static y = b; static { c; } }": "a b c",
+    "() => class extends new a.B {}": "a",
+    "class extends new (a()).B { x = new b.c; }": "b",
     "class { [key]() {} get [a.b]() { return 1; } }": "a key",
   });
 });
@@ -58,7 +63,8 @@ Deno.test("readSource tells names from properties, labels and keys", () => {
     "() => ({ ...a, ...{ b } })": "a b",
     "() => a.class + a.this + a.new": "a",
     "() => new a.b(c)": "a c",
-    "() => a?.5 : c": "a c",
+    "() => a?.5:c": "a c",
+    "() => 1_000.5e1_0.a + 0b1_0n + 1..b + 08.5 + 017.c + d": "d",
   });
 });
 
@@ -179,6 +185,9 @@ Deno.test("readSource tells what else a function uses of what is around it", () 
     "method(o) { return #a in o; }": "a #private name",
     "() => class { #a; m(o) { return o.#a; } }": "",
     "class A { m() { return this.#a; } #a = 1; }": "",
+    "class A extends this.#b(new.target, import.meta) { m() { super.m(); } }":
+      "",
+    "() => class extends this.B {}": "this",
   };
   for (const [source, expected] of Object.entries(cases)) {
     assertEquals([...readSource(source).outer].join(), expected, source);
@@ -216,7 +225,8 @@ Deno.test("readSource knows a class: its name, what it extends, its private memb
 });
 
 Deno.test("readSource throws a SyntaxError for what it does not understand", () => {
-  for (const source of ["", "(", "() => ", "function f() {", "() => `", "}"]) {
+  const sources = ["", "(", "() => ", "function f() {", "() => `", "}"];
+  for (const source of [...sources, "() => a b", "() => {} + c", "m() {} n"]) {
     assertThrows(() => readSource(source), SyntaxError, "expected");
   }
 });
