@@ -17,7 +17,7 @@ export function checkGuard(executor: string): void {
   const module = marker?.importing[0];
   if (!marker || module === undefined) return;
   marker.unguarded = new RuntimeError(
-    `Cannot submit calls to ${executor} from ${module} itself while a worker imports it: put the main part of that module under "if (import.meta.main)"`,
+    `Cannot submit calls to ${executor} from ${module} itself, or from what it imports, while a worker imports it: put the main part of the module that does under "if (import.meta.main)"`,
   );
   throw marker.unguarded;
 }

@@ -416,7 +416,7 @@ export class Pool implements ItemsOwner {
     const module = marker.importing[0] ?? late;
     if (module !== undefined) {
       marker.unguarded = new RuntimeError(
-        `Cannot start workers of ${this.#kind.name} from ${module} itself while a worker imports it: put the main part of that module under "if (import.meta.main)"`,
+        `Cannot start workers of ${this.#kind.name} from ${module} itself, or from what it imports, while a worker imports it: put the main part of the module that does under "if (import.meta.main)"`,
       );
       throw marker.unguarded;
     }

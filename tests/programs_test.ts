@@ -174,6 +174,14 @@ test("without the permission to look around functions, is told what would let it
   assertMatch((await run("closures_refused", "--allow-sys")).stdout, /^true\n/);
 });
 
+test("whose closure uses a module that imports the program is told what needs the guard", async () => {
+  const { stdout } = await run("closure_in_circle", "-A");
+  assertMatch(
+    stdout,
+    /^RuntimeError: Cannot start workers .*in_circle\.ts itself, or from what it imports, .*the module that does under "if \(import\.meta\.main\)"$/m,
+  );
+});
+
 test("prints nothing when workers die, in whatever way and at whatever time", async () => {
   assertEquals(await run("deaths", "--allow-read"), {
     code: 0,
