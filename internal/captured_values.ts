@@ -80,13 +80,15 @@ export class CapturedValues {
 
   /** Adds what a function has as properties. */
   addProperties(made: Made, name: string): void {
-    const { fn, facts: { isClass } } = made;
+    const { fn, facts: { isClass, text } } = made;
     const record: Record<string, unknown> = {};
     for (const key of Object.keys(fn)) {
       const found = Object.getOwnPropertyDescriptor(fn, key)!;
-      // A class makes its static functions by itself, and knows them.
       if (!("value" in found)) continue;
-      if (isClass && typeof found.value === "function") continue;
+      // The static functions that a class names, it makes by itself.
+      if (
+        isClass && typeof found.value === "function" && text.includes(key)
+      ) continue;
       record[key] = found.value;
     }
     if (Object.keys(record).length === 0) return;
@@ -171,7 +173,8 @@ export class CapturedValues {
     const todo = [...this.#standIns.keys()] as object[];
     for (const value of todo) {
       for (const holder of this.#holders.get(value) ?? []) {
-        if (dirty.has(holder)) continue;
+        // An error goes as it is, or is refused.
+        if (dirty.has(holder) || holder instanceof Error) continue;
         dirty.add(holder);
         todo.push(holder);
       }
@@ -226,7 +229,11 @@ function eachIn(
   object: object,
   visit: (value: unknown, key: string) => void,
 ): void {
-  if (ArrayBuffer.isView(object)) return;
+  // What these have besides is not copied.
+  if (
+    ArrayBuffer.isView(object) || object instanceof Date ||
+    object instanceof RegExp
+  ) return;
   if (Array.isArray(object)) {
     for (let i = 0; i < object.length; i++) {
       if (!isPrimitive(object[i])) visit(object[i], `[${i}]`);

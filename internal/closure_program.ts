@@ -73,9 +73,11 @@ export function programOf(parts: Parts): string {
   const { top, loose, made } = parts;
   // A name that nothing uses.
   let frame = "$";
-  while (made.some(({ facts }) => facts.text.includes(frame))) {
-    frame += "$";
-  }
+  while (
+    made.some(({ facts: { text, names } }) =>
+      text.includes(frame) || names.includes(frame)
+    )
+  ) frame += "$";
   const order = classesIn(parts);
   const functionText = (made: Made): string => {
     const { index, fn, facts } = made;

@@ -192,6 +192,52 @@ test("a function finds the static properties of a class as they are", async (poo
   await assertSame(pool, () => Point.count);
 });
 
+test("a function finds functions that a class was given later, or makes by itself", async (pool) => {
+  class Tool {
+    static base = 2;
+    static twice = (n: number) => n * this.base;
+  }
+  const given: Any = Tool;
+  given.plus = (n: number) => n + factor;
+  await assertSame(pool, () => [Tool.twice(4), given.plus(4)]);
+});
+
+test("a captured class may extend what only its surroundings know", async (pool) => {
+  const kinds = {
+    Base: Point,
+    make() {
+      return class extends this.Base {
+        area = this.x * this.y;
+      };
+    },
+  };
+  const Made = kinds.make();
+  await assertSame(pool, () => new Made(2, 3).area);
+});
+
+test("dates and patterns with functions of their own arrive as copies of their kind", async (pool) => {
+  const date = Object.assign(new Date(7), { show: () => factor });
+  const list = [Object.assign(/a/g, { show: () => factor }), () => factor];
+  const there = await pool.submit(() => {
+    const [pattern, fn] = list as Any;
+    return [date.getTime(), "show" in date, pattern.test("a"), fn()];
+  }).result();
+  assertEquals(there, [7, false, true, factor]);
+});
+
+test("an error whose cause holds a function is refused, as it is among arguments", async (pool) => {
+  const fault = new Error("told", { cause: { undo: () => factor } });
+  assertMatch(
+    await refusal(pool, () => fault.message),
+    /captured "fault\.cause\.undo" is the function "undo", which can't be copied/,
+  );
+});
+
+test("a variable whose name is written with an escape is told from those of the library", async (pool) => {
+  const make = new Function("const \\u0024 = 4; return () => \\u0024 * 2;");
+  await assertSame(pool, make());
+});
+
 test("objects of the program's classes keep their class", async (pool) => {
   const vector = new Vector(1, 2);
   const inside = { list: [vector], bag: new Bag([["a", 1], ["b", factor]]) };
