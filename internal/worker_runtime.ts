@@ -392,6 +392,12 @@ export function serve(
     if (name in globalThis) return false;
     if (/^(?:async\s+)?function\b\s*\*?\s*[^\s(*]/.test(source)) return false;
     const word = name.replaceAll("$", "\\$");
+    // What is all that an arrow does is no recursion: it would not end.
+    const handsOn = new RegExp(
+      `^(?:async\\s*)?(?:\\([^()]*\\)|[^\\s()]+)\\s*=>\\s*(?:await\\s+)?${word}\\s*\\(`,
+      "u",
+    );
+    if (handsOn.test(source)) return false;
     const use = new RegExp(
       `(?<![\\p{ID_Continue}$.])${word}(?![\\p{ID_Continue}$])`,
       "gu",

@@ -649,6 +649,27 @@ test("an exception of a captured function arrives as that of any call", async (p
 // ---- The option, and what it costs ---------------------------------------------
 
 test(
+  "without closures, an arrow that hands on to a function of its name is told what is missing",
+  async (_, make) => {
+    await using pool = make({ closures: false });
+    const hand = {
+      helper: (n: number) => helper(n),
+      later: async (n: number) => await later(n),
+    };
+    function later(n: number) {
+      return Promise.resolve(helper(n));
+    }
+    for (const [name, fn] of Object.entries(hand)) {
+      await assertRejects(
+        () => pool.submit(fn as Any, 1).result(),
+        ReferenceError,
+        `${name} is not defined in the worker`,
+      );
+    }
+  },
+);
+
+test(
   "closures: false leaves what is around a function behind",
   async (_pool, make) => {
     await using pool = make({ closures: false });
