@@ -182,6 +182,10 @@ test("whose closure uses a module that imports the program is told what needs th
   );
 });
 
+test("has timers loaded when its first submit is over, which runs other code in some versions", async () => {
+  assertEquals((await run("timers_late")).stdout, "submitted, timers\n");
+});
+
 test("prints nothing when workers die, in whatever way and at whatever time", async () => {
   assertEquals(await run("deaths", "--allow-read"), {
     code: 0,
