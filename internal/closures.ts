@@ -59,14 +59,14 @@ export interface Closure {
 const LANGUAGE = new Set(
   ("undefined NaN Infinity globalThis self console Deno Object Function Array " +
     "Number Boolean String Symbol BigInt Math JSON Reflect Proxy Date RegExp " +
-    "Promise Map Set WeakMap WeakSet WeakRef FinalizationRegistry Iterator " +
+    "Promise Map Set WeakMap WeakSet WeakRef FinalizationRegistry " +
     "Error AggregateError EvalError RangeError ReferenceError SyntaxError " +
     "TypeError URIError SuppressedError DisposableStack AsyncDisposableStack " +
     "ArrayBuffer SharedArrayBuffer Atomics DataView Int8Array Uint8Array " +
     "Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array " +
     "BigInt64Array BigUint64Array Float16Array Float32Array Float64Array " +
-    "Intl Temporal WebAssembly parseInt parseFloat isNaN isFinite eval " +
-    "encodeURI encodeURIComponent decodeURI decodeURIComponent escape unescape " +
+    "Intl WebAssembly parseInt parseFloat isNaN isFinite eval " +
+    "encodeURI encodeURIComponent decodeURI decodeURIComponent " +
     "structuredClone queueMicrotask fetch atob btoa TextEncoder TextDecoder " +
     "DOMException AbortController AbortSignal").split(" "),
 );

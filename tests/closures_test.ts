@@ -648,6 +648,19 @@ test("an exception of a captured function arrives as that of any call", async (p
 
 // ---- The option, and what it costs ---------------------------------------------
 
+test("a function that uses names of built-ins of which programs have their own takes these along", async (pool) => {
+  const escape = (text: string) => text.replaceAll("<", "&lt;");
+  const unescape = (text: string) => text.replaceAll("&lt;", "<");
+  const Temporal = { now: 7 };
+  const Iterator = class {
+    next = 8;
+  };
+  await assertSame(pool, () => escape("<"));
+  await assertSame(pool, () => unescape("&lt;"));
+  await assertSame(pool, () => Temporal.now);
+  await assertSame(pool, () => new Iterator().next);
+});
+
 test(
   "without closures, an arrow that hands on to a function of its name is told what is missing",
   async (_, make) => {
