@@ -150,6 +150,11 @@ for (let round = 1; round <= rounds; round++) {
       try {
         const figures = await runRow(subject, row.id, env);
         measured.push({ round, subject: id, figures });
+        for (const { id, title } of row.figures) {
+          if (!(id in figures)) {
+            note(`${where}: ${title}: would take too long.`);
+          }
+        }
       } catch (error) {
         // What takes too long once is not waited for again.
         if (error instanceof TooLong) failed.add(where);

@@ -21,9 +21,11 @@ function row(id: string, title: string, unit: string, more = false): Row {
   return { id, figures: [{ id, title, unit, more }] };
 }
 
+const CALL = "µs a call";
+
 /** All rows. `lib/harness.mjs` and `lib/harness.py` measure them. */
 export const ROWS: readonly Row[] = [
-  row("a", "20,000 calls of `(x) => x` submitted at once", "µs a call"),
+  row("a", "20,000 calls of `(x) => x` submitted at once", CALL),
   row("b", "one call at a time, there and back, median", "µs"),
   row("c", "map over 100,000 numbers, default settings", "µs an item"),
   row("d", "six primes, warm, speed-up over inline", "times", true),
@@ -69,6 +71,15 @@ export const ROWS: readonly Row[] = [
     figures: [
       { id: "l1", title: "a result of 1 MiB", unit: "ms" },
       { id: "l2", title: "a result of 20 MiB", unit: "ms" },
+    ],
+  },
+  {
+    id: "m",
+    figures: [
+      { id: "m1", title: "1,000 waiting calls, all to their end", unit: CALL },
+      { id: "m2", title: "10,000 of them", unit: CALL },
+      { id: "m3", title: "100,000 of them", unit: CALL },
+      { id: "m4", title: "1,000,000 of them", unit: CALL },
     ],
   },
 ];

@@ -83,6 +83,7 @@ export function makeCodec(canWait = false): Codec {
   // Taken before any task runs: one may put its own in their place.
   const { parse, stringify } = JSON;
   const { getPrototypeOf, getOwnPropertySymbols, keys: keysOf, is } = Object;
+  const { set: setProperty } = Reflect;
   const { isArray } = Array;
   const { isFinite } = Number;
   const brandOf = Object.prototype.toString;
@@ -221,7 +222,7 @@ export function makeCodec(canWait = false): Codec {
       // In Deno 2.5 it and its native half, which has seen all of the value, hold
       // each other for ever, where no collector sees it: this lets go of that half.
       for (const key of getOwnPropertySymbols(serializer)) {
-        Reflect.set(serializer, key, undefined);
+        setProperty(serializer, key, undefined);
       }
     }
   }

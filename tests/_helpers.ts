@@ -29,13 +29,16 @@ export async function stateOf(
 }
 
 /** Rejects where a promise would otherwise hang. */
-export async function within<T>(promise: Promise<T>): Promise<T> {
+export async function within<T>(
+  promise: Promise<T>,
+  ms = UPPER_BOUND_MS,
+): Promise<T> {
   let timer: number | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout.call(
       globalThis,
-      () => reject(new Error(`hangs: nothing after ${UPPER_BOUND_MS} ms`)),
-      UPPER_BOUND_MS,
+      () => reject(new Error(`hangs: nothing after ${ms} ms`)),
+      ms,
     ) as unknown as number;
   });
   try {

@@ -14,6 +14,7 @@ import { testMany } from "./contract/many.ts";
 import { testMapping } from "./contract/mapping.ts";
 import { testMemory } from "./contract/memory.ts";
 import { testModules } from "./contract/modules.ts";
+import { testRaces } from "./contract/races.ts";
 import { testValues } from "./contract/values.ts";
 
 export { sharedMemoryGate, socketGate } from "./contract/gates.ts";
@@ -32,4 +33,5 @@ export function contractSuite(kind: ExecutorKind): void {
   testMany(kind);
   testMemory(kind);
   testControl(kind);
+  testRaces(kind);
 }

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { test } from "./_children.ts";
-import { within } from "./_helpers.ts";
+import { UPPER_BOUND_MS, within } from "./_helpers.ts";
 import { deno, programArgs, startDeno } from "./_programs.ts";
 import { until } from "./contract.ts";
 
@@ -86,6 +86,8 @@ for (const kind of ["thread", "process"]) {
       const child = startDeno([...programArgs("many_pools", ["-A"]), ...args]);
       const [stdout, stderr] = await within(
         Promise.all([child.stdout.text(), child.stderr.text()]),
+        // Ten seconds of work, on a machine that may have much else to do.
+        5 * UPPER_BOUND_MS,
       );
       await child.status;
       assertEquals(stderr, "");

@@ -12,7 +12,13 @@ import {
 import { CancelledError, TimeoutError } from "../../errors.ts";
 import type { Future } from "../../future.ts";
 import { asCompleted, wait } from "../../wait.ts";
-import { contractTest, type ExecutorKind, rejection } from "./kind.ts";
+import { fileGate } from "./gates.ts";
+import {
+  contractTest,
+  type ExecutorKind,
+  generator,
+  rejection,
+} from "./kind.ts";
 
 export function testCalls(kind: ExecutorKind): void {
   const test = contractTest(kind);
@@ -227,10 +233,10 @@ export function testCalls(kind: ExecutorKind): void {
       for (let id = 0; id < 50; id++) {
         await pool.submit(open.pass, open.handle, id).result();
       }
-      const first = pool.submit(gate.pass, gate.handle, 0);
+      const first = pool.submit(open.pass, gate.handle, 0);
       const others = Array.from(
         { length: 20 },
-        (_, i) => pool.submit(gate.pass, gate.handle, 1 + i),
+        (_, i) => pool.submit(open.pass, gate.handle, 1 + i),
       );
       await gate.entered(0);
       for (const [i, future] of others.entries()) {
@@ -333,7 +339,9 @@ export function testCalls(kind: ExecutorKind): void {
           (_, i) => pool.submit(open.pass, open.handle, from + i),
         );
       const futures = short(100);
-      const long = pool.submit(gate.pass, gate.handle, 0);
+      // What is known of a function holds for all of its calls.
+      const pass = looks === "unknown" ? gate.pass : open.pass;
+      const long = pool.submit(pass, gate.handle, 0);
       futures.push(...short(200));
       await Promise.all(futures.map((future) => future.result()));
       // The long one may not even have begun before; it has to now.
@@ -345,6 +353,35 @@ export function testCalls(kind: ExecutorKind): void {
       gate.open();
       assertEquals(await long.result(), 0);
     });
+  }
+
+  if (kind.can.workers) {
+    for (const place of [0, 1, 100, 199]) {
+      test(`a call that blocks its worker does not hold up 200 short ones of the same function, as number ${place}`, async () => {
+        await using pool = kind.make({ maxWorkers: 2 });
+        await using open = fileGate();
+        await using gate = fileGate();
+        const { pass } = open;
+        open.open();
+        const short = (id: number) => pool.submit(pass, open.handle, id);
+        // From now on it is known as short.
+        for (let id = 0; id < 50; id++) await short(id).result();
+        const futures: Future<number>[] = [];
+        let long: Future<number> | undefined;
+        for (let id = 0; id < 200; id++) {
+          if (id === place) long = pool.submit(pass, gate.handle, 0);
+          futures.push(short(id));
+        }
+        await Promise.all(futures.map((future) => future.result()));
+        await gate.entered(0);
+        assertEquals(long!.done(), false);
+        const more = Array.from({ length: 100 }, (_, id) => short(id));
+        await Promise.all(more.map((future) => future.result()));
+        assertEquals(long!.done(), false);
+        gate.open();
+        assertEquals(await long!.result(), 0);
+      });
+    }
   }
 
   test("calls that wait for each other get a worker each", async () => {
@@ -495,14 +532,4 @@ export function testCalls(kind: ExecutorKind): void {
       }
     });
   }
-}
-
-/** Random numbers that are the same in every run: mulberry32. */
-function generator(seed: number): () => number {
-  return () => {
-    seed = seed + 0x6D2B79F5 | 0;
-    let t = Math.imul(seed ^ seed >>> 15, 1 | seed);
-    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t;
-    return ((t ^ t >>> 14) >>> 0) / 4294967296;
-  };
 }

@@ -10,7 +10,7 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { currentTask } from "../../current_task.ts";
+import type { currentTask } from "../../current_task.ts";
 import { CancelledError, TimeoutError } from "../../errors.ts";
 import type { Executor } from "../../executor.ts";
 import type { ThreadPoolExecutor } from "../../thread_pool.ts";
@@ -102,6 +102,10 @@ export async function learn(
 function assertSame(actual: unknown, expected: unknown): void {
   if (typeof expected === "object") assertEquals(actual, expected);
   else assert(Object.is(actual, expected), `${String(actual)}`);
+}
+
+async function* endless(): AsyncGenerator<number> {
+  for (let n = 0;; n++) yield await Promise.resolve(n);
 }
 
 /** Numbers from 0 up to one. */
@@ -219,9 +223,6 @@ export function testChunks(kind: ExecutorKind): void {
         }
       }
       if (buffersize === undefined) continue;
-      async function* endless() {
-        for (let n = 0;; n++) yield await Promise.resolve(n);
-      }
       const got: number[] = [];
       for await (
         const n of pool.map(add, endless(), endless(), { buffersize })

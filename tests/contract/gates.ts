@@ -35,6 +35,39 @@ export function sharedMemoryGate(): Gate {
   };
 }
 
+/** Holds whoever may read and write files here, and blocks as hard as a worker can. */
+export function fileGate(): Gate {
+  const handle = Deno.makeTempDirSync();
+  const closed = `${handle}/closed`;
+  Deno.writeTextFileSync(closed, "");
+  const read = () =>
+    new Set(
+      [...Deno.readDirSync(handle)].map(({ name }) => Number(name))
+        .filter((id) => !isNaN(id)),
+    );
+  return {
+    pass: (handle: string, id: number) => {
+      Deno.writeTextFileSync(`${handle}/${id}`, "");
+      const nothing = new Int32Array(new SharedArrayBuffer(4));
+      try {
+        while (Deno.statSync(`${handle}/closed`)) {
+          Atomics.wait(nothing, 0, 0, 1);
+        }
+      } catch {
+        // It is open.
+      }
+      return id;
+    },
+    handle,
+    get ids() {
+      return read();
+    },
+    entered: (...wanted) => until(() => wanted.every((id) => read().has(id))),
+    open: () => Deno.removeSync(closed),
+    [Symbol.asyncDispose]: () => Deno.remove(handle, { recursive: true }),
+  };
+}
+
 /** Holds whoever can connect to this machine, by an answer that does not come. */
 export function socketGate(): Gate {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

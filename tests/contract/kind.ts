@@ -13,6 +13,7 @@ export interface ContractOptions {
   initargs?: unknown[];
   module?: string | URL | readonly (string | URL)[];
   closures?: boolean;
+  maxTasksPerChild?: number;
 }
 
 /** What a kind can do beyond the interface that all share. */
@@ -110,4 +111,14 @@ export async function rejection(promise: Promise<unknown>): Promise<unknown> {
     return error;
   }
   throw new Error(`does not reject: resolves to ${Deno.inspect(value)}`);
+}
+
+/** Random numbers that are the same in every run: mulberry32. */
+export function generator(seed: number): () => number {
+  return () => {
+    seed = seed + 0x6D2B79F5 | 0;
+    let t = Math.imul(seed ^ seed >>> 15, 1 | seed);
+    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t;
+    return ((t ^ t >>> 14) >>> 0) / 4294967296;
+  };
 }
