@@ -199,7 +199,7 @@ export class Connection {
 
   /** A subject of the queue. */
   subject(
-    kind: "call" | "result" | "claim" | "done" | "worker",
+    kind: "call" | "result" | "claim" | "done" | "run" | "worker",
     whose: string,
   ): string {
     const { queue } = this.#options;

@@ -25,7 +25,7 @@ interface Question {
 /** How often is looked for questions that are to be given up, in milliseconds. */
 const LOOK = 250;
 /** How long waits what is in no hurry, in milliseconds. */
-const SOON = 5;
+const SOON = 2;
 const NO_RESPONDERS = 503;
 
 /** The messages of one connection. */

@@ -28,6 +28,7 @@ import type {
 /** How long an answer may take, in milliseconds. */
 const CLAIM = 5000;
 const ASK = 1000;
+const HAND = 1000;
 /** How long the server may take over what is only tidiness. */
 const TIDY = 500;
 /** How long a submitter that does not read is taken for away rather than gone. */
@@ -38,6 +39,8 @@ const MOST_CLAIMS = 256;
 
 /** The name that every worker goes by. */
 const ANY = "any";
+/** What a worker says that has taken a call which it was handed. */
+const TAKEN = "taken";
 
 const encoder = new TextEncoder();
 const ACK = encoder.encode("+ACK");
@@ -214,6 +217,18 @@ class NatsSubmitter implements SubmitterLink {
     return this.#connection.store("call", this.#id, key, bytes);
   }
 
+  async hand(worker: string, bytes: Uint8Array): Promise<boolean> {
+    if (bytes.length > this.#connection.limit) return false;
+    const subject = this.#connection.subject("run", worker);
+    try {
+      const answer = await this.#connection.ask(subject, bytes, HAND);
+      return answer.string() === TAKEN;
+    } catch (error) {
+      if (isNobodyThere(error)) return false;
+      throw error;
+    }
+  }
+
   async ask(
     worker: string,
     ids: readonly string[],
@@ -335,6 +350,15 @@ class NatsWorker implements WorkerLink {
         if (error) return;
         const { from, ids } = msg.json<{ from: string; ids: string[] }>();
         msg.respond(JSON.stringify(this.#events.onAsked(from, ids)));
+      },
+    });
+    nc.subscribe(this.#connection.subject("run", this.#id), {
+      callback: (error, msg) => {
+        if (error) return;
+        const { messages } = this.#connection;
+        const isTaken = !this.#resting && this.#events.onHanded(msg.data);
+        if (isTaken) messages.publishSoon(msg.reply!, TAKEN);
+        else messages.publish(msg.reply!, "");
       },
     });
     nc.subscribe(this.#connection.subject("worker", ANY), {

@@ -15,6 +15,8 @@
  * 5. A child that dies is told to the submitter at once, and the call is given
  *    back, for another attempt, if there is to be one.
  *
+ * A call that a submitter hands over comes with its "go", if there is room for it.
+ *
  * A child that dies takes along the call that it ran, and no other. Short calls
  * that came together go to one child together: to wake one costs more than they
  * do. Each could have a child of its own, and gets it when another turns out long.
@@ -68,6 +70,8 @@ const LATER = 1000;
 const AGAIN = 500;
 /** How many functions are kept. */
 const MOST_FUNCTIONS = 500;
+/** How many calls are kept that a submitter was told are not here. */
+const MOST_DENIED = 1000;
 /** How long one that is to end waits for a server that is away. */
 const PATIENCE = 5000;
 
@@ -78,16 +82,39 @@ interface Run {
   started: boolean;
 }
 
+/** A call as it came. */
+interface CallMessage {
+  readonly head: CallHead;
+  readonly body: Packed;
+}
+
+/** What stands for the job of a call that was handed over: nobody else has it. */
+const HANDED: Job = {
+  message: 0,
+  delivery: 0,
+  bytes: () => Promise.reject(new Error("it was read")),
+  extend() {},
+  done() {},
+  giveBack() {},
+};
+
+function keyOf({ from, id }: CallHead): string {
+  return `${from} ${id}`;
+}
+
 /** A worker. */
 export class Node {
   readonly #options: NodeOptions;
   readonly #id = crypto.randomUUID().replaceAll("-", "");
   readonly #codec: Codec = makeCodec();
   #pool: Pool;
-  /** How many calls more it may run. */
+  /** How many calls more it may run, and how many it has asked for. */
   #free: number;
+  #asked = 0;
   /** The calls that are here, by submitter and id. */
   readonly #runs = new Map<string, Run>();
+  /** Calls that are not here, as was said: they must not come after all. */
+  readonly #denied = new Set<string>();
   /** Since when submitters were not there. */
   readonly #absent = new Map<string, number>();
   readonly #standIns = new Map<string, ReturnType<typeof standIn>>();
@@ -138,7 +165,7 @@ export class Node {
     this.#beat = setInterval(() => {
       for (const { job } of this.#runs.values()) job.extend();
     }, BEAT);
-    this.#link.want(this.#free);
+    this.#want();
   }
 
   /** Takes no more calls, ends those that it has, and leaves nothing. May be called again. */
@@ -167,8 +194,14 @@ export class Node {
     const { log } = this.#options;
     return this.#options.transport.worker(this.#id, {
       onJob: (job) => this.#onJob(job),
+      onHanded: (bytes) => this.#onHanded(bytes),
       onAsked: (from, ids) =>
-        ids.filter((id) => this.#runs.get(`${from} ${id}`)?.started),
+        ids.filter((id) => {
+          const key = `${from} ${id}`;
+          if (this.#runs.get(key)?.started) return true;
+          this.#deny(key);
+          return false;
+        }),
       onAway: () => {
         log("the server is away");
         this.#away = true;
@@ -198,7 +231,8 @@ export class Node {
     while (!this.#stopping) {
       try {
         this.#link = await this.#connect();
-        this.#link.want(this.#free);
+        this.#asked = 0;
+        this.#want();
         this.#options.log("ready again");
         break;
       } catch (error) {
@@ -223,19 +257,57 @@ export class Node {
 
   // ---- A call ------------------------------------------------------------------
 
+  /** Asks for as many calls as it may run, and has not asked for. */
+  #want(): void {
+    const count = this.#free - this.#asked;
+    // A link that is made anew asks for all that is free.
+    if (count <= 0 || this.#relinking) return;
+    this.#asked += count;
+    this.#link.want(count);
+  }
+
   #onJob(job: Job): void {
+    this.#asked--;
     if (this.#stopping || this.#free === 0) return job.giveBack();
+    this.#occupy((free) => this.#run(job, this.#link, free));
+  }
+
+  /** A call that came past the queue, and may start. */
+  #onHanded(bytes: Uint8Array): boolean {
+    if (this.#stopping || this.#free === 0) return false;
+    let call: CallMessage;
+    try {
+      call = fromBytes<CallHead>(bytes);
+    } catch (error) {
+      this.#options.log(`what was handed over is no call: ${error}`);
+      return false;
+    }
+    const key = keyOf(call.head);
+    if (this.#denied.has(key) || this.#runs.has(key)) return false;
+    const run: Run = { job: HANDED, started: true };
+    this.#runs.set(key, run);
+    this.#occupy((free) => this.#answer(call, run, this.#link, free));
+    return true;
+  }
+
+  #deny(key: string): void {
+    this.#denied.add(key);
+    if (this.#denied.size <= MOST_DENIED) return;
+    const [first] = this.#denied;
+    this.#denied.delete(first);
+  }
+
+  /** Has something take the place of a call. */
+  #occupy(fn: (free: () => void) => Promise<void>): void {
     this.#free--;
-    const link = this.#link;
     let isHeld = true;
     const free = () => {
       if (!isHeld) return;
       isHeld = false;
       this.#free++;
-      // A link that is made anew asks for all that is free.
-      if (!this.#relinking) this.#link.want(1);
+      this.#want();
     };
-    this.#run(job, link, free).catch((error) => {
+    fn(free).catch((error) => {
       this.#options.log(`a call was left: ${error}`);
     }).finally(() => {
       free();
@@ -243,25 +315,20 @@ export class Node {
     });
   }
 
-  async #run(
-    job: Job,
-    link: WorkerLink,
-    free: () => void,
-  ): Promise<void> {
+  async #run(job: Job, link: WorkerLink, free: () => void): Promise<void> {
     // Under a name of its own, until it is known which call it is.
     const nobody = Symbol() as unknown as string;
     this.#runs.set(nobody, { job, started: false });
-    let head: CallHead;
-    let body;
+    let call: CallMessage;
     try {
-      ({ head, body } = fromBytes<CallHead>(await job.bytes()));
+      call = fromBytes<CallHead>(await job.bytes());
     } catch (error) {
       this.#options.log(`a message is no call: ${error}`);
       return job.done();
     } finally {
       this.#runs.delete(nobody);
     }
-    const key = `${head.from} ${head.id}`;
+    const key = keyOf(call.head);
     const same = this.#runs.get(key);
     if (same) {
       // The server has sent what is here already once more: this is the message to answer.
@@ -271,11 +338,20 @@ export class Node {
     }
     const run: Run = { job, started: false };
     this.#runs.set(key, run);
+    await this.#answer(call, run, link, free);
+  }
+
+  async #answer(
+    { head, body }: CallMessage,
+    run: Run,
+    link: WorkerLink,
+    free: () => void,
+  ): Promise<void> {
     try {
       const fn = this.#resolve(head);
       const told = typeof fn === "string"
-        ? this.#message(head, job, "refused", fn)
-        : await this.#mayStart(head, run, link)
+        ? this.#message(head, run.job, "refused", fn)
+        : run.started || await this.#mayStart(head, run, link)
         ? await this.#call(head, run, fn, body)
         : undefined;
       const sent = told && link.send(head.from, told.bytes);
@@ -285,7 +361,7 @@ export class Node {
       if (told?.again) run.job.giveBack();
       else if (told) run.job.done();
     } finally {
-      this.#runs.delete(key);
+      this.#runs.delete(keyOf(head));
     }
   }
 

@@ -18,6 +18,14 @@
  *   has it not, its attempt is lost: the next may start while there are attempts
  *   left, else the call is broken.
  *
+ * ## Past the queue
+ *
+ * A worker that has just ended a call is probably free. So the next call, if no
+ * other waits, is handed to it, with the "go": half of the way. From here on the
+ * future is running. A worker that is not free after all says so, and the call is
+ * published, and pending as before. Where no word comes, the worker is asked; one
+ * that has it not takes it no more, should it come after all.
+ *
  * ## Workers are watched
  *
  * Each that runs something is asked every so often whether it still does. One
@@ -41,6 +49,7 @@ import type { ShutdownOptions } from "../executor.ts";
 import type { Future } from "../future.ts";
 import {
   type Call,
+  type CallHolder,
   type CallOwner,
   newCall,
   PooledFuture,
@@ -86,6 +95,14 @@ export interface RemoteKind {
 
 /** How many calls may be on their way to the server at once. */
 const MOST_UNDER_WAY = 256;
+/** For how long a worker that ended a call is taken for free, in milliseconds. */
+const OFFER = 100;
+/** With more calls than this, they wait in the queue. */
+const FEW = 4;
+/** What stands for the message of a call that came by none. */
+const HANDED = 0;
+/** Who has a call that was handed over, as its future sees it. */
+const STARTED: CallHolder = { hasStarted: () => true };
 /** How long the connection stays when there is nothing to do, in milliseconds. */
 const IDLE = 200;
 /** How long the server may be away: while calls run, and once they are only waited for. */
@@ -112,6 +129,10 @@ export class Remote implements CallOwner {
   #dropped = 0;
   #ids = 0;
   #underWay = 0;
+  /** Whether it is not known if a worker takes the call that it was handed. */
+  #handing = false;
+  /** A worker that ended a call, and until when it is taken for free. */
+  #offer: { readonly holder: Holder; readonly end: number } | undefined;
   /** Whether calls that nobody has taken were cancelled. */
   #leftovers = false;
   #link: SubmitterLink | undefined;
@@ -149,6 +170,7 @@ export class Remote implements CallOwner {
       attempts: 0,
       rounds: 0,
       holder: undefined,
+      unsure: false,
       doubted: false,
       missed: 0,
     };
@@ -188,27 +210,40 @@ export class Remote implements CallOwner {
   #pump(): void {
     const link = this.#link;
     if (!link) return this.#open();
-    while (this.#underWay < MOST_UNDER_WAY) {
+    // What comes behind a call that may have to be published stays behind it.
+    while (this.#underWay < MOST_UNDER_WAY && !this.#handing) {
       const call = this.#queue.shift();
       if (!call) return;
       if (call.slot === RELEASED) this.#dropped--;
-      else this.#publish(link, call);
+      else this.#send(link, call);
     }
   }
 
-  async #publish(link: SubmitterLink, call: RemoteCall): Promise<void> {
+  #send(link: SubmitterLink, call: RemoteCall): void {
     call.slot = PUBLISHED;
+    const free = this.#freeWorker(call);
+    if (free) this.#hand(link, call, free);
+    else this.#publish(link, call);
+  }
+
+  #toBytes(link: SubmitterLink, call: RemoteCall): Uint8Array {
+    return toBytes({
+      v: PROTOCOL,
+      id: `${call.id}`,
+      from: link.id,
+      lease: link.lease,
+      fn: this.#kind.refer(call.fn),
+    }, call.args as Packed);
+  }
+
+  async #publish(link: SubmitterLink, call: RemoteCall): Promise<void> {
     this.#underWay++;
     const { id } = call;
     try {
-      const bytes = toBytes({
-        v: PROTOCOL,
-        id: `${id}`,
-        from: link.id,
-        lease: link.lease,
-        fn: this.#kind.refer(call.fn),
-      }, call.args as Packed);
-      await link.publish(`${link.id} ${id} ${call.rounds++}`, bytes);
+      await link.publish(
+        `${link.id} ${id} ${call.rounds++}`,
+        this.#toBytes(link, call),
+      );
     } catch (error) {
       if (this.#calls.get(id) === call) {
         const why = error instanceof Error ? error.message : String(error);
@@ -223,6 +258,52 @@ export class Remote implements CallOwner {
       this.#underWay--;
       this.#pump();
     }
+  }
+
+  /** The worker that ended a call a moment ago, if no other call waits for one. */
+  #freeWorker(call: RemoteCall): Holder | undefined {
+    const offer = this.#offer;
+    this.#offer = undefined;
+    if (!offer || performance.now() > offer.end) return undefined;
+    if (this.#calls.size > FEW) return undefined;
+    for (const other of this.#calls.values()) {
+      if (other !== call && !other.holder) return undefined;
+    }
+    return offer.holder;
+  }
+
+  /** See "Past the queue" above. */
+  async #hand(
+    link: SubmitterLink,
+    call: RemoteCall,
+    { worker, label }: Holder,
+  ): Promise<void> {
+    const holder = { worker, label, message: HANDED, delivery: HANDED };
+    call.holder = holder;
+    call.worker = STARTED;
+    call.attempts++;
+    call.missed = 0;
+    call.unsure = true;
+    this.#handing = true;
+    try {
+      const isTaken = await link.hand(worker, this.#toBytes(link, call));
+      if (call.holder !== holder) return;
+      if (isTaken) call.unsure = false;
+      else this.#onNotTaken(call);
+    } catch {
+      // The watch asks the worker.
+    } finally {
+      this.#handing = false;
+      this.#pump();
+    }
+  }
+
+  #onNotTaken(call: RemoteCall): void {
+    call.holder = undefined;
+    call.worker = undefined;
+    call.attempts--;
+    call.unsure = false;
+    if (this.#link) this.#publish(this.#link, call);
   }
 
   /** Publishes again what may be lost on the way to its workers. */
@@ -313,6 +394,10 @@ export class Remote implements CallOwner {
     switch (head.is) {
       case "outcome": {
         const outcome = this.#codec.decode(body) as Outcome;
+        const { holder } = call;
+        if (holder?.worker === head.worker) {
+          this.#offer = { holder, end: performance.now() + OFFER };
+        }
         this.#release(call);
         if (!call.future.done()) settle(call.future, outcome);
         return this.#finishIfIdle();
@@ -334,10 +419,17 @@ export class Remote implements CallOwner {
 
   /** The attempt of a call's holder is over, without an outcome. */
   #loseAttempt(call: RemoteCall, who: string): void {
+    const wasHanded = call.holder?.message === HANDED;
+    call.future.keepRunning();
     call.holder = undefined;
+    call.worker = undefined;
+    call.unsure = false;
     const { maxAttempts } = this.#kind;
-    // Its message goes to another worker, which asks for it.
-    if (call.attempts < maxAttempts) return;
+    if (call.attempts < maxAttempts) {
+      // Else its message goes to another worker, which asks for it.
+      if (wasHanded && this.#link) this.#publish(this.#link, call);
+      return;
+    }
     const times = maxAttempts === 1
       ? "it may or may not have had its effect"
       : `that was attempt ${call.attempts} of ${maxAttempts}`;
@@ -387,6 +479,7 @@ export class Remote implements CallOwner {
     this.#watch = new Watch(link, this.#calls, {
       isAway: () => this.#awaySince !== undefined,
       isPublishing: () => this.#underWay > 0,
+      onNotTaken: (call) => this.#onNotTaken(call),
       onLostAttempt: (call, how) => this.#loseAttempt(call, how),
       onVanished: () => this.#publishAgain(),
       workerTimeout: this.#kind.workerTimeout,
@@ -405,6 +498,7 @@ export class Remote implements CallOwner {
     const link = this.#link;
     if (!link) return;
     this.#link = undefined;
+    this.#offer = undefined;
     this.#watch?.stop();
     this.#stopIdleTimer?.();
     this.#stopAwayTimer?.();
@@ -487,6 +581,7 @@ export class Remote implements CallOwner {
     this.#calls.delete(call.id);
     call.args = undefined;
     call.holder = undefined;
+    call.worker = undefined;
     call.slot = RELEASED;
     call.future.attach();
   }

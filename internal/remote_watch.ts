@@ -23,6 +23,8 @@ export interface RemoteCall extends Call {
   /** How often it was published. */
   rounds: number;
   holder: Holder | undefined;
+  /** Whether it was handed to its holder, and it is not known if that took it. */
+  unsure: boolean;
   /** Whether it is being found out if its holder still has it. */
   doubted: boolean;
   /** For how long its holder has not said that it has it, in milliseconds. */
@@ -37,6 +39,8 @@ export interface WatchEvents {
   isAway(): boolean;
   /** Whether calls are on their way to the server. */
   isPublishing(): boolean;
+  /** The worker that a call was handed to has not taken it, and never will. */
+  onNotTaken(call: RemoteCall): void;
   /** A call's holder does not run it any more; `how` begins with who that was. */
   onLostAttempt(call: RemoteCall, how: string): void;
   /** The server has no calls, though some should wait there. */
@@ -103,16 +107,17 @@ export class Watch {
 
   async #ask(worker: string, calls: readonly RemoteCall[]): Promise<void> {
     const ids = calls.map(({ id }) => `${id}`);
-    const has = await this.#link.ask(worker, ids)
-      // No answer is as good as none of them.
-      .catch(() => new Set<string>());
+    const has = await this.#link.ask(worker, ids).catch(() => undefined);
     if (this.#stopped || this.#events.isAway()) return;
     for (const call of calls) {
       if (call.holder?.worker !== worker) continue;
-      if (has.has(`${call.id}`)) {
+      if (has?.has(`${call.id}`)) {
         call.missed = 0;
+        call.unsure = false;
         continue;
       }
+      if (has && call.unsure) this.#refuse(call, call.holder);
+      // No answer is as good as none of them.
       // Each question counts for a period, however late it was asked: a program
       // that was busy itself has not waited for anybody.
       call.missed += this.#period;
@@ -121,22 +126,32 @@ export class Watch {
   }
 
   async #miss(call: RemoteCall, holder: Holder): Promise<void> {
-    if (call.doubted) return;
-    call.doubted = true;
-    try {
-      // It may have ended, and its outcome be on the way.
-      await this.#link.drained();
-    } catch {
-      return;
-    } finally {
-      call.doubted = false;
-    }
-    if (this.#stopped || call.holder !== holder) return;
+    if (!await this.#isGone(call, holder)) return;
     const { lease } = this.#link;
     this.#events.onLostAttempt(
       call,
       `${holder.label} was not heard of for ${lease} ms`,
     );
+  }
+
+  async #refuse(call: RemoteCall, holder: Holder): Promise<void> {
+    if (!await this.#isGone(call, holder)) return;
+    if (call.unsure) this.#events.onNotTaken(call);
+  }
+
+  /** Whether a call that its holder has not, or says nothing of, has not ended either. */
+  async #isGone(call: RemoteCall, holder: Holder): Promise<boolean> {
+    if (call.doubted) return false;
+    call.doubted = true;
+    try {
+      // Its outcome may be on the way.
+      await this.#link.drained();
+    } catch {
+      return false;
+    } finally {
+      call.doubted = false;
+    }
+    return !this.#stopped && call.holder === holder;
   }
 
   // ---- Calls that wait ---------------------------------------------------------

@@ -39,6 +39,11 @@ export interface SubmitterLink {
    * @throws what keeps this one from being stored, and no other.
    */
   publish(key: string, bytes: Uint8Array): Promise<void>;
+  /**
+   * Hands a call to a worker, past the queue, which may start it; `false` where it
+   * does not take it, and never will. Rejects where that is not known.
+   */
+  hand(worker: string, bytes: Uint8Array): Promise<boolean>;
   /** Which of these calls a worker has. Rejects where it gives no answer, or is not there. */
   ask(worker: string, ids: readonly string[]): Promise<ReadonlySet<string>>;
   /** Whether there is any worker. */
@@ -70,6 +75,8 @@ export interface Job {
 /** What a worker's link tells it. */
 export interface WorkerEvents extends LinkState {
   onJob(job: Job): void;
+  /** A submitter hands over a call, which may start; `false` if it can't now. */
+  onHanded(bytes: Uint8Array): boolean;
   /** A submitter asks which of these calls are here. */
   onAsked(from: string, ids: readonly string[]): readonly string[];
 }

@@ -618,6 +618,55 @@ drill(
   },
 );
 
+drill(
+  "a call that a submitter hands over as it is cut off runs once all the same",
+  async (d) => {
+    await using gate = socketGate();
+    await d.work("--max-workers", "1");
+    await using cable = new Cable(d.server.url);
+    const pool = d.submitter({ servers: cable.url, lease: 60_000 });
+    assertEquals(await pool.submit(tasks.adds, 1, 2).result(), 3);
+    cable.cut();
+    const future = pool.submit(
+      tasks.held,
+      d.log.path,
+      gate.handle as number,
+      1,
+    );
+    cable.mend();
+    await gate.entered(1);
+    assertEquals(future.running(), true);
+    gate.open();
+    assertEquals(await future.result(), 1);
+    assertEquals(d.log.count("start 1"), 1);
+  },
+);
+
+drill(
+  "a call that its worker has no room for any more waits, and can be cancelled",
+  async (d) => {
+    await using gate = socketGate();
+    const port = gate.handle as number;
+    await d.work("--max-workers", "1");
+    const [pool, other] = [d.submitter(), d.submitter()];
+    for (const each of [other, pool]) {
+      assertEquals(await each.submit(tasks.adds, 1, 2).result(), 3);
+    }
+    const held = other.submit(tasks.held, d.log.path, port, 1);
+    await until(() => held.running());
+    // For this submitter the worker was free a moment ago.
+    const waiting = pool.submit(tasks.held, d.log.path, port, 2);
+    await gate.entered(1);
+    await until(() => !waiting.running());
+    assertEquals(waiting.cancel(), true);
+    const next = pool.submit(tasks.held, d.log.path, port, 3);
+    gate.open();
+    assertEquals(await next.result(), 3);
+    assertEquals(await held.result(), 1);
+    assertEquals(d.log.count("start 2"), 0);
+  },
+);
+
 // ---- Cancelling ------------------------------------------------------------------
 
 drill(

@@ -39,6 +39,9 @@ class HandLink implements SubmitterLink {
   empty = false;
   discarded = 0;
   closed = 0;
+  /** The calls that workers were handed, and what these say to it. */
+  readonly handed: { worker: string; head: CallHead }[] = [];
+  takes: () => Promise<boolean> = () => Promise.resolve(false);
   /** What keeps a call from being stored. */
   refusal: Error | undefined;
   events!: SubmitterEvents;
@@ -48,6 +51,11 @@ class HandLink implements SubmitterLink {
     const { head, body } = fromBytes<CallHead>(bytes);
     this.published.push({ key, head, args: codec.decode(body) });
     return Promise.resolve();
+  }
+
+  hand(worker: string, bytes: Uint8Array): Promise<boolean> {
+    this.handed.push({ worker, head: fromBytes<CallHead>(bytes).head });
+    return this.takes();
   }
 
   ask(worker: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
@@ -460,5 +468,171 @@ test("calls that no worker is there for break the executor after workerTimeout",
   const error = await future.exception();
   assertInstanceOf(error, BrokenExecutor);
   assertEquals(error.message, "No worker was there for 5000 ms");
+  await remote.shutdown();
+});
+
+// ---- Past the queue ----------------------------------------------------------------
+
+/** A call has ended on worker "a", which is free from now on. */
+async function endOne({ link, remote }: Setup): Promise<void> {
+  const future = remote.submit(double, [1]);
+  await turn();
+  const { head: { id } } = link.published.at(-1)!;
+  link.claim(id, "a");
+  link.says(id, "a", "outcome", {}, 2);
+  assertEquals(await future.result(), 2);
+}
+
+test("a call is handed to the worker that has just ended one, and runs from then on", async () => {
+  const setup = setUp();
+  const { link, remote } = setup;
+  await endOne(setup);
+  link.takes = () => Promise.resolve(true);
+  const future = remote.submit(double, [4]);
+  await turn();
+  const [{ worker, head }] = link.handed;
+  assertEquals([worker, head.from, link.published.length], ["a", "me", 1]);
+  assertEquals([future.running(), future.cancel()], [true, false]);
+  link.says(head.id, "a", "outcome", { delivery: 0 }, 8);
+  assertEquals(await future.result(), 8);
+  await remote.shutdown();
+});
+
+test("a call that its worker does not take is published, and pending as before", async () => {
+  const setup = setUp();
+  const { link, remote } = setup;
+  await endOne(setup);
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  link.takes = () => promise;
+  const future = remote.submit(double, [4]);
+  await turn();
+  assertEquals(future.running(), true);
+  resolve(false);
+  await turn();
+  assertEquals(future.running(), false);
+  const [, { head: { id } }] = link.published;
+  assertEquals(id, link.handed[0].head.id);
+  assertEquals(future.cancel(), true);
+  assertEquals(link.claim(id, "b"), "no");
+  await remote.shutdown();
+});
+
+test("calls stay behind one of which it is not known whether it was taken", async () => {
+  const setup = setUp();
+  const { link, remote } = setup;
+  await endOne(setup);
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  link.takes = () => promise;
+  const futures = [remote.submit(double, [1])];
+  await turn();
+  futures.push(remote.submit(double, [2]), remote.submit(double, [3]));
+  await turn();
+  assertEquals([link.handed.length, link.published.length], [1, 1]);
+  resolve(false);
+  await turn();
+  assertEquals(link.published.slice(1).map(({ args }) => args), [
+    [1],
+    [2],
+    [3],
+  ]);
+  for (const future of futures) future.cancel();
+  await remote.shutdown();
+});
+
+test("a call waits in the queue where others do, or where the last ended long ago", async () => {
+  using clock = new FakeClock();
+  const { link, remote } = setUp();
+  const first = remote.submit(double, [1]);
+  await clock.pass(0);
+  const end = (id: string) => {
+    link.claim(id, "a");
+    link.says(id, "a", "outcome", {}, 0);
+  };
+  end(link.published[0].head.id);
+  await first.result();
+  const futures = [2, 3].map((n) => remote.submit(double, [n]));
+  await clock.pass(0);
+  assertEquals([link.handed.length, link.published.length], [0, 3]);
+  for (const { head } of link.published.slice(1)) end(head.id);
+  await clock.pass(101);
+  futures.push(remote.submit(double, [4]));
+  await clock.pass(0);
+  assertEquals([link.handed.length, link.published.length], [0, 4]);
+  end(link.published[3].head.id);
+  for (const future of futures) await future.result();
+  await remote.shutdown();
+});
+
+test("a call of which nobody knows whether it was taken is, if its worker has it, and else is published", async () => {
+  for (const has of [true, false]) {
+    using clock = new FakeClock();
+    const { link, remote } = setUp();
+    const first = remote.submit(double, [1]);
+    await clock.pass(0);
+    link.claim(link.published[0].head.id, "a");
+    link.says(link.published[0].head.id, "a", "outcome", {}, 2);
+    await first.result();
+    link.takes = () => Promise.reject(new Error("the server is away"));
+    const future = remote.submit(double, [4]);
+    await clock.pass(0);
+    const [{ head: { id } }] = link.handed;
+    if (has) link.held.set("a", [id]);
+    assertEquals(future.running(), true);
+    await clock.pass(LEASE / 2);
+    assertEquals(future.running(), has);
+    assertEquals(link.published.length, has ? 1 : 2);
+    if (!has) assertEquals(link.claim(id, "b"), "go");
+    link.says(id, has ? "a" : "b", "outcome", {}, 8);
+    assertEquals(await future.result(), 8);
+    await remote.shutdown();
+  }
+});
+
+test("a call whose worker is lost that it was handed to is broken, or published if it may be started once more", async () => {
+  for (const maxAttempts of [1, 2]) {
+    using clock = new FakeClock();
+    const { link, remote } = setUp({ maxAttempts });
+    const first = remote.submit(double, [1]);
+    await clock.pass(0);
+    link.claim(link.published[0].head.id, "a");
+    link.says(link.published[0].head.id, "a", "outcome", {}, 2);
+    await first.result();
+    link.takes = () => Promise.resolve(true);
+    const future = remote.submit(double, [4]);
+    await clock.pass(0);
+    link.silent.add("a");
+    await clock.pass(LEASE * 1.5);
+    if (maxAttempts === 1) {
+      const error = await future.exception();
+      assertInstanceOf(error, BrokenExecutor);
+      assertEquals(
+        error.message,
+        `Worker a was not heard of for ${LEASE} ms while it ran "double": it may or may not have had its effect`,
+      );
+    } else {
+      assertEquals([future.running(), future.cancel()], [true, false]);
+      const [, { head: { id } }] = link.published;
+      assertEquals(link.claim(id, "b"), "go");
+      link.says(id, "b", "outcome", {}, 8);
+      assertEquals(await future.result(), 8);
+    }
+    await remote.shutdown();
+  }
+});
+
+test("a child that dies of a call that was handed over has it published if it may be started once more", async () => {
+  const setup = setUp({ maxAttempts: 2 });
+  const { link, remote } = setup;
+  await endOne(setup);
+  link.takes = () => Promise.resolve(true);
+  const future = remote.submit(double, [4]);
+  await turn();
+  const [{ head: { id } }] = link.handed;
+  link.says(id, "a", "lost", { delivery: 0, message: "Child 1 died" });
+  await turn();
+  assertEquals(link.published.at(-1)!.head.id, id);
+  assertEquals(link.claim(id, "b"), "go");
+  link.says(id, "b", "outcome", {}, 8);
+  assertEquals(await future.result(), 8);
   await remote.shutdown();
 });

@@ -1,0 +1,169 @@
+/** What a worker takes, told by a link whose every event the test fires. */
+
+import { assertEquals } from "@std/assert";
+import { makeCodec } from "../internal/codec.ts";
+import {
+  type CallHead,
+  fromBytes,
+  PROTOCOL,
+  type ResultHead,
+  toBytes,
+} from "../internal/envelope.ts";
+import { Node } from "../internal/node.ts";
+import type { Job, WorkerEvents, WorkerLink } from "../internal/transport.ts";
+import { describe } from "../internal/travel.ts";
+import { processKind } from "../process_pool.ts";
+import { type Gate, socketGate } from "./contract.ts";
+import { until } from "./contract/kind.ts";
+
+const codec = makeCodec();
+
+/** A server and a submitter, played by the test. */
+class HandLink implements WorkerLink {
+  events!: WorkerEvents;
+  isClosed = false;
+  /** How many calls were asked for and are still to come. */
+  wanted = 0;
+  /** The calls that have ended. */
+  readonly ended: string[] = [];
+
+  want(count: number): void {
+    this.wanted += count;
+  }
+
+  send(_from: string, bytes: Uint8Array): Promise<void> {
+    this.ended.push(fromBytes<ResultHead>(bytes).head.id);
+    return Promise.resolve();
+  }
+
+  claim = () => Promise.resolve("go" as const);
+  forget = () => Promise.resolve();
+  rest = () => Promise.resolve();
+  close = () => Promise.resolve();
+
+  /** A call that waits at a gate. */
+  #call(id: number, gate: Gate): Uint8Array {
+    const fn = describe(gate.pass, "submit");
+    const head: CallHead = {
+      v: PROTOCOL,
+      id: `${id}`,
+      from: "me",
+      lease: 1,
+      fn,
+    };
+    return toBytes(head, codec.encode([gate.handle, id], 1));
+  }
+
+  hand(id: number, gate: Gate): boolean {
+    return this.events.onHanded(this.#call(id, gate));
+  }
+
+  /** How often it was given back is told. */
+  deliver(id: number, gate: Gate): { givenBack: number } {
+    const seen = { givenBack: 0 };
+    const job: Job = {
+      message: id,
+      delivery: 1,
+      bytes: () => Promise.resolve(this.#call(id, gate)),
+      extend() {},
+      done() {},
+      giveBack: () => seen.givenBack++,
+    };
+    this.wanted--;
+    this.events.onJob(job);
+    return seen;
+  }
+
+  asks(id: number): readonly string[] {
+    return this.events.onAsked("me", [`${id}`]);
+  }
+}
+
+function test(
+  sentence: string,
+  fn: (link: HandLink, gate: Gate, node: Node) => Promise<void>,
+): void {
+  Deno.test(`node: ${sentence}`, async () => {
+    await using gate = socketGate();
+    const link = new HandLink();
+    const node = new Node({
+      transport: {
+        submitter: () => Promise.reject(new Error("none")),
+        worker(_id, events) {
+          link.events = events;
+          return Promise.resolve(link);
+        },
+      },
+      kind: processKind({ permissions: { net: true } }),
+      packed: true,
+      slots: 1,
+      modules: new Map(),
+      allowSource: true,
+      label: "Worker of the tests",
+      log: () => {},
+    });
+    await node.start();
+    try {
+      await fn(link, gate, node);
+    } finally {
+      gate.open();
+      await node.stop();
+    }
+  });
+}
+
+test(
+  "a call that is handed over runs at once, and is said to be here from then on",
+  async (link, gate) => {
+    assertEquals(link.hand(1, gate), true);
+    assertEquals(link.asks(1), ["1"]);
+    await gate.entered(1);
+    gate.open();
+    await until(() => link.ended.length === 1);
+    assertEquals(link.ended, ["1"]);
+  },
+);
+
+test(
+  "what there is no room for is not taken, handed over or delivered",
+  async (link, gate) => {
+    assertEquals([link.wanted, link.hand(1, gate)], [1, true]);
+    assertEquals(link.hand(2, gate), false);
+    assertEquals(link.deliver(3, gate), { givenBack: 1 });
+    await gate.entered(1);
+    gate.open();
+    // As soon as there is, one is asked for, and no more.
+    await until(() => link.wanted === 1);
+    assertEquals(link.hand(2, gate), true);
+    await until(() => link.ended.length === 2);
+    assertEquals([link.wanted, ...link.ended], [1, "1", "2"]);
+    assertEquals(gate.ids.has(3), false);
+  },
+);
+
+test(
+  "a call that was said not to be here is not taken, should it come after all",
+  async (link, gate) => {
+    gate.open();
+    assertEquals(link.asks(1), []);
+    assertEquals(link.hand(1, gate), false);
+    // It comes by the queue, and whoever brings it has been asked.
+    link.deliver(1, gate);
+    await until(() => link.ended.length === 1);
+    assertEquals(link.ended, ["1"]);
+  },
+);
+
+test(
+  "a worker that is to end takes nothing more that is handed over",
+  async (link, gate, node) => {
+    const stopped = node.stop();
+    assertEquals(link.hand(1, gate), false);
+    await stopped;
+  },
+);
+
+test("what is handed over and is no call is not taken", (link) => {
+  assertEquals(link.events.onHanded(new Uint8Array([1, 2])), false);
+  return Promise.resolve();
+});
