@@ -22,7 +22,6 @@ import {
   AckPolicy,
   type ApiError,
   DiscardPolicy,
-  JetStreamApiCodes,
   JetStreamApiError,
   type JetStreamManager,
   jetstreamManager,
@@ -31,7 +30,6 @@ import {
 } from "@nats-io/jetstream";
 import { type ObjectStore, Objm, setSha256Backend } from "@nats-io/obj";
 import {
-  errors,
   headers,
   type Msg,
   type MsgHdrs,
@@ -39,9 +37,14 @@ import {
   type NatsConnection,
   nuid,
 } from "@nats-io/nats-core/internal";
-import { BrokenExecutor } from "../errors.ts";
-import { joined } from "./framing.ts";
-import { Messages } from "./nats_messages.ts";
+import {
+  cannot,
+  codeOf,
+  Interrupted,
+  isNotFound,
+  isTransient,
+} from "./nats_errors.ts";
+import { Messages, packed, PARTS } from "./nats_messages.ts";
 import { connect } from "./nats_sockets.ts";
 import { addressOf, credentialsOf } from "./queue_options.ts";
 import { startTimer } from "./timer.ts";
@@ -73,8 +76,6 @@ const CHUNK = 512 * 1024;
 const OVERHEAD = 1024;
 /** The header that says where a payload is. */
 const OBJECT = "cf-object";
-/** The header that says how long the parts of a payload are. */
-const PARTS = "cf-parts";
 /** Headers that the server knows. */
 const MESSAGE_ID = "Nats-Msg-Id";
 const EXPECTED_STREAM = "Nats-Expected-Stream";
@@ -527,73 +528,8 @@ export class Connection {
   }
 }
 
-/** Parts as one payload, and how long they were, where there are several. */
-function packed(
-  parts: readonly Uint8Array[],
-): { payload: Uint8Array; lengths: string | undefined } {
-  if (parts.length === 1) return { payload: parts[0], lengths: undefined };
-  const lengths = parts.map(({ length }) => length).join();
-  return { payload: joined(...parts), lengths };
-}
-
-/** The parts that a message was packed with. */
-export function partsOf(msg: Msg): Uint8Array[] {
-  const lengths = msg.headers?.get(PARTS);
-  if (!lengths) return [msg.data];
-  let at = 0;
-  return lengths.split(",").map((length) =>
-    msg.data.subarray(at, at += Number(length))
-  );
-}
-
 /** Where a message's payload is, if it is not in the message. */
 function objectOf(msg: Msg): string | undefined {
   if (msg.data.length > 0) return undefined;
   return msg.headers?.get(OBJECT) || undefined;
-}
-
-// ---- Errors --------------------------------------------------------------------
-
-function codeOf(error: unknown): number | undefined {
-  return error instanceof JetStreamApiError ? error.code : undefined;
-}
-
-/** The connection broke while something was under way. */
-class Interrupted extends Error {}
-
-/** Whether something may succeed when it is tried again. */
-function isTransient(error: unknown): boolean {
-  return error instanceof Interrupted ||
-    error instanceof errors.TimeoutError ||
-    error instanceof errors.RequestError ||
-    error instanceof errors.NoRespondersError ||
-    error instanceof errors.ConnectionError ||
-    (error as Error)?.name === "JetStreamNotEnabled";
-}
-
-/** Whether the server says that something is not there. */
-export function isNotFound(error: unknown): boolean {
-  const code = codeOf(error);
-  return code === JetStreamApiCodes.StreamNotFound ||
-    code === JetStreamApiCodes.ConsumerNotFound;
-}
-
-function cannot(
-  what: string,
-  servers: readonly string[],
-  cause: unknown,
-): BrokenExecutor {
-  const denied = servers.map(addressOf).find((host) =>
-    Deno.permissions.querySync({ name: "net", host }).state !== "granted"
-  );
-  // Where the runtime has another word for it, or none.
-  const why = denied !== undefined
-    ? `Requires net access to "${denied}", run again with --allow-net=${denied}`
-    : cause instanceof Error
-    ? cause.message
-    : String(cause);
-  const hint = /jetstream is not enabled/i.test(why)
-    ? ": start nats-server with -js"
-    : "";
-  return new BrokenExecutor(`Cannot ${what}: ${why}${hint}`, { cause });
 }

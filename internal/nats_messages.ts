@@ -1,6 +1,6 @@
 /**
  * What goes over a connection to NATS: questions with their answers, by one inbox
- * and one timer for all of them, and what is in no hurry.
+ * and one timer for all of them; what is in no hurry; messages of several parts.
  */
 
 import {
@@ -11,6 +11,7 @@ import {
   type NatsConnection,
   NoRespondersError,
 } from "@nats-io/nats-core/internal";
+import { joined } from "./framing.ts";
 import { startTimer } from "./timer.ts";
 
 /** A question without an answer so far. */
@@ -136,4 +137,28 @@ export class Messages {
     this.#stopWaiting?.();
     this.giveUp(error);
   }
+}
+
+// ---- Parts ---------------------------------------------------------------------
+
+/** The header that says how long the parts of a payload are. */
+export const PARTS = "cf-parts";
+
+/** Parts as one payload, and how long they were, where there are several. */
+export function packed(
+  parts: readonly Uint8Array[],
+): { payload: Uint8Array; lengths: string | undefined } {
+  if (parts.length === 1) return { payload: parts[0], lengths: undefined };
+  const lengths = parts.map(({ length }) => length).join();
+  return { payload: joined(...parts), lengths };
+}
+
+/** The parts that a message was packed with. */
+export function partsOf(msg: Msg): Uint8Array[] {
+  const lengths = msg.headers?.get(PARTS);
+  if (!lengths) return [msg.data];
+  let at = 0;
+  return lengths.split(",").map((length) =>
+    msg.data.subarray(at, at += Number(length))
+  );
 }

@@ -1,20 +1,12 @@
 /** NATS JetStream as a `Transport`. What a queue is there: `nats_connection.ts`. */
 
 import { AckPolicy, DeliverPolicy } from "@nats-io/jetstream";
-import {
-  type Msg,
-  nanos,
-  NoRespondersError,
-  RequestError,
-} from "@nats-io/nats-core/internal";
+import { type Msg, nanos } from "@nats-io/nats-core/internal";
 import { Batches } from "./batches.ts";
 import type { Answer, Claim } from "./envelope.ts";
-import {
-  Connection,
-  isNotFound,
-  partsOf,
-  type QueueOptions,
-} from "./nats_connection.ts";
+import { Connection, type QueueOptions } from "./nats_connection.ts";
+import { isNobodyThere, isNotFound } from "./nats_errors.ts";
+import { partsOf } from "./nats_messages.ts";
 import { deliveryOf, Puller } from "./nats_pulling.ts";
 import type {
   Job,
@@ -70,11 +62,6 @@ export class NatsTransport implements Transport {
 
 function token(): string {
   return crypto.randomUUID().replaceAll("-", "");
-}
-
-function isNobodyThere(error: unknown): boolean {
-  return error instanceof NoRespondersError ||
-    (error instanceof RequestError && error.isNoResponders());
 }
 
 // ---- The submitter's side ------------------------------------------------------

@@ -49,7 +49,6 @@ import type { ShutdownOptions } from "../executor.ts";
 import type { Future } from "../future.ts";
 import {
   type Call,
-  type CallHolder,
   type CallOwner,
   newCall,
   PooledFuture,
@@ -69,13 +68,16 @@ import {
 } from "./envelope.ts";
 import { checkGuard } from "./guard.ts";
 import type { FunctionRef, Outcome } from "./protocol.ts";
+import { HANDED, Handing, release } from "./remote_handing.ts";
 import {
+  Absence,
   type Holder,
   PUBLISHED,
   type RemoteCall,
   Watch,
 } from "./remote_watch.ts";
 import { startTimer } from "./timer.ts";
+import { refusal, type RemoteState } from "./remote_state.ts";
 import type { SubmitterLink, Transport } from "./transport.ts";
 import { describe, label } from "./travel.ts";
 
@@ -95,33 +97,17 @@ export interface RemoteKind {
 
 /** How many calls may be on their way to the server at once. */
 const MOST_UNDER_WAY = 256;
-/** For how long a worker that ended a call is taken for free, in milliseconds. */
-const OFFER = 100;
-/** With more calls than this, they wait in the queue. */
-const FEW = 4;
-/** What stands for the message of a call that came by none. */
-const HANDED = 0;
-/** Who has a call that was handed over, as its future sees it. */
-const STARTED: CallHolder = { hasStarted: () => true };
 /** How long the connection stays when there is nothing to do, in milliseconds. */
 const IDLE = 200;
 /** How long the server may be away: while calls run, and once they are only waited for. */
 const LEAST_AWAY = 10_000;
 const AWAY_AT_END = 1000;
 
-type State =
-  | { readonly is: "open" | "draining" | "closed" }
-  | {
-    readonly is: "broken";
-    readonly message: string;
-    readonly cause: ErrorOptions | undefined;
-  };
-
 /** The engine of an executor whose workers are elsewhere. */
 export class Remote implements CallOwner {
   readonly #kind: RemoteKind;
   readonly #codec: Codec = makeCodec();
-  #state: State = { is: "open" };
+  #state: RemoteState = { is: "open" };
   /** All calls that are not released. */
   readonly #calls = new Map<number, RemoteCall>();
   /** Those that were not published; those that were released stay a while. */
@@ -129,10 +115,7 @@ export class Remote implements CallOwner {
   #dropped = 0;
   #ids = 0;
   #underWay = 0;
-  /** Whether it is not known if a worker takes the call that it was handed. */
-  #handing = false;
-  /** A worker that ended a call, and until when it is taken for free. */
-  #offer: { readonly holder: Holder; readonly end: number } | undefined;
+  readonly #handing = new Handing(this.#calls);
   /** Whether calls that nobody has taken were cancelled. */
   #leftovers = false;
   #link: SubmitterLink | undefined;
@@ -140,8 +123,9 @@ export class Remote implements CallOwner {
   #closing: Promise<void> | undefined;
   #closers: (() => void)[] = [];
   #planned = false;
-  #awaySince: number | undefined;
-  #stopAwayTimer: (() => void) | undefined;
+  readonly #absence = new Absence((ms) =>
+    this.#break(`the server was away for ${ms} ms`, undefined)
+  );
   #stopIdleTimer: (() => void) | undefined;
   #watch: Watch | undefined;
 
@@ -186,15 +170,8 @@ export class Remote implements CallOwner {
   /** Describes a function that is to be submitted, if calls are taken. */
   check(value: unknown, caller: string): FunctionRef {
     const fn = describe(value, caller);
-    const state = this.#state;
-    if (state.is === "open") return fn;
-    const cannot = `Cannot submit ${label(fn)} to ${this.#kind.name}`;
-    if (state.is === "broken") {
-      throw new BrokenExecutor(`${cannot}: ${state.message}`, state.cause);
-    }
-    throw new RuntimeError(
-      `${cannot}: cannot schedule new futures after shutdown`,
-    );
+    if (this.#state.is === "open") return fn;
+    throw refusal(this.#kind.name, this.#state, fn);
   }
 
   /** Publishes once for all that is submitted in this turn of the event loop. */
@@ -211,7 +188,7 @@ export class Remote implements CallOwner {
     const link = this.#link;
     if (!link) return this.#open();
     // What comes behind a call that may have to be published stays behind it.
-    while (this.#underWay < MOST_UNDER_WAY && !this.#handing) {
+    while (this.#underWay < MOST_UNDER_WAY && !this.#handing.isUnderWay) {
       const call = this.#queue.shift();
       if (!call) return;
       if (call.slot === RELEASED) this.#dropped--;
@@ -221,7 +198,7 @@ export class Remote implements CallOwner {
 
   #send(link: SubmitterLink, call: RemoteCall): void {
     call.slot = PUBLISHED;
-    const free = this.#freeWorker(call);
+    const free = this.#handing.freeFor(call);
     if (free) this.#hand(link, call, free);
     else this.#publish(link, call);
   }
@@ -260,49 +237,23 @@ export class Remote implements CallOwner {
     }
   }
 
-  /** The worker that ended a call a moment ago, if no other call waits for one. */
-  #freeWorker(call: RemoteCall): Holder | undefined {
-    const offer = this.#offer;
-    this.#offer = undefined;
-    if (!offer || performance.now() > offer.end) return undefined;
-    if (this.#calls.size > FEW) return undefined;
-    for (const other of this.#calls.values()) {
-      if (other !== call && !other.holder) return undefined;
-    }
-    return offer.holder;
-  }
-
   /** See "Past the queue" above. */
   async #hand(
     link: SubmitterLink,
     call: RemoteCall,
-    { worker, label }: Holder,
+    free: Holder,
   ): Promise<void> {
-    const holder = { worker, label, message: HANDED, delivery: HANDED };
-    call.holder = holder;
-    call.worker = STARTED;
     call.attempts++;
     call.missed = 0;
-    call.unsure = true;
-    this.#handing = true;
-    try {
-      const isTaken = await link.hand(worker, this.#toBytes(link, call));
-      if (call.holder !== holder) return;
-      if (isTaken) call.unsure = false;
-      else this.#onNotTaken(call);
-    } catch {
-      // The watch asks the worker.
-    } finally {
-      this.#handing = false;
-      this.#pump();
-    }
+    const bytes = this.#toBytes(link, call);
+    const isTaken = await this.#handing.hand(link, call, free, bytes);
+    if (isTaken === false) this.#onNotTaken(call);
+    this.#pump();
   }
 
   #onNotTaken(call: RemoteCall): void {
-    call.holder = undefined;
-    call.worker = undefined;
     call.attempts--;
-    call.unsure = false;
+    release(call);
     if (this.#link) this.#publish(this.#link, call);
   }
 
@@ -349,20 +300,11 @@ export class Remote implements CallOwner {
     holder: Holder,
     claim: Claim,
   ): Promise<Answer> {
-    call.doubted = true;
-    try {
-      // One that gives no answer may be about to reconnect, as this side was: a
-      // lease without a word from it is what the watch waits for.
-      const has = await this.#link?.ask(holder.worker, [`${call.id}`]);
-      if (has?.has(`${call.id}`)) {
-        return claim.message === holder.message ? "later" : "no";
-      }
-      await this.#link?.drained();
-    } catch {
-      return "later";
-    } finally {
-      call.doubted = false;
-    }
+    const has = await this.#watch?.has(call, holder);
+    if (has) return claim.message === holder.message ? "later" : "no";
+    // One that gives no answer may be about to reconnect, as this side was: a
+    // lease without a word from it is what the watch waits for.
+    if (has === undefined) return "later";
     if (this.#calls.get(call.id) !== call) return "no";
     if (call.holder !== holder) return "later";
     this.#loseAttempt(call, `${holder.label} was lost`);
@@ -395,9 +337,7 @@ export class Remote implements CallOwner {
       case "outcome": {
         const outcome = this.#codec.decode(body) as Outcome;
         const { holder } = call;
-        if (holder?.worker === head.worker) {
-          this.#offer = { holder, end: performance.now() + OFFER };
-        }
+        if (holder?.worker === head.worker) this.#handing.offer(holder);
         this.#release(call);
         if (!call.future.done()) settle(call.future, outcome);
         return this.#finishIfIdle();
@@ -421,9 +361,7 @@ export class Remote implements CallOwner {
   #loseAttempt(call: RemoteCall, who: string): void {
     const wasHanded = call.holder?.message === HANDED;
     call.future.keepRunning();
-    call.holder = undefined;
-    call.worker = undefined;
-    call.unsure = false;
+    release(call);
     const { maxAttempts } = this.#kind;
     if (call.attempts < maxAttempts) {
       // Else its message goes to another worker, which asks for it.
@@ -477,7 +415,7 @@ export class Remote implements CallOwner {
       return;
     }
     this.#watch = new Watch(link, this.#calls, {
-      isAway: () => this.#awaySince !== undefined,
+      isAway: () => this.#absence.isNow,
       isPublishing: () => this.#underWay > 0,
       onNotTaken: (call) => this.#onNotTaken(call),
       onLostAttempt: (call, how) => this.#loseAttempt(call, how),
@@ -498,12 +436,11 @@ export class Remote implements CallOwner {
     const link = this.#link;
     if (!link) return;
     this.#link = undefined;
-    this.#offer = undefined;
+    this.#handing.forget();
     this.#watch?.stop();
     this.#stopIdleTimer?.();
-    this.#stopAwayTimer?.();
-    this.#watch = this.#stopIdleTimer = this.#stopAwayTimer = undefined;
-    this.#awaySince = undefined;
+    this.#watch = this.#stopIdleTimer = undefined;
+    this.#absence.end();
     this.#closing = (async () => {
       if (this.#leftovers) await link.discard().catch(() => {});
       this.#leftovers = false;
@@ -517,33 +454,26 @@ export class Remote implements CallOwner {
   #onAway(): void {
     // Whether an end is reached in time is the link's own business.
     if (!this.#link) return;
-    this.#awaySince ??= performance.now();
-    this.#limitAway();
+    this.#absence.begin();
+    this.#limitAbsence();
   }
 
   /** Calls that nobody can answer for must not be waited for without end. */
-  #limitAway(): void {
-    if (this.#awaySince === undefined) return;
-    const most = this.#state.is === "open"
-      ? Math.max(LEAST_AWAY, 2 * (this.#link?.lease ?? 0))
-      : AWAY_AT_END;
-    this.#stopAwayTimer?.();
-    this.#stopAwayTimer = startTimer(
-      most,
-      () => this.#break(`the server was away for ${most} ms`, undefined),
+  #limitAbsence(): void {
+    this.#absence.limit(
+      this.#state.is === "open"
+        ? Math.max(LEAST_AWAY, 2 * (this.#link?.lease ?? 0))
+        : AWAY_AT_END,
     );
   }
 
   #onBack(): void {
-    const since = this.#awaySince;
+    const ms = this.#absence.end();
     const link = this.#link;
-    this.#awaySince = undefined;
-    this.#stopAwayTimer?.();
-    this.#stopAwayTimer = undefined;
-    if (since === undefined || !link) return;
+    if (ms === undefined || !link) return;
     for (const call of this.#calls.values()) call.missed = 0;
     // Workers drop the calls of a submitter that is away for a lease.
-    if (performance.now() - since > link.lease / 2) this.#publishAgain();
+    if (ms > link.lease / 2) this.#publishAgain();
   }
 
   // ---- The end -------------------------------------------------------------------
@@ -571,7 +501,7 @@ export class Remote implements CallOwner {
     if (cancelFutures) {
       for (const { future } of [...this.#calls.values()]) future.cancel();
     }
-    this.#limitAway();
+    this.#limitAbsence();
     this.#finishIfIdle();
     if (!wait || this.#isOver()) return Promise.resolve();
     return new Promise((resolve) => this.#closers.push(resolve));
@@ -580,8 +510,7 @@ export class Remote implements CallOwner {
   #release(call: RemoteCall): void {
     this.#calls.delete(call.id);
     call.args = undefined;
-    call.holder = undefined;
-    call.worker = undefined;
+    release(call);
     call.slot = RELEASED;
     call.future.attach();
   }

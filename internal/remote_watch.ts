@@ -125,6 +125,22 @@ export class Watch {
     }
   }
 
+  /** Whether a worker has a call; `undefined` where it can't be told now. */
+  async has(call: RemoteCall, holder: Holder): Promise<boolean | undefined> {
+    call.doubted = true;
+    try {
+      const has = await this.#link.ask(holder.worker, [`${call.id}`]);
+      if (has.has(`${call.id}`)) return true;
+      // It may have ended, and its outcome be on the way.
+      await this.#link.drained();
+      return false;
+    } catch {
+      return undefined;
+    } finally {
+      call.doubted = false;
+    }
+  }
+
   async #miss(call: RemoteCall, holder: Holder): Promise<void> {
     if (!await this.#isGone(call, holder)) return;
     const { lease } = this.#link;
@@ -198,5 +214,41 @@ export class Watch {
     // Looked at twice: one may have been taken, and not be asked for yet.
     if (isEmpty && this.#wasEmpty) this.#events.onVanished();
     this.#wasEmpty = isEmpty && !this.#wasEmpty;
+  }
+}
+
+// ---- The server that is away -----------------------------------------------------
+
+/** That the server is away, which must not go on without end. */
+export class Absence {
+  readonly #onTooLong: (ms: number) => void;
+  #since: number | undefined;
+  #stopTimer: (() => void) | undefined;
+
+  constructor(onTooLong: (ms: number) => void) {
+    this.#onTooLong = onTooLong;
+  }
+
+  get isNow(): boolean {
+    return this.#since !== undefined;
+  }
+
+  begin(): void {
+    this.#since ??= performance.now();
+  }
+
+  /** From now on it may last for so many milliseconds, if there is one. */
+  limit(ms: number): void {
+    if (this.#since === undefined) return;
+    this.#stopTimer?.();
+    this.#stopTimer = startTimer(ms, () => this.#onTooLong(ms));
+  }
+
+  /** For how many milliseconds it was away, if it was. */
+  end(): number | undefined {
+    const since = this.#since;
+    this.#since = undefined;
+    this.#stopTimer?.();
+    return since === undefined ? undefined : performance.now() - since;
   }
 }

@@ -234,9 +234,12 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/envelope.ts": ["internal/codec.ts"],
   // The seam: types alone.
   "internal/transport.ts": ["internal/envelope.ts"],
-  "internal/nats_sockets.ts": [],
+  "internal/nats_sockets.ts": ["internal/framing.ts"],
+  "internal/nats_errors.ts": ["errors.ts", "internal/queue_options.ts"],
+  "internal/nats_messages.ts": ["internal/framing.ts", "internal/timer.ts"],
   "internal/nats_connection.ts": [
-    "errors.ts",
+    "internal/nats_errors.ts",
+    "internal/nats_messages.ts",
     "internal/nats_sockets.ts",
     "internal/queue_options.ts",
     "internal/timer.ts",
@@ -247,6 +250,8 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/batches.ts",
     "internal/envelope.ts",
     "internal/nats_connection.ts",
+    "internal/nats_errors.ts",
+    "internal/nats_messages.ts",
     "internal/nats_pulling.ts",
     "internal/transport.ts",
   ],
@@ -254,6 +259,12 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/remote_watch.ts": [
     "internal/call.ts",
     "internal/timer.ts",
+    "internal/transport.ts",
+  ],
+  "internal/remote_state.ts": ["errors.ts", "internal/travel.ts"],
+  "internal/remote_handing.ts": [
+    "internal/call.ts",
+    "internal/remote_watch.ts",
     "internal/transport.ts",
   ],
   "internal/remote.ts": [
@@ -265,6 +276,8 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/deque.ts",
     "internal/envelope.ts",
     "internal/guard.ts",
+    "internal/remote_handing.ts",
+    "internal/remote_state.ts",
     "internal/remote_watch.ts",
     "internal/timer.ts",
     "internal/transport.ts",
@@ -272,6 +285,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   "internal/node.ts": [
     "errors.ts",
+    "future.ts",
     "internal/call.ts",
     "internal/codec.ts",
     "internal/envelope.ts",
@@ -335,19 +349,23 @@ const MAY_IMPORT: Record<string, string[]> = {
 const FROM_OUTSIDE: Record<string, string[]> = {
   "internal/bars.ts": ["npm:cli-progress@^3.12.0"],
   "internal/nats_sockets.ts": [
-    "node:net",
-    "npm:@nats-io/transport-node@^3.4.0",
-    "npm:@nats-io/transport-node@^3.4.0/lib/node_transport.js",
+    "node:process",
+    "npm:@nats-io/nats-core@^3.4.0/internal",
   ],
+  "internal/nats_errors.ts": [
+    "npm:@nats-io/jetstream@^3.4.0",
+    "npm:@nats-io/nats-core@^3.4.0/internal",
+  ],
+  "internal/nats_messages.ts": ["npm:@nats-io/nats-core@^3.4.0/internal"],
   "internal/nats_connection.ts": [
     "npm:@nats-io/jetstream@^3.4.0",
+    "npm:@nats-io/nats-core@^3.4.0/internal",
     "npm:@nats-io/obj@^3.4.0",
-    "npm:@nats-io/transport-node@^3.4.0",
   ],
-  "internal/nats_pulling.ts": ["npm:@nats-io/transport-node@^3.4.0"],
+  "internal/nats_pulling.ts": ["npm:@nats-io/nats-core@^3.4.0/internal"],
   "internal/nats_transport.ts": [
     "npm:@nats-io/jetstream@^3.4.0",
-    "npm:@nats-io/transport-node@^3.4.0",
+    "npm:@nats-io/nats-core@^3.4.0/internal",
   ],
   "internal/command.ts": ["node:url", "node:util"],
 };

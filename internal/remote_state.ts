@@ -1,0 +1,29 @@
+/** Whether an executor of `remote.ts` takes calls, and what it says if it does not. */
+
+import { BrokenExecutor, RuntimeError } from "../errors.ts";
+import type { FunctionRef } from "./protocol.ts";
+import { label } from "./travel.ts";
+
+/** The states, which only move forward. */
+export type RemoteState =
+  | { readonly is: "open" | "draining" | "closed" }
+  | {
+    readonly is: "broken";
+    readonly message: string;
+    readonly cause: ErrorOptions | undefined;
+  };
+
+/** The error of who submits a function to an executor that is not open. */
+export function refusal(
+  name: string,
+  state: RemoteState,
+  fn: FunctionRef,
+): RuntimeError {
+  const cannot = `Cannot submit ${label(fn)} to ${name}`;
+  if (state.is === "broken") {
+    return new BrokenExecutor(`${cannot}: ${state.message}`, state.cause);
+  }
+  return new RuntimeError(
+    `${cannot}: cannot schedule new futures after shutdown`,
+  );
+}
