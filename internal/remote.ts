@@ -77,7 +77,7 @@ import {
   Watch,
 } from "./remote_watch.ts";
 import { startTimer } from "./timer.ts";
-import { refusal, type RemoteState } from "./remote_state.ts";
+import { capitalize, refusal, type RemoteState } from "./remote_state.ts";
 import type { SubmitterLink, Transport } from "./transport.ts";
 import { describe, label } from "./travel.ts";
 
@@ -200,7 +200,7 @@ export class Remote implements CallOwner {
     call.slot = PUBLISHED;
     const free = this.#handing.freeFor(call);
     if (free) this.#hand(link, call, free);
-    else this.#publish(link, call);
+    else this.#publish(call);
   }
 
   #toBytes(link: SubmitterLink, call: RemoteCall): Uint8Array {
@@ -213,7 +213,9 @@ export class Remote implements CallOwner {
     }, call.args as Packed);
   }
 
-  async #publish(link: SubmitterLink, call: RemoteCall): Promise<void> {
+  async #publish(call: RemoteCall): Promise<void> {
+    const link = this.#link;
+    if (!link) return;
     this.#underWay++;
     const { id } = call;
     try {
@@ -243,8 +245,6 @@ export class Remote implements CallOwner {
     call: RemoteCall,
     free: Holder,
   ): Promise<void> {
-    call.attempts++;
-    call.missed = 0;
     const bytes = this.#toBytes(link, call);
     const isTaken = await this.#handing.hand(link, call, free, bytes);
     if (isTaken === false) this.#onNotTaken(call);
@@ -254,15 +254,13 @@ export class Remote implements CallOwner {
   #onNotTaken(call: RemoteCall): void {
     call.attempts--;
     release(call);
-    if (this.#link) this.#publish(this.#link, call);
+    this.#publish(call);
   }
 
   /** Publishes again what may be lost on the way to its workers. */
   #publishAgain(): void {
-    const link = this.#link;
-    if (!link) return;
     for (const call of this.#calls.values()) {
-      if (call.slot === PUBLISHED) this.#publish(link, call);
+      if (call.slot === PUBLISHED) this.#publish(call);
     }
   }
 
@@ -365,7 +363,7 @@ export class Remote implements CallOwner {
     const { maxAttempts } = this.#kind;
     if (call.attempts < maxAttempts) {
       // Else its message goes to another worker, which asks for it.
-      if (wasHanded && this.#link) this.#publish(this.#link, call);
+      if (wasHanded) this.#publish(call);
       return;
     }
     const times = maxAttempts === 1
@@ -567,8 +565,4 @@ export class Remote implements CallOwner {
       if (this.#calls.size === 0) this.#close();
     });
   }
-}
-
-function capitalize(text: string): string {
-  return text[0].toUpperCase() + text.slice(1);
 }

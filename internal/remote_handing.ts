@@ -65,6 +65,8 @@ export class Handing {
     const holder = { worker, label, message: HANDED, delivery: HANDED };
     call.holder = holder;
     call.worker = STARTED;
+    call.attempts++;
+    call.missed = 0;
     call.unsure = true;
     this.#isUnderWay = true;
     try {
