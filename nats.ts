@@ -124,7 +124,8 @@ const codec = makeCodec();
  *
  * A call starts at most `maxAttempts` times, and its result reaches the future
  * once. `cancel()` and `running()` are exact: a worker asks this program before
- * it starts a call. A worker that is lost breaks the calls that it ran, with
+ * it starts a call, unless it was handed the call by this program, when it had
+ * just ended another and none was waiting; such a call is running. A worker that is lost breaks the calls that it ran, with
  * {@linkcode BrokenExecutor}, and no others; it may or may not have run them to
  * their ends. A server that can't be reached when the first call is submitted,
  * that refuses, that stays away for two leases (at least 10 seconds), or that

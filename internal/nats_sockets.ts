@@ -68,10 +68,12 @@ class DenoTransport implements Transport {
       const wantsTls = info.tls_required ||
         (info.tls_available && options.tls !== null);
       if (wantsTls && !this.#isDone) {
-        this.#conn = await Deno.startTls(conn, {
+        const secure = await Deno.startTls(conn, {
           hostname: tlsName || hostname,
         });
+        this.#conn = secure;
         this.#isEncrypted = true;
+        await secure.handshake();
       }
       if (this.#isDone) throw new errors.ConnectionError("closed");
       this.#isConnected = true;

@@ -28,16 +28,12 @@ function find(): string | undefined {
 
 const program = find();
 
-/** Its node:net holds small writes back, for 40 ms each: the tests would take too long. */
-const isTooSlow = Deno.version.deno.startsWith("2.5.");
-
 /** Whether there is no server to test with. */
-export const withoutNats = program === undefined || isTooSlow;
+export const withoutNats = program === undefined;
 
 if (withoutNats) {
-  const hint = isTooSlow
-    ? "Deno 2.5 holds small writes to a server back, so what needs nats-server is not tested: use a newer one"
-    : "nats-server is missing, so what needs it is not tested: apt-get install -y nats-server";
+  const hint =
+    "nats-server is missing, so what needs it is not tested: apt-get install -y nats-server";
   if (Deno.env.get("CI") === "true") console.error(`::warning::${hint}`);
   else console.error(hint);
 }
