@@ -35,6 +35,7 @@ export class Messages {
   readonly #inbox = createInbox();
   readonly #questions = new Map<string, Question>();
   #count = 0;
+  #isClosed = false;
   /** What goes with the next message, or soon. */
   #unhurried: { subject: string; data: Uint8Array | string }[] = [];
   #stopLooking: (() => void) | undefined;
@@ -61,6 +62,8 @@ export class Messages {
 
   /** Publishes something when something else is, or a little later. */
   publishSoon(subject: string, data: Uint8Array | string): void {
+    // What was just read may have been the last that there was to wait for.
+    if (this.#isClosed) return this.publish(subject, data);
     this.#unhurried.push({ subject, data });
     this.#stopWaiting ??= startTimer(SOON, () => {
       this.#stopWaiting = undefined;
@@ -86,7 +89,7 @@ export class Messages {
     timeout: number,
     headers?: MsgHdrs,
   ): Promise<Msg> {
-    if (this.#nc.isClosed()) {
+    if (this.#isClosed || this.#nc.isClosed()) {
       return Promise.reject(new errors.ClosedConnectionError());
     }
     const id = `${++this.#count}`;
@@ -132,6 +135,7 @@ export class Messages {
 
   /** Sends what is left, and leaves nothing behind. */
   close(error: Error): void {
+    this.#isClosed = true;
     this.#publishUnhurried();
     this.#stopLooking?.();
     this.#stopWaiting?.();

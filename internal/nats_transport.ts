@@ -151,6 +151,7 @@ class NatsSubmitter implements SubmitterLink {
         opt_start_seq: this.#last + 1,
       }),
     });
+    if (this.#connection.isClosing) return;
     let left = num_pending;
     let asked = 0;
     await new Promise<void>((resolve) => {

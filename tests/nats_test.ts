@@ -1,12 +1,19 @@
 /** The options of `NatsExecutor` and of its workers, and what needs no server. */
 
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import type { NatsConnection } from "@nats-io/nats-core/internal";
+import {
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { Batches } from "../internal/batches.ts";
 import { HELP, parseCommand } from "../internal/command.ts";
 import { nameOfModule } from "../internal/module_names.ts";
+import { Messages } from "../internal/nats_messages.ts";
 import { deliveryOf } from "../internal/nats_pulling.ts";
 import { NatsExecutor, type NatsExecutorOptions } from "../nats.ts";
-import { turn } from "./_helpers.ts";
+import { FakeClock, turn } from "./_helpers.ts";
 
 const GOOD = { servers: "nats://127.0.0.1:4222", queue: "q" };
 
@@ -124,6 +131,61 @@ Deno.test("nats: questions of one turn go together, and so do those that come wh
   batches.add("a", 6);
   await turn();
   assertEquals(asked[4], ["a", [6]]);
+});
+
+/** What is published on a connection that is none. */
+function connectNowhere(): { nc: NatsConnection; published: string[] } {
+  const published: string[] = [];
+  const nc = {
+    subscribe() {},
+    isClosed: () => false,
+    publish: (subject: string) => published.push(subject),
+  };
+  return { nc: nc as unknown as NatsConnection, published };
+}
+
+Deno.test("nats: what is in no hurry goes before the next message, or soon, or at the end", async () => {
+  using clock = new FakeClock();
+  const { nc, published } = connectNowhere();
+  const messages = new Messages(nc);
+  messages.publishSoon("a", "");
+  messages.publishSoon("b", "");
+  assertEquals(published, []);
+  messages.publish("c", "");
+  assertEquals(published, ["a", "b", "c"]);
+  messages.publishSoon("d", "");
+  await clock.pass(10);
+  assertEquals(published.slice(3), ["d"]);
+  messages.publishSoon("e", "");
+  messages.close(new Error("over"));
+  assertEquals(published.slice(4), ["e"]);
+});
+
+Deno.test("nats: what is in no hurry starts no timer once the connection ends", async () => {
+  const { nc, published } = connectNowhere();
+  const messages = new Messages(nc);
+  messages.close(new Error("over"));
+  messages.publishSoon("a", "");
+  assertEquals(published, ["a"]);
+  await assertRejects(() => messages.ask("b", "", 1000));
+});
+
+Deno.test("nats: a question that nobody answers is given up in time, or with the connection", async () => {
+  using clock = new FakeClock();
+  const { nc, published } = connectNowhere();
+  const messages = new Messages(nc);
+  const late = assertRejects(
+    () => messages.ask("a", "", 1000),
+    Error,
+    "timeout",
+  );
+  await clock.pass(1500);
+  await late;
+  const over = assertRejects(() => messages.ask("b", "", 1000), Error, "over");
+  messages.giveUp(new Error("over"));
+  await over;
+  messages.close(new Error("over"));
+  assertEquals(published, ["a", "b"]);
 });
 
 // ---- The worker's command line ---------------------------------------------------
