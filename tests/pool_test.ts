@@ -174,6 +174,37 @@ test("a pool hands calls that are known short ahead, in one message, about a mil
   assertEquals(pool.links[0].messages, [[0], [1, 2, 3, 4, 5, 6, 7]]);
 });
 
+test("a pool where short calls go together hands those of one turn to one worker, a quarter of a millisecond's worth", async () => {
+  const fn = await knownFn(0.05);
+  const pool = new HandPool({ maxWorkers: 3, together: true });
+  await callAll(pool, fn, "abcdefg");
+  assertEquals(pool.held, [["a", "b", "c", "d", "e"], ["f", "g"]]);
+  for (const link of pool.links) link.ready();
+  for (let i = 0; i < 5; i++) pool.links[0].answer(undefined, 0.05);
+  // Nobody takes what waits behind another, as long as that is short.
+  assertEquals(pool.held, [[], ["f", "g"]]);
+  await pool.finishAll();
+});
+
+test("a pool where short calls go together hands each call that may be long to a worker of its own", async () => {
+  const pool = new HandPool({ maxWorkers: 3, together: true });
+  await callAll(pool, unknownFn(), "ab");
+  await callAll(pool, await knownFn(0.5), "c");
+  assertEquals(pool.held, [["a"], ["b"], ["c"]]);
+  await pool.finishAll();
+});
+
+test("a pool where short calls go together takes those back that wait behind one that turned out long", async (clock) => {
+  const fn = await knownFn(0.05);
+  const pool = new HandPool({ maxWorkers: 3, together: true });
+  await callAll(pool, fn, "abc");
+  assertEquals(pool.held, [["a", "b", "c"]]);
+  pool.links[0].ready().begin();
+  await clock.pass(4);
+  assertEquals(pool.held, [["a"], ["b", "c"]]);
+  await pool.finishAll();
+});
+
 test("a pool hands more ahead once half of it is done", async () => {
   const fn = await knownFn(0.125);
   const pool = new HandPool();
