@@ -108,6 +108,7 @@ export class Node {
   readonly #id = crypto.randomUUID().replaceAll("-", "");
   readonly #codec: Codec = makeCodec();
   #pool: Pool;
+  readonly #brokenPools: Promise<void>[] = [];
   /** How many calls more it may run, and how many it has asked for. */
   #free: number;
   #asked = 0;
@@ -186,7 +187,7 @@ export class Node {
     this.#stopAwayTimer?.();
     await resting;
     clearInterval(this.#beat);
-    await this.#pool.shutdown();
+    await Promise.all([this.#pool.shutdown(), ...this.#brokenPools]);
     await link?.close();
   }
 
@@ -231,10 +232,10 @@ export class Node {
     while (!this.#stopping) {
       try {
         this.#link = await this.#connect();
+        this.#relinking = undefined;
         this.#asked = 0;
         this.#want();
-        this.#options.log("ready again");
-        break;
+        return this.#options.log("ready again");
       } catch (error) {
         this.#options.log(`${error}`);
         await this.#pause(AGAIN);
@@ -498,6 +499,7 @@ export class Node {
     } catch (error) {
       if (!(error instanceof BrokenExecutor)) throw error;
       // Child after child has died before it ran a call: those to come may live.
+      this.#brokenPools.push(this.#pool.shutdown());
       this.#pool = new Pool(this.#rawKind());
       return this.#pool.submit(standIn, args);
     }

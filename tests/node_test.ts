@@ -22,6 +22,8 @@ const codec = makeCodec();
 class HandLink implements WorkerLink {
   events!: WorkerEvents;
   isClosed = false;
+  /** How often it was made. */
+  opened = 0;
   /** How many calls were asked for and are still to come. */
   wanted = 0;
   /** The calls that have ended. */
@@ -91,6 +93,8 @@ function test(
         submitter: () => Promise.reject(new Error("none")),
         worker(_id, events) {
           link.events = events;
+          link.opened++;
+          link.wanted = 0;
           return Promise.resolve(link);
         },
       },
@@ -167,3 +171,14 @@ test("what is handed over and is no call is not taken", (link) => {
   assertEquals(link.events.onHanded(new Uint8Array([1, 2])), false);
   return Promise.resolve();
 });
+
+test(
+  "a worker that does nothing while its queue is lost asks the new one for as much as it may run",
+  async (link, gate) => {
+    link.events.onLost("the server has lost the queue");
+    await until(() => link.opened === 2 && link.wanted === 1);
+    gate.open();
+    link.deliver(1, gate);
+    await until(() => link.ended.length === 1 && link.wanted === 1);
+  },
+);
