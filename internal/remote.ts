@@ -260,7 +260,8 @@ export class Remote implements CallOwner {
   /** Publishes again what may be lost on the way to its workers. */
   #publishAgain(): void {
     for (const call of this.#calls.values()) {
-      if (call.slot === PUBLISHED) this.#publish(call);
+      // Of one that was handed over, its worker is asked first.
+      if (call.slot === PUBLISHED && !call.unsure) this.#publish(call);
     }
   }
 

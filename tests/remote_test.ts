@@ -588,6 +588,28 @@ test("a call of which nobody knows whether it was taken is, if its worker has it
   }
 });
 
+test("a call of which nobody knows whether it was taken is not published before its worker was asked", async () => {
+  using clock = new FakeClock();
+  const { link, remote } = setUp();
+  const first = remote.submit(double, [1]);
+  await clock.pass(0);
+  link.claim(link.published[0].head.id, "a");
+  link.says(link.published[0].head.id, "a", "outcome", {}, 2);
+  await first.result();
+  link.takes = () => Promise.reject(new Error("the server is away"));
+  const future = remote.submit(double, [4]);
+  await clock.pass(0);
+  link.events.onAway();
+  await clock.pass(LEASE);
+  link.events.onBack();
+  await clock.pass(0);
+  assertEquals([link.published.length, future.running()], [1, true]);
+  await clock.pass(1000);
+  assertEquals([link.published.length, future.running()], [2, false]);
+  assertEquals(future.cancel(), true);
+  await remote.shutdown();
+});
+
 test("a call whose worker is lost that it was handed to is broken, or published if it may be started once more", async () => {
   for (const maxAttempts of [1, 2]) {
     using clock = new FakeClock();
