@@ -114,8 +114,8 @@ export interface PoolKind {
   readonly onWorkerLost: "break" | "replace";
   /**
    * Whether short calls of one turn go to one worker, even if others are idle:
-   * where what takes the time is to wake a worker. They must not wait for each
-   * other's ends.
+   * where what takes the time is to wake a worker. Those behind a call that turns
+   * out long move on to the others.
    */
   readonly together?: boolean;
   /** What to say of a call that can't be stopped in a busy loop. */
