@@ -26,6 +26,8 @@ import { taskModules } from "./travel.ts";
 
 /** How long a child that was asked to end may take, in milliseconds. */
 const GRACE = 2000;
+/** A child that was sent no call for so long listens to its worker, in milliseconds. */
+const HUSH = 50;
 
 const encoder = new TextEncoder();
 
@@ -84,6 +86,9 @@ export class ProcessLink implements WorkerLink {
   readonly #modules: ReadonlySet<string> | undefined;
   /** What is to be written in this turn of the event loop. */
   #unwritten: Uint8Array[] = [];
+  /** Whether calls were sent since the timer was set that has the child listen. */
+  #sent = false;
+  #stopTimer: (() => void) | undefined;
   /** What the child said of its death before it died. */
   #lastWords: (FromWorker & { type: "died" }) | undefined;
   /** Why what it said could not be read. */
@@ -174,12 +179,14 @@ export class ProcessLink implements WorkerLink {
       frames.end();
       stdout.flush();
       stderr.flush();
+      this.#stopTimer?.();
       this.#stdin.abort().catch(() => {});
       this.#onExit(status, stderr.lastLines());
     });
   }
 
   send(calls: readonly CallMessage[]): void {
+    this.#sent = true;
     const fns = new Map<FunctionRef, number>();
     let texts = "";
     const slots: number[] = [];
@@ -263,6 +270,7 @@ export class ProcessLink implements WorkerLink {
   async end(): Promise<void> {
     // The end of its stdin ends the child, with whatever it does at its end.
     this.#flush();
+    this.#stopTimer?.();
     this.#stdin.close().catch(() => {});
     await this.#end();
   }
@@ -320,6 +328,17 @@ export class ProcessLink implements WorkerLink {
     if (small.length > 0) {
       write(small.length === 1 ? small[0] : joined(...small));
     }
+    if (this.#sent && !this.#stopTimer) this.#haveListen();
+  }
+
+  /** Has the child listen to its worker once it was sent no call for a while. */
+  #haveListen(): void {
+    this.#sent = false;
+    this.#stopTimer = startTimer(HUSH, () => {
+      this.#stopTimer = undefined;
+      if (this.#sent) this.#haveListen();
+      else this.#writeLine({ type: "listen" });
+    });
   }
 
   #onMessage(message: FromChild, next: FromChild | undefined): void {
@@ -332,8 +351,10 @@ export class ProcessLink implements WorkerLink {
       this.#events.onOutcome(slot, ms, { is: "returned", value }, more, item);
     } else if (message.type === "results") {
       this.#onResults(message.results, more);
-    } else if (message.type === "died") this.#lastWords = message;
-    else if (message.type !== "look") tell(this.#events, message, more);
+    } else if (message.type === "died") {
+      this.#lastWords = message;
+      this.#writeLine({ type: "listen" });
+    } else if (message.type !== "look") tell(this.#events, message, more);
   }
 
   #onResults(results: readonly unknown[], more: boolean): void {

@@ -12,6 +12,11 @@
  * task does, and it gives calls back that wait behind one that turned out long.
  * The worker writes its own frames: an outcome takes no detour.
  *
+ * While calls come, the main thread stands still until the pipe has more, which
+ * takes half the time that an event of the runtime takes; it hears nothing of its
+ * worker then. That matters where the worker ends, so the pool has it listen when
+ * the worker has said so, and whenever no call was sent for a while.
+ *
  * The main thread may read any file, which lets the worker import modules; the
  * worker itself, and so the tasks, may do what the pool's `permissions` say.
  *
@@ -77,6 +82,8 @@ export type ToChild =
     readonly slots: readonly number[];
     readonly chunks: readonly number[];
   }
+  /** The main thread is to hear its worker again, which it may not while it reads. */
+  | { readonly type: "listen" }
   | AbortMessage;
 
 /**
@@ -194,6 +201,8 @@ async function serveChild(
   let worker: Worker;
   let say: (message: Packed) => void;
   let stdin: Pick<Deno.FsFile, "read" | "readSync"> = Deno.stdin;
+  /** Whether nothing but more input is waited for, which takes half the time. */
+  let isDeaf = false;
   const decoder = new TextDecoder();
   const chunk = new Uint8Array(65536);
 
@@ -242,7 +251,7 @@ async function serveChild(
 
   /** More input; a pool that is gone, or wants no more, ends the child. */
   async function read(): Promise<Uint8Array> {
-    const count = await stdin.read(chunk);
+    const count = isDeaf ? stdin.readSync(chunk) : await stdin.read(chunk);
     if (count === null) Deno.exit(0);
     return chunk.slice(0, count);
   }
@@ -319,6 +328,8 @@ async function serveChild(
 
   while (true) {
     const message: ToChild = JSON.parse(await readLine());
+    isDeaf = message.type === "calls";
+    if (message.type === "listen") continue;
     if (message.type === "recall" || message.type === "abort") {
       const isRecall = message.type === "recall";
       const slots = isRecall ? message.slots : [message.slot];
