@@ -16,6 +16,8 @@
  * takes half the time that an event of the runtime takes; it hears nothing of its
  * worker then. That matters where the worker ends, so the pool has it listen when
  * the worker has said so, and whenever no call was sent for a while.
+ * The worker for its part waits a moment for more calls before it goes back to its
+ * events (`tray.ts`).
  *
  * The main thread may read any file, which lets the worker import modules; the
  * worker itself, and so the tasks, may do what the pool's `permissions` say.
@@ -37,6 +39,8 @@ import type {
 } from "./protocol.ts";
 import { makeResults, type Results, type SharedResults } from "./results.ts";
 import { makeRebuilder } from "./rebuild.ts";
+import { guardStreams, moveStdin } from "./streams.ts";
+import { makeTray, type Tray } from "./tray.ts";
 import { evaluating, serve } from "./worker_runtime.ts";
 
 /** What the codec makes of its own accord, where structured clone may not. */
@@ -121,6 +125,7 @@ type ToTasks =
     readonly flags: SharedArrayBuffer;
     readonly lock: SharedArrayBuffer;
     readonly results: SharedResults;
+    readonly tray: SharedArrayBuffer;
     readonly alone: boolean;
     readonly bytes: Uint8Array<ArrayBuffer>;
   }
@@ -163,7 +168,7 @@ function bootstrap(): void {
 
 /** The program of a child's main thread: a function of what was read already. */
 export function childProgram(): string {
-  return `(input) => (${serveChild})(input, ${makeFrameWriter}, ${makeResults})`;
+  return `(input) => (${serveChild})(input, ${makeFrameWriter}, ${makeTray}, ${makeResults}, ${moveStdin})`;
 }
 
 /** The program of a child's worker: a module. */
@@ -182,7 +187,8 @@ const checker = (${makeCloneChecker})(${list(NOT_BETWEEN_PROCESSES)}, ${
     list(ALSO_BETWEEN_PROCESSES)
   });
 const codec = (${makeCodec})(true);
-(${serveTasks})(self, codec, ${makeFrameWriter}, ${makeResults}, (scope) =>
+(${guardStreams})();
+(${serveTasks})(self, codec, ${makeFrameWriter}, ${makeTray}, ${makeResults}, (scope) =>
   (${serve})(scope, checker, (${makeRebuilder})(), imports));
 }`;
   return `${evaluating(program)}({__proto__: null, ${imports}});`;
@@ -192,62 +198,22 @@ const codec = (${makeCodec})(true);
 async function serveChild(
   input: Uint8Array,
   writer: typeof makeFrameWriter,
+  trays: typeof makeTray,
   resultsOf: typeof makeResults,
+  ownStdin: typeof moveStdin,
 ): Promise<void> {
   /** How many results the worker can leave before they are written; a power of two. */
   const RESULTS = 4096;
   let flags: Int32Array<SharedArrayBuffer>;
   let results: Results;
   let worker: Worker;
+  const tray = trays();
   let say: (message: Packed) => void;
   let stdin: Pick<Deno.FsFile, "read" | "readSync"> = Deno.stdin;
   /** Whether nothing but more input is waited for, which takes half the time. */
   let isDeaf = false;
   const decoder = new TextDecoder();
   const chunk = new Uint8Array(65536);
-
-  /**
-   * Has the pool's pipe as a file of its own, and puts `/dev/null` in its place:
-   * whatever reads stdin then, in whatever way, or inherits it, finds its end.
-   * Where that can't be done, the usual ways to read it are closed one by one,
-   * in `serveTasks`.
-   */
-  function moveStdin(): void {
-    const isLinux = Deno.build.os === "linux";
-    /** `F_SETPIPE_SZ` of Linux. */
-    const PIPE_SIZE = 1031;
-    const libraries: Partial<Record<string, string[]>> = {
-      linux: ["libc.so.6", `libc.musl-${Deno.build.arch}.so.1`, "libc.so"],
-      android: ["libc.so"],
-      darwin: ["libSystem.B.dylib"],
-      freebsd: ["libc.so.7"],
-    };
-    for (const library of libraries[Deno.build.os] ?? []) {
-      try {
-        const { symbols: c } = Deno.dlopen(library, {
-          dup: { parameters: ["i32"], result: "i32" },
-          dup2: { parameters: ["i32", "i32"], result: "i32" },
-          open: { parameters: ["buffer", "i32"], result: "i32" },
-          close: { parameters: ["i32"], result: "i32" },
-          fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
-        });
-        // Large data then take a quarter of the switches between the processes.
-        for (const end of isLinux ? [0, 1] : []) {
-          c.fcntl(end, PIPE_SIZE, 1 << 18);
-        }
-        const pipe = c.dup(0);
-        const nothing = c.open(new TextEncoder().encode("/dev/null\0"), 0);
-        // Opened anew, so that the runtime reads it, and programs don't inherit it.
-        stdin = Deno.openSync(`/dev/fd/${pipe}`);
-        c.dup2(nothing, 0);
-        c.close(pipe);
-        c.close(nothing);
-        return;
-      } catch {
-        // Not this one.
-      }
-    }
-  }
 
   /** More input; a pool that is gone, or wants no more, ends the child. */
   async function read(): Promise<Uint8Array> {
@@ -298,7 +264,7 @@ async function serveChild(
       new Blob([message.program], { type: "text/javascript" }),
     );
     // Before: a worker has a handle of its own of what stdin is by then.
-    moveStdin();
+    stdin = ownStdin();
     worker = new Worker(url, {
       type: "module",
       name: message.workerName,
@@ -320,10 +286,16 @@ async function serveChild(
       flags: flags.buffer,
       lock: lock.buffer,
       results: shared,
+      tray: tray.memory,
       alone: message.alone,
       bytes,
     };
-    worker.postMessage(first);
+    post(first);
+  }
+
+  function post(message: ToTasks, transfer: Transferable[] = []): void {
+    tray.posting();
+    worker.postMessage(message, transfer);
   }
 
   while (true) {
@@ -348,7 +320,7 @@ async function serveChild(
       if (isRecall || back.length > 0) {
         say!(JSON.stringify({ type: "returned", slots: back, chunks }));
       } else {
-        worker!.postMessage(message);
+        post(message);
       }
       continue;
     }
@@ -358,8 +330,9 @@ async function serveChild(
     } else {
       for (const slot of message.slots) Atomics.store(flags!, slot, 0);
       const buffers = message.buffers.map((length) => readBytes(length).buffer);
+      if (buffers.length === 0 && tray.put(bytes)) continue;
       const calls: ToTasks = { type: "calls", bytes, buffers };
-      worker!.postMessage(calls, [bytes.buffer, ...buffers]);
+      post(calls, [bytes.buffer, ...buffers]);
     }
   }
 }
@@ -370,6 +343,7 @@ function serveTasks(
   scope: any,
   codec: Codec,
   writer: typeof makeFrameWriter,
+  trays: typeof makeTray,
   resultsOf: typeof makeResults,
   serve: (scope: unknown) => void,
 ): void {
@@ -389,6 +363,7 @@ function serveTasks(
   /** When results were written last. */
   let written = 0;
   let listener: (event: unknown) => void;
+  let tray: Tray;
   let alone = false;
   /** Marks the worker's last words as such. */
   let secret = "";
@@ -398,68 +373,6 @@ function serveTasks(
     post({ exit: code ?? Deno.exitCode, secret });
     return exit(code);
   };
-
-  // Stdin is the pool's. A task finds its end there, and so does a program
-  // that a task starts.
-  Object.defineProperty(Deno, "stdin", {
-    configurable: true,
-    value: {
-      read: () => Promise.resolve(null),
-      readSync: () => null,
-      close: () => {},
-      isTerminal: () => false,
-      setRaw: () => {},
-      get readable() {
-        return new ReadableStream({
-          start: (controller) => controller.close(),
-        });
-      },
-    },
-  });
-  // Stdout is the pool's, too: a task may write to it, and not close it. What it
-  // has written is out when `write` returns: the child may be about to end.
-  for (const stream of [Deno.stdout, Deno.stderr]) {
-    const writeSync = stream.writeSync.bind(stream);
-    Object.defineProperties(stream, {
-      close: { value: () => {} },
-      write: {
-        writable: true,
-        value: (bytes: Uint8Array) =>
-          new Promise((resolve) => resolve(writeSync(bytes))),
-      },
-      writable: {
-        get: () =>
-          new WritableStream<Uint8Array>({
-            write(chunk) {
-              for (let done = 0; done < chunk.length;) {
-                done += writeSync(chunk.subarray(done));
-              }
-            },
-          }),
-      },
-    });
-  }
-  const commandOf = Object.getOwnPropertyDescriptor(Deno, "Command")!;
-  let command: typeof Deno.Command | undefined;
-  Object.defineProperty(Deno, "Command", {
-    configurable: true,
-    enumerable: true,
-    // Made when it is asked for: most tasks start no program.
-    get: () => {
-      if (command) return command;
-      const Original: typeof Deno.Command = commandOf.value ??
-        commandOf.get!.call(Deno);
-      return command = class Command extends Original {
-        constructor(program: string | URL, options: Deno.CommandOptions = {}) {
-          const { stdin } = options;
-          super(program, {
-            ...options,
-            stdin: stdin === undefined || stdin === "inherit" ? "null" : stdin,
-          });
-        }
-      };
-    },
-  });
 
   // A worker of a task's prints beside it.
   const { Worker } = scope;
@@ -499,6 +412,10 @@ function serveTasks(
       // In whole microseconds, which are shorter to write and to read.
       send(`[${slot},${item},${round(ms * 1000)}${text && `,${text}`}]`);
       return true;
+    },
+    onIdle() {
+      const bytes = tray.take();
+      if (bytes) tell({ type: "calls", calls: callsIn(bytes, []) });
     },
     close: () => {
       post({ exit: 1, secret });
@@ -569,6 +486,8 @@ function serveTasks(
   scope.addEventListener("message", (event: MessageEvent<ToTasks>) => {
     event.stopImmediatePropagation();
     const { data } = event;
+    if (data.type === "start") tray = trays(data.tray);
+    tray.received();
     if (data.type === "abort") return tell(data);
     if (data.type === "calls") {
       return tell({ type: "calls", calls: callsIn(data.bytes, data.buffers) });

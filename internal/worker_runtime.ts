@@ -43,6 +43,8 @@ interface WorkerScope {
     value: unknown,
     isLast: boolean,
   ): boolean;
+  /** Hears that there is nothing to do. */
+  onIdle?(): void;
   close(): void;
 }
 
@@ -115,6 +117,7 @@ export function serve(
   const post = scope.postMessage.bind(scope);
   const close = scope.close.bind(scope);
   const leaveInScope = scope.leave?.bind(scope);
+  const onIdle = scope.onIdle?.bind(scope);
   // The calls that wait, first to last.
   let first: Waiting | undefined;
   let last: Waiting | undefined;
@@ -945,6 +948,7 @@ export function serve(
         if (skipped.length > 0) say({ type: "skipped", slots: skipped });
       } while (lanes && !lanes.sleep());
       busy = false;
+      onIdle?.();
     } catch (error) {
       dieOf(error);
     }

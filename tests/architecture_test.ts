@@ -101,12 +101,17 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   // What the two threads of a child share.
   "internal/results.ts": [],
+  "internal/tray.ts": [],
+  // What a child does with its streams.
+  "internal/streams.ts": [],
   "internal/process_worker.ts": [
     "internal/clonable.ts",
     "internal/codec.ts",
     "internal/framing.ts",
     "internal/rebuild.ts",
     "internal/results.ts",
+    "internal/streams.ts",
+    "internal/tray.ts",
     "internal/worker_runtime.ts",
   ],
   "internal/call.ts": [

@@ -1,9 +1,9 @@
 /** Messages and output come apart again, however they came together. */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { stub } from "@std/testing/mock";
 import * as fc from "fast-check";
-import { makeCodec } from "../internal/codec.ts";
+import { makeCodec, type Packed } from "../internal/codec.ts";
 import { FrameReader, joined, makeFrameWriter } from "../internal/framing.ts";
 import { property } from "./_checks.ts";
 
@@ -16,6 +16,14 @@ function framesOf(
   channel: number,
   message: unknown,
 ): Uint8Array[] {
+  return packedFramesOf(secret, channel, codec.encode(message));
+}
+
+function packedFramesOf(
+  secret: readonly number[],
+  channel: number,
+  packed: Packed,
+): Uint8Array[] {
   const frames: Uint8Array[] = [];
   const { stdout } = Deno;
   const { writeSync } = stdout;
@@ -24,7 +32,7 @@ function framesOf(
     return bytes.length;
   };
   try {
-    makeFrameWriter(secret, channel)(codec.encode(message));
+    makeFrameWriter(secret, channel)(packed);
   } finally {
     stdout.writeSync = writeSync;
   }
@@ -194,6 +202,43 @@ Deno.test("framing: a channel keeps the order of its messages", () => {
   );
   const parts = list.flatMap((message) => framesOf(SECRET, 0, message));
   assertEquals(read(SECRET, parts).messages, list);
+});
+
+Deno.test("framing: messages that come together arrive each with the next of its channel in view", () => {
+  const frames = [[0, 1], [1, 2], [0, { three: 3 }], [0, [4]]] as const;
+  const seen: unknown[] = [];
+  const reader = new FrameReader(
+    SECRET,
+    codec,
+    (message, next) => seen.push([message, next]),
+    () => {},
+  );
+  reader.push(joined(
+    ...frames.flatMap(([channel, message]) =>
+      framesOf(SECRET, channel, message)
+    ),
+  ));
+  assertEquals(seen, [
+    [1, { three: 3 }],
+    [{ three: 3 }, [4]],
+    [[4], undefined],
+    [2, undefined],
+  ]);
+});
+
+Deno.test("framing: what comes before a line that can't be read arrives", () => {
+  const frames = ["1", "{}", "{", "2"].flatMap((text) =>
+    packedFramesOf(SECRET, 0, text)
+  );
+  const messages: unknown[] = [];
+  const reader = new FrameReader(
+    SECRET,
+    codec,
+    (message) => messages.push(message),
+    () => {},
+  );
+  assertThrows(() => reader.push(joined(...frames)), SyntaxError);
+  assertEquals(messages, [1, {}]);
 });
 
 Deno.test("framing: a message that a channel is cut off in is none, and what follows on the other one is whole", () => {
