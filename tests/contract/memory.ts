@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Future } from "../../future.ts";
-import { isCollected, withoutGc } from "../_helpers.ts";
+import { heapUsed, isCollected, withoutGc } from "../_helpers.ts";
 import { learn } from "./chunks.ts";
 import { contractTest, type ExecutorKind } from "./kind.ts";
 
@@ -105,6 +105,23 @@ export function testMemory(kind: ExecutorKind): void {
         assertEquals(future.done(), true);
       });
     }
+  });
+
+  test("map() keeps no copy of what was an argument of an item that is done, read or not", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const lengthOf = (list: number[]) => list.length;
+    await learn(pool, lengthOf, [1]);
+    function* lists() {
+      for (let n = 0; n < 50; n++) {
+        yield Array.from({ length: 20_000 }, (_, i) => i + n + 0.5);
+      }
+    }
+    const before = await heapUsed();
+    const results = pool.map(lengthOf, lists());
+    await pool.submit(lengthOf, [1]).result();
+    const kept = await heapUsed() - before;
+    assert(kept < 4_000_000, `${kept} bytes of eight million are kept`);
+    assertEquals((await Array.fromAsync(results)).length, 50);
   });
 
   if (!kind.can.workers) return;
