@@ -5,6 +5,7 @@ import {
   assertEquals,
   assertInstanceOf,
   assertMatch,
+  assertRejects,
   assertThrows,
 } from "@std/assert";
 import { BrokenProcessPool } from "../errors.ts";
@@ -409,5 +410,41 @@ for (
       const error = await soon(future.exception());
       if (error) assertInstanceOf(error, BrokenProcessPool);
     }
+  });
+}
+
+// ---- In the middle of many short items ---------------------------------------
+
+/** Self-contained: short, but for the item that is to wait. */
+function pidOrWait(n: number): number | Promise<number> {
+  return n === 50 ? new Promise(() => {}) : n * 2 ** 24 + Deno.pid;
+}
+
+for (const how of ["SIGKILL", "killWorkers()", "terminateWorkers()"]) {
+  test(`${how} in the middle of a map over short items breaks it behind the results that there were`, async () => {
+    const pool = make({ maxWorkers: 1 });
+    const before = pool.map(pidOrWait, Array<number>(100).fill(0));
+    await Array.fromAsync(before);
+    const numbers = Array.from({ length: 100 }, (_, i) => i);
+    const results = pool.map(pidOrWait, numbers);
+    let pid = 0;
+    for (let n = 0; n < 50; n++) {
+      const { value } = await results.next();
+      assertEquals(Math.floor(value / 2 ** 24), n);
+      pid = value % 2 ** 24;
+    }
+    const next = results.next();
+    const rejected = assertRejects(() => next, BrokenProcessPool);
+    if (how === "SIGKILL") Deno.kill(pid, "SIGKILL");
+    else if (how === "killWorkers()") pool.killWorkers();
+    else pool.terminateWorkers();
+    await rejected;
+    assertEquals((await results.next()).done, true);
+    assertThrows(() => pool.map(pidOrWait, [1]));
+    await pool.shutdown();
+    const { waiting, running, finished, failed, cancelled } =
+      pool.stats().calls;
+    assertEquals([waiting, running, finished], [0, 0, 150]);
+    assertEquals(failed + cancelled, 50);
   });
 }
