@@ -270,26 +270,15 @@ export class Dispatcher {
     try {
       member.take(calls);
     } catch (error) {
-      const chunks = calls.filter((call) => sizeOf(call) > 1);
-      // It may be an item of them, or that they are too much together.
-      for (const call of chunks) {
-        call.chunk!.items.most = Math.ceil(sizeOf(call) / 2);
-      }
-      if (chunks.length > 0) {
-        this.#queue.putBack([...calls].reverse());
-        this.#idleIfDone(member);
-        this.plan();
-        return;
-      }
-      // One of them can't be sent: that one fails, alone.
-      if (calls.length > 1) {
-        for (const call of calls) this.#handOver(member, [call]);
-        return;
-      }
       const [call] = calls;
+      const isSplit = this.#queue.putBackApart(calls);
+      // One of them can't be sent: that one fails, alone.
+      if (!isSplit && calls.length > 1) {
+        return calls.forEach((call) => this.#handOver(member, [call]));
+      }
       this.#idleIfDone(member);
-      this.release(call);
-      if (!call.future.done()) {
+      if (!isSplit) this.release(call);
+      if (!isSplit && !call.future.done()) {
         this.#statistics.failed++;
         call.future.setException(error);
       }

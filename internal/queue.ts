@@ -61,6 +61,22 @@ export class CallQueue {
     }
   }
 
+  /**
+   * Puts calls back that can't be sent, if chunks are among them: these then
+   * travel in halves. It may be one item, or that they are too much together.
+   *
+   * @returns Whether it did.
+   */
+  putBackApart(calls: readonly Call[]): boolean {
+    const chunks = calls.filter((call) => sizeOf(call) > 1);
+    if (chunks.length === 0) return false;
+    for (const call of chunks) {
+      call.chunk!.items.most = Math.ceil(sizeOf(call) / 2);
+    }
+    this.putBack([...calls].reverse());
+    return true;
+  }
+
   #putFirst(call: Call): void {
     const { first } = this.#calls;
     // What was split off a chunk that still waits is a part of it again.
