@@ -107,22 +107,25 @@ export function testMemory(kind: ExecutorKind): void {
     }
   });
 
-  test("map() keeps no copy of what was an argument of an item that is done, read or not", async () => {
-    await using pool = kind.make({ maxWorkers: 1 });
-    const lengthOf = (list: number[]) => list.length;
-    await learn(pool, lengthOf, [1]);
-    function* lists() {
-      for (let n = 0; n < 50; n++) {
-        yield Array.from({ length: 20_000 }, (_, i) => i + n + 0.5);
+  // What waits for a child is bytes, which are not of the heap.
+  if (kind.can.shareMemory) {
+    test("map() keeps no copy of what was an argument of an item that is done, read or not", async () => {
+      await using pool = kind.make({ maxWorkers: 1 });
+      const lengthOf = (list: string[]) => list.length;
+      await learn(pool, lengthOf, ["1"]);
+      function* lists() {
+        for (let n = 0; n < 50; n++) {
+          yield Array.from({ length: 5_000 }, (_, i) => `item ${i} of ${n}`);
+        }
       }
-    }
-    const before = await heapUsed();
-    const results = pool.map(lengthOf, lists());
-    await pool.submit(lengthOf, [1]).result();
-    const kept = await heapUsed() - before;
-    assert(kept < 4_000_000, `${kept} bytes of eight million are kept`);
-    assertEquals((await Array.fromAsync(results)).length, 50);
-  });
+      const before = await heapUsed();
+      const results = pool.map(lengthOf, lists());
+      await pool.submit(lengthOf, ["1"]).result();
+      const kept = await heapUsed() - before;
+      assert(kept < 2_000_000, `${kept} bytes of many millions are kept`);
+      assertEquals((await Array.fromAsync(results)).length, 50);
+    });
+  }
 
   if (!kind.can.workers) return;
 
