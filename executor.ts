@@ -179,7 +179,8 @@ export abstract class Executor implements AsyncDisposable {
       ? [...this.signals, ...options.signals]
       : options.signals;
     const taken = held ?? fn;
-    const backlog = this.gather(taken, options.chunksize ?? Infinity) ??
+    const together = this.gather(taken, options.chunksize ?? Infinity);
+    const backlog = together as Backlog | undefined ??
       new Calls((args) => this.submit(taken, ...args));
     return new Results(backlog, inputs, { ...options, signals });
   }
@@ -287,7 +288,7 @@ export abstract class Executor implements AsyncDisposable {
    * @param _most How many items may travel together.
    * @returns What submits items and hands out their results, if there is such.
    */
-  protected gather(_fn: unknown, _most: number): Backlog | undefined {
+  protected gather(_fn: unknown, _most: number): unknown {
     return undefined;
   }
 

@@ -16,7 +16,6 @@ import {
 import { findConfig } from "./internal/config.ts";
 import type { CheckedSubmitOptions } from "./internal/limits.ts";
 import type { PoolKind } from "./internal/link.ts";
-import type { Backlog } from "./internal/mapping.ts";
 import {
   checkArguments,
   checkClosures,
@@ -27,6 +26,7 @@ import {
   checkOptions,
   checkText,
   explained,
+  isSmall,
   packInitializer,
 } from "./internal/packing.ts";
 import { childPermissions, pathOf } from "./internal/permissions.ts";
@@ -310,7 +310,7 @@ export class ProcessPoolExecutor<I extends unknown[] = any[]> extends Executor {
   }
 
   /** Has the items of a `map` travel together. */
-  protected override gather(fn: unknown, most: number): Backlog | undefined {
+  protected override gather(fn: unknown, most: number): unknown {
     // Where a subclass submits in a way of its own, its maps do so, too.
     return this.submit === ProcessPoolExecutor.prototype.submit
       ? this.#pool.gather(fn, most)
@@ -462,7 +462,12 @@ export function processKind<I extends unknown[]>(
     packsForGood: true,
     // Children that come and go count their calls.
     ...(onWorkerLost === "break" && maxTasksPerChild === undefined &&
-      { chunks: { isFlat, takes: (packed) => typeof packed === "string" } }),
+      {
+        chunks: {
+          isFlat,
+          takes: (packed) => typeof packed === "string" && isSmall(packed),
+        },
+      }),
     recycle,
     open: (index, depth, events) =>
       new ProcessLink(index, depth, child, events),
@@ -493,7 +498,8 @@ function checkEnv(env: unknown): void {
 function isFlat(value: unknown): boolean {
   return typeof value === "number"
     ? Number.isFinite(value) && !Object.is(value, -0)
-    : value === null || typeof value === "string" || typeof value === "boolean";
+    : value === null || typeof value === "boolean" ||
+      typeof value === "string" && isSmall(value);
 }
 
 /** Arguments as they are sent. */

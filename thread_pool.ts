@@ -10,7 +10,6 @@ import type { Future } from "./future.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
 import { Lanes } from "./internal/lanes.ts";
 import type { CheckedSubmitOptions } from "./internal/limits.ts";
-import type { Backlog } from "./internal/mapping.ts";
 import type { PoolStats } from "./internal/statistics.ts";
 import { reviveThrown } from "./internal/exception.ts";
 import {
@@ -39,6 +38,7 @@ import {
   explained,
   hasOwnModule,
   isPrimitive,
+  isSmall,
   packInitializer,
 } from "./internal/packing.ts";
 import { workerProgram } from "./internal/worker_runtime.ts";
@@ -304,7 +304,7 @@ export class ThreadPoolExecutor<I extends unknown[] = any[]> extends Executor {
   }
 
   /** Has the items of a `map` travel together. */
-  protected override gather(fn: unknown, most: number): Backlog | undefined {
+  protected override gather(fn: unknown, most: number): unknown {
     // Where a subclass submits in a way of its own, its maps do so, too.
     return this.submit === ThreadPoolExecutor.prototype.submit
       ? this.#pool.gather(fn, most)
@@ -382,7 +382,7 @@ export function threadKind<I extends unknown[]>(
         ? args[0]
         : pack(fn, args, now, transfer),
     ...(onWorkerLost === "break" &&
-      { chunks: { isFlat: isPrimitive, takes: () => true } }),
+      { chunks: { isFlat, takes } }),
     copy: structuredClone,
     open: (index, depth, events) =>
       new ThreadLink(
@@ -393,6 +393,15 @@ export function threadKind<I extends unknown[]>(
   };
   pools++;
   return kind;
+}
+
+function isFlat(value: unknown): boolean {
+  return isPrimitive(value) && isSmall(value);
+}
+
+/** Whether arguments, as packed, are not too much to travel with others. */
+function takes(packed: unknown): boolean {
+  return Array.isArray(packed) ? packed.every(isSmall) : isSmall(packed);
 }
 
 /** A chunk of which each item has its arguments in a list. */

@@ -214,11 +214,27 @@ export class Member implements CallHolder {
 
   /**
    * Takes what has not started of a chunk, if that can be done at once: the call
-   * itself, if that is all of it.
+   * itself, if that is all of it. Else it asks for what nobody wants any more.
    */
   takeRest(call: Call): Call | undefined {
     const started = this.link.takeRest?.(call.slot);
-    return started === undefined ? undefined : this.#cut(call, started);
+    if (started !== undefined) return this.#cut(call, started);
+    const { items } = call.chunk!;
+    if (items.cancelled && !this.recalling) {
+      this.#recall(
+        [...this.calls()].filter(({ chunk }) => chunk?.items === items)
+          .reverse(),
+      );
+    }
+    return undefined;
+  }
+
+  #recall(calls: readonly Call[]): void {
+    this.#recalled = calls;
+    const slots = (isChunk: boolean) =>
+      calls.filter(({ chunk }) => isChunk === (chunk !== undefined))
+        .map(({ slot }) => slot);
+    this.link.recall?.(slots(false), slots(true));
   }
 
   /**
@@ -236,12 +252,7 @@ export class Member implements CallHolder {
     }
     const back: Call[] = [];
     if (this.link.recall) {
-      if (last.length === 0) return back;
-      this.#recalled = last;
-      const slots = (isChunk: boolean) =>
-        last.filter(({ chunk }) => isChunk === (chunk !== undefined))
-          .map(({ slot }) => slot);
-      this.link.recall(slots(false), slots(true));
+      if (last.length > 0) this.#recall(last);
       return back;
     }
     for (const call of last) {

@@ -18,6 +18,16 @@ const ADVICE: Record<string, string> = {
   "nested too deep": "pass it flat, as a list or as text",
 };
 
+/** How much of one argument travels with those of other calls, in bytes or code units. */
+const SMALL = 16384;
+
+/** Whether many values like this one can travel together. */
+export function isSmall(value: unknown): boolean {
+  if (typeof value === "string") return value.length <= SMALL;
+  const bytes = value instanceof ArrayBuffer || ArrayBuffer.isView(value);
+  return !bytes || value.byteLength <= SMALL;
+}
+
 /** Whether a value is copied by being sent, with nothing to look into. */
 export function isPrimitive(value: unknown): boolean {
   const type = typeof value;

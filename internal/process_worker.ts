@@ -279,6 +279,8 @@ async function serveChild(
     worker.onerror = (event) => {
       event.preventDefault();
       console.error(`The worker of a child ended: ${event.message}`);
+      const left = results.take();
+      if (left) say(left);
       Deno.exit(1);
     };
     const first: ToTasks = {

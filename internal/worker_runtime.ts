@@ -149,6 +149,8 @@ export function serve(
   let busy = true;
   /** Whether the last result was left in shared memory. */
   let wasLeft = false;
+  /** Whether no call may start any more. */
+  let isOver = false;
   /** Whether the worker can't say any more that it dies. */
   let speechless = false;
 
@@ -185,6 +187,7 @@ export function serve(
     }
     // Nothing starts any more: the pool counts on it.
     first = undefined;
+    isOver = true;
     try {
       say({ type: "died", how, error: what });
     } catch (failure) {
@@ -910,7 +913,7 @@ export function serve(
         for (let call; (call = nextCall());) {
           const { slot, count } = call;
           let ended: number | undefined;
-          for (let item = 0; item < (count ?? 1); item++) {
+          for (let item = 0; item < (count ?? 1) && !isOver; item++) {
             const isMine = count === undefined
               ? compareExchange(flags, slot, 0, STARTED) === 0
               // However many items have started: this one is next, unless it was cut off.

@@ -113,10 +113,6 @@ function upTo(length: number): number[] {
   return Array.from({ length }, (_, i) => i);
 }
 
-async function* endless(): AsyncGenerator<number> {
-  for (let n = 0;; n++) yield await Promise.resolve(n);
-}
-
 export function testChunks(kind: ExecutorKind): void {
   const test = contractTest(kind);
 
