@@ -404,12 +404,19 @@ function takes(packed: unknown): boolean {
   return Array.isArray(packed) ? packed.every(isSmall) : isSmall(packed);
 }
 
-/** A chunk of which each item has its arguments in a list. */
-function listed(call: CallMessage): CallMessage {
-  const args = (call.args as readonly unknown[]).map((item) =>
-    Array.isArray(item) ? item : [item]
-  );
-  return { ...call, args };
+/**
+ * A chunk as it is sent: numbers alone as they lie in memory, which takes a tenth
+ * of the time; and where not each item is one plain value, each as a list.
+ */
+function packedChunk(call: CallMessage): CallMessage {
+  const args = call.args as readonly unknown[];
+  if (!call.single) {
+    const lists = args.map((item) => Array.isArray(item) ? item : [item]);
+    return { ...call, args: lists };
+  }
+  return args.every((item) => typeof item === "number")
+    ? { ...call, args: Float64Array.from(args) }
+    : call;
 }
 
 /** Arguments on their way, of which something is moved. */
@@ -508,7 +515,7 @@ class ThreadLink implements WorkerLink {
     const transfer: Transferable[] = [];
     const messages = calls.map((call): CallMessage => {
       const { args } = call;
-      if (call.count !== undefined && !call.single) return listed(call);
+      if (call.count !== undefined) return packedChunk(call);
       if (Array.isArray(args)) return call;
       if (!(args instanceof Moving)) return { ...call, args: [args] };
       transfer.push(...args.transfer);

@@ -136,9 +136,10 @@ export class Dispatcher {
 
   /** Has one more item join a chunk, if that was the last to come, just now. */
   join(call: Call): boolean {
-    const joined = this.#queue.join(call, this.#planned);
-    if (joined) this.#pending++;
-    return joined;
+    if (!this.#queue.join(call, this.#planned)) return false;
+    this.#pending++;
+    this.plan();
+    return true;
   }
 
   /** Takes a call out; `false` if it has started. */

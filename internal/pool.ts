@@ -343,7 +343,7 @@ export class Pool implements ItemsOwner {
     const { chunks, pack } = this.#kind;
     const { fn, given, more } = items;
     if (this.#state.is !== "open") this.check(given, "submit");
-    dispatcher.depth = this.#checkDepth();
+    if (!items.last) dispatcher.depth = this.#checkDepth();
     let single: Call | undefined;
     const number = items.next;
     if (args.length === 1 && more.length === 0 && chunks!.isFlat(args[0])) {
@@ -368,16 +368,15 @@ export class Pool implements ItemsOwner {
         return items.addFailed(error);
       }
     }
+    const last = single ? undefined : items.lastBefore(number);
+    if (last && dispatcher.join(last)) return;
     const now = dispatcher.isFree;
     if (single) {
       items.addCall(single.future);
       single.future.attach(this, single);
       dispatcher.add(single);
     } else {
-      const last = items.lastBefore(number);
-      if (!last || !dispatcher.join(last)) {
-        dispatcher.add(items.last = items.chunk(number, 1));
-      }
+      dispatcher.add(items.last = items.chunk(number, 1));
     }
     if (now) dispatcher.dispatch();
     else dispatcher.plan();
