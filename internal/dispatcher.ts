@@ -1,25 +1,16 @@
 /**
- * The queue of a pool, its workers, and who gets which call.
+ * Who gets which call: a pool's workers, and the steps by which the queue is
+ * handed to them. `docs/hand-off.md` tells why each is in its place.
  *
- * ## To hand calls to workers, `dispatch()`
- *
- * 1. A worker whose running call turned out long gives back the calls that wait
- *    behind it: to the front of the queue, where they were before.
- * 2. Each idle worker, the one used last first, then each worker that may still
- *    start, gets one call. One each comes first: calls may wait for each other,
- *    and must not wait behind each other while a worker has nothing to do.
+ * 1. A worker whose running call turned out long gives back what waits behind it.
+ * 2. Each idle worker, the one used last first, then each that may still start,
+ *    gets one call, or a part of a chunk.
  * 3. If nothing is left but a worker is idle, it gets what waits behind another
  *    worker's running call.
- * 4. What is left in the queue is handed ahead to busy workers while their calls
- *    are known to be short, about a millisecond's worth for each worker, so that
- *    short calls do not pay for a round trip each.
+ * 4. What is left is handed ahead to busy workers while it is known to be short.
  *
- * A call that was handed over and has not started can be taken back: its flag
- * in shared memory goes from waiting to taken back by one atomic exchange, or
- * from waiting to started by the worker's. Whoever comes first has the call, so
- * `cancel()` and `running()` are right at the moment they are called. A child
- * process shares no memory: there, what was handed over counts as started, and
- * a call is taken back by asking the child's main thread, which no task blocks.
+ * Where it is the waking of a worker that takes the time (`PoolKind.together`),
+ * short calls of one turn go to one of them, and 3 is left out.
  */
 
 import {

@@ -1,7 +1,8 @@
 /**
  * What thread pool and process pool share: how a call gets in, how the pool
  * ends, and what happens when a worker dies. Who gets which call is told in
- * `dispatcher.ts`; a worker is seen only as a `WorkerLink` (`link.ts`).
+ * `dispatcher.ts`; a worker is seen only as a `WorkerLink` (`link.ts`). The whole
+ * way of a call, with a picture, is in `docs/hand-off.md`.
  *
  * ## The pool's state, which only moves forward
  *
