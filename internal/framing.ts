@@ -77,6 +77,8 @@ export function makeFrameWriter(
         if (count === rest.length) return;
         rest = rest.subarray(count);
       } catch (error) {
+        // By a signal, which somebody has handled.
+        if (error instanceof Deno.errors.Interrupted) continue;
         // A program that a task started may have made the pipe non-blocking.
         if (!(error instanceof Deno.errors.WouldBlock)) throw error;
         wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);

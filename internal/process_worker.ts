@@ -149,7 +149,13 @@ function bootstrap(): void {
   let input = new Uint8Array(0);
   const chunk = new Uint8Array(65536);
   const more = () => {
-    const count = Deno.stdin.readSync(chunk);
+    let count: number | null;
+    try {
+      count = Deno.stdin.readSync(chunk);
+    } catch (error) {
+      if (error instanceof Deno.errors.Interrupted) return;
+      throw error;
+    }
     if (count === null) Deno.exit(0);
     const longer = new Uint8Array(input.length + count);
     longer.set(input);
@@ -217,9 +223,20 @@ async function serveChild(
 
   /** More input; a pool that is gone, or wants no more, ends the child. */
   async function read(): Promise<Uint8Array> {
-    const count = isDeaf ? stdin.readSync(chunk) : await stdin.read(chunk);
+    const count = isDeaf ? readNow(chunk) : await stdin.read(chunk);
     if (count === null) Deno.exit(0);
     return chunk.slice(0, count);
+  }
+
+  function readNow(target: Uint8Array): number | null {
+    while (true) {
+      try {
+        return stdin.readSync(target);
+      } catch (error) {
+        // By a signal, which somebody has handled.
+        if (!(error instanceof Deno.errors.Interrupted)) throw error;
+      }
+    }
   }
 
   async function readLine(): Promise<string> {
@@ -243,7 +260,7 @@ async function serveChild(
     input = input.subarray(part.length);
     for (let filled = part.length; filled < length;) {
       // The rest is on its way: waiting for it here spares it a copy.
-      const count = stdin.readSync(bytes.subarray(filled));
+      const count = readNow(bytes.subarray(filled));
       if (count === null) Deno.exit(0);
       filled += count;
     }
