@@ -95,7 +95,7 @@ export function testMany(kind: ExecutorKind): void {
       return during;
     };
     // Where many are fewer, what is kept for good weighs more: it is there from now on.
-    await run(kind.many ?? 1_000);
+    await run(kind.many ?? 10_000);
     const before = heapUsed();
     const during = await run(calls);
     assertPerCall((during - before) * WAITING / calls);
