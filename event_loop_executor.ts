@@ -269,7 +269,7 @@ class LoopLink implements WorkerLink {
     return this.#is === "taken back";
   }
 
-  abort(_slot: number, name: string, message: string): void {
+  abort(_slot: number, _call: number, name: string, message: string): void {
     const task = this.#task;
     // What listens is part of the call.
     if (task) {
@@ -299,7 +299,7 @@ class LoopLink implements WorkerLink {
       return this.#events.onSkipped([slot]);
     }
     this.#is = "started";
-    if (watched) this.#events.onStarted(slot);
+    if (watched !== undefined) this.#events.onStarted(slot, watched);
     const task = this.#task = new LoopTask(this.label);
     const begin = performance.now();
     const end = (outcome: Outcome) => {

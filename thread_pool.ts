@@ -542,8 +542,8 @@ class ThreadLink implements WorkerLink {
     return Atomics.exchange(this.#flags, slot, TAKEN_REST);
   }
 
-  abort(slot: number, name: string, message: string): void {
-    const abort: ToWorker = { type: "abort", slot, name, message };
+  abort(slot: number, call: number, name: string, message: string): void {
+    const abort: ToWorker = { type: "abort", slot, call, name, message };
     this.#worker.postMessage(abort);
   }
 

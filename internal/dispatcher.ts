@@ -339,7 +339,7 @@ export class Dispatcher {
     const member = call.worker as Member | undefined;
     // In the queue, where somebody else's hand marked it as running.
     if (!member) return;
-    member.link.abort?.(call.slot, name, message);
+    member.link.abort?.(call.slot, call.order, name, message);
     call.limits!.stopTimer = startTimer(GRACE, () => {
       call.limits!.stopTimer = undefined;
       if (call.worker === member && this.#members.has(member)) {
@@ -424,9 +424,10 @@ export class Dispatcher {
         member.ready = true;
         member.progress = performance.now();
       }),
-      onStarted: whileLive((member, slot: number) => {
+      onStarted: whileLive((member, slot: number, order: number) => {
         const call = member.callIn(slot);
-        if (call) this.#events.onStarted(call);
+        // Its result may have overtaken this, and another call have its slot.
+        if (call?.order === order) this.#events.onStarted(call);
       }),
       onOutcome: whileLive(this.#onOutcome),
       onSkipped: whileLive((member, slots: readonly number[]) => {

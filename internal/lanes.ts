@@ -209,7 +209,7 @@ export class Lanes {
    */
   #leaveArguments(call: CallMessage): number | undefined {
     const { slot, args, watched, count } = call;
-    if (watched || count !== undefined) return undefined;
+    if (watched !== undefined || count !== undefined) return undefined;
     if (!Array.isArray(args)) {
       const kind = this.#leaveArgument(slot, 0, args);
       return kind === undefined ? undefined : 1 << COUNT | kind;

@@ -36,7 +36,7 @@ export interface WorkerLink {
    */
   recall?(slots: readonly number[], chunks: readonly number[]): void;
   /** Asks a call that runs to stop, by the signal of its `currentTask()`. */
-  abort?(slot: number, name: string, message: string): void;
+  abort?(slot: number, call: number, name: string, message: string): void;
   /** Whether the worker can be given a call of this function. */
   accepts?(fn: FunctionRef): boolean;
   /** Ends the worker, which has no call; resolves when nothing of it is left. */
@@ -70,8 +70,8 @@ export interface LinkEvents {
     slots: readonly number[],
     chunks?: readonly (readonly [slot: number, started: number])[],
   ): void;
-  /** A call that is watched has started. */
-  onStarted(slot: number): void;
+  /** A call that is watched has started; its slot may have another by now. */
+  onStarted(slot: number, call: number): void;
   /** Modules are imported and the initializer has run. */
   onReady(): void;
   /** The initializer failed. */
@@ -162,7 +162,7 @@ export function tell(
         message.item,
       );
     case "started":
-      return events.onStarted(message.slot);
+      return events.onStarted(message.slot, message.call);
     case "returned":
       return events.onReturned(message.slots, message.chunks);
     case "skipped":

@@ -135,7 +135,7 @@ export class Member implements CallHolder {
       const { fn, args, limits, chunk } = call;
       messages.push(
         limits
-          ? { slot, fn, args, watched: true }
+          ? { slot, fn, args, watched: call.order }
           : chunk
           ? { slot, fn, ...chunk.items.argsOf(chunk), count: size }
           : { slot, fn, args },

@@ -190,13 +190,13 @@ export class ProcessLink implements WorkerLink {
     const fns = new Map<FunctionRef, number>();
     let texts = "";
     const slots: number[] = [];
-    const watched: number[] = [];
+    const watched: Record<number, number> = {};
     const parts: Uint8Array[] = [];
     const buffers: ArrayBuffer[] = [];
     let text = "";
     for (const call of calls) {
-      const { slot, fn, args, watched: isWatched, count, single } = call;
-      if (isWatched) watched.push(slot);
+      const { slot, fn, args, watched: number, count, single } = call;
+      if (number !== undefined) watched[slot] = number;
       let id = fns.get(fn);
       if (id === undefined) {
         fns.set(fn, id = fns.size);
@@ -224,9 +224,9 @@ export class ProcessLink implements WorkerLink {
       buffers.push(...apart);
     }
     const line = encoder.encode(
-      `{"fns":[${texts.slice(1)}],"watched":[${watched}],"calls":[${
-        text.slice(1)
-      }]}\n`,
+      `{"fns":[${texts.slice(1)}],"watched":${
+        JSON.stringify(watched)
+      },"calls":[${text.slice(1)}]}\n`,
     );
     let bytes = line.length;
     for (const part of parts) bytes += part.length;
@@ -256,8 +256,8 @@ export class ProcessLink implements WorkerLink {
     this.#writeLine({ type: "recall", slots, chunks });
   }
 
-  abort(slot: number, name: string, message: string): void {
-    this.#writeLine({ type: "abort", slot, name, message });
+  abort(slot: number, call: number, name: string, message: string): void {
+    this.#writeLine({ type: "abort", slot, call, name, message });
   }
 
   accepts(fn: FunctionRef): boolean {

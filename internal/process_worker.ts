@@ -97,8 +97,8 @@ export type ToChild =
  */
 export interface CallsLine {
   readonly fns: readonly FunctionRef[];
-  /** The slots of calls whose start is to be told. */
-  readonly watched: readonly number[];
+  /** By their slots, the calls whose start is to be told: `CallMessage.watched`. */
+  readonly watched: Readonly<Record<number, number>>;
   readonly calls: readonly (
     | readonly [slot: number, fn: number, args: unknown]
     | readonly [
@@ -479,10 +479,9 @@ function serveTasks(
       // Not taken apart by iterating, which takes as long as all the rest.
       const slot = call[0];
       const fn = fns[call[1]];
-      const isWatched = watched.includes(slot);
       const number = call[3];
       if (number === undefined) {
-        return { slot, fn, args: call[2], watched: isWatched };
+        return { slot, fn, args: call[2], watched: watched[slot] };
       }
       const lengths = call[4];
       if (typeof lengths === "boolean") {
@@ -493,7 +492,7 @@ function serveTasks(
       return {
         slot,
         fn,
-        watched: isWatched,
+        watched: watched[slot],
         // When the call starts: what can't be read fails that call alone.
         get args() {
           return codec.decode({ bytes, buffers });

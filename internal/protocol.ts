@@ -72,8 +72,11 @@ export interface CallMessage {
   readonly fn: FunctionRef;
   /** As packed by the kind of pool; plain arguments once it is in the worker. */
   readonly args: unknown;
-  /** Whether the worker is to say when it starts the call. */
-  readonly watched?: boolean;
+  /**
+   * If the worker is to say when it starts the call: which call it is, among all
+   * that have had the slot. What is said of it later may come when that has another.
+   */
+  readonly watched?: number;
   /** How many items of a `map` it is: `args` lists the arguments of each. */
   readonly count?: number;
   /** Whether each of these lists has one entry, which stands there by itself. */
@@ -132,6 +135,8 @@ export interface StartMessage {
 export interface AbortMessage {
   readonly type: "abort";
   readonly slot: number;
+  /** Which one, as `CallMessage.watched` has it. */
+  readonly call: number;
   /** Of the `DOMException` that the signal's reason is. */
   readonly name: string;
   readonly message: string;
@@ -197,7 +202,7 @@ export type FromWorker =
     readonly chunks?: readonly (readonly [slot: number, started: number])[];
   }
   /** A call that is watched has started. */
-  | { readonly type: "started"; readonly slot: number }
+  | { readonly type: "started"; readonly slot: number; readonly call: number }
   /** Results were left in shared memory. */
   | { readonly type: "look" }
   /** Calls that were taken back: their slots are free again. */

@@ -11,6 +11,7 @@ import { type CloneChecker, makeCloneChecker } from "./clonable.ts";
 import { makeCells, makeWorkerLanes, type WorkerLanes } from "./lanes.ts";
 import { makeRebuilder, type Rebuilder } from "./rebuild.ts";
 import type {
+  AbortMessage,
   CallMessage,
   Captured,
   ClosureRef,
@@ -131,8 +132,8 @@ export function serve(
     currentTask,
     unguarded: undefined,
   };
-  /** The slot of the call that runs. */
-  let running: number | undefined;
+  /** The call that runs. */
+  let running: CallMessage | undefined;
   /** Made when the call that runs asks for it. */
   let aborter: AbortController | undefined;
   const { AbortController, DOMException } = globalThis;
@@ -923,9 +924,11 @@ export function serve(
               break;
             }
             const started = count === undefined ? call : itemOf(call, item);
-            running = slot;
+            running = call;
             aborter = undefined;
-            if (call.watched) say({ type: "started", slot });
+            if (call.watched !== undefined) {
+              say({ type: "started", slot, call: call.watched });
+            }
             // What is left in memory took no time: one look at the clock does for both.
             const begin = ended ?? now();
             const pending = asTask ? asTask(() => run(started)) : run(started);
@@ -976,8 +979,8 @@ export function serve(
   }
 
   /** Asks the call that runs to stop, if it is still the one that is meant. */
-  function abort(slot: number, name: string, message: string): void {
-    if (slot !== running) return;
+  function abort({ call, name, message }: AbortMessage): void {
+    if (running?.watched !== call) return;
     (aborter ??= new AbortController()).abort(new DOMException(message, name));
   }
 
@@ -1068,7 +1071,7 @@ export function serve(
       event.stopImmediatePropagation();
       if (message.type === "start") start(message).catch(dieOf);
       else if (message.type === "calls") takeIn(message.calls);
-      else abort(message.slot, message.name, message.message);
+      else abort(message);
     } catch (error) {
       dieOf(error);
     }

@@ -8,7 +8,7 @@ import { type Any, type Got, HandLink, HandPool, nameOf } from "./_hand.ts";
 
 /** What a worker was asked to stop. */
 export interface Asked {
-  /** The name of the call that had the slot. */
+  /** The name of the call that is meant. */
   readonly call: Any;
   readonly name: string;
   readonly message: string;
@@ -17,22 +17,27 @@ export interface Asked {
 /** A worker that tells when a call with limits starts, and is asked to stop it. */
 export class ControlLink extends HandLink {
   readonly asked: Asked[] = [];
-  readonly #watched = new Set<number>();
+  /** By slot, the calls whose start is to be told. */
+  readonly watched = new Map<number, number>();
   readonly #names = new Map<number, Any>();
 
   override send(calls: readonly CallMessage[]): void {
     super.send(calls);
     for (const call of calls) {
-      this.#names.set(call.slot, nameOf(call));
-      if (call.watched) this.#watched.add(call.slot);
-      else this.#watched.delete(call.slot);
+      if (call.watched === undefined) {
+        this.watched.delete(call.slot);
+      } else {
+        this.watched.set(call.slot, call.watched);
+        this.#names.set(call.watched, nameOf(call));
+      }
     }
   }
 
   override begin(): Got | undefined {
     const got = super.begin();
-    if (got && this.#watched.has(got.slot)) {
-      this.outbox.push(() => this.events.onStarted(got.slot));
+    const call = got && this.watched.get(got.slot);
+    if (call !== undefined) {
+      this.outbox.push(() => this.events.onStarted(got!.slot, call));
     }
     return got;
   }
@@ -44,8 +49,8 @@ export class ControlLink extends HandLink {
     return this;
   }
 
-  abort(slot: number, name: string, message: string): void {
-    this.asked.push({ call: this.#names.get(slot), name, message });
+  abort(_slot: number, call: number, name: string, message: string): void {
+    this.asked.push({ call: this.#names.get(call), name, message });
   }
 
   die(how = "was killed by the test", error?: unknown): void {
@@ -70,9 +75,14 @@ export class ControlChild extends ControlLink {
     this.#giveBack(slots);
   }
 
-  override abort(slot: number, name: string, message: string): void {
+  override abort(
+    slot: number,
+    call: number,
+    name: string,
+    message: string,
+  ): void {
     if (this.flags.get(slot) === "waiting") this.#giveBack([slot]);
-    else super.abort(slot, name, message);
+    else super.abort(slot, call, name, message);
   }
 
   #giveBack(slots: readonly number[]): void {

@@ -8,6 +8,10 @@ import {
   taskModule,
   ThreadPoolExecutor,
 } from "../mod.ts";
+import { Lanes } from "../internal/lanes.ts";
+import type { FromWorker, ToWorker } from "../internal/protocol.ts";
+import { describe } from "../internal/travel.ts";
+import { workerProgram } from "../internal/worker_runtime.ts";
 import { FakeClock, within } from "./_helpers.ts";
 import * as known from "./modules/knows_itself.ts";
 import { until } from "./contract.ts";
@@ -102,4 +106,49 @@ Deno.test("currentTask() inside of an executor inside of a task is the inner one
     const [outer, inner, after] = await names.result();
     assertMatch(outer, /^ThreadPoolExecutor-\d+_0$/);
     assertEquals([inner, after], ["EventLoopExecutor_0", outer]);
+  })()));
+
+Deno.test("a worker that is asked to stop a call which has ended stops no other that has its slot now", () =>
+  within((async () => {
+    const fn = describe(async () => {
+      const { signal } = currentTask()!;
+      await new Promise((resolve) => signal.onabort = resolve);
+      return signal.reason.message;
+    }, "submit");
+    const done = Promise.withResolvers<unknown>();
+    const started = Promise.withResolvers<void>();
+    const lanes = new Lanes(8, (_slot, _ms, outcome) => done.resolve(outcome));
+    const url = URL.createObjectURL(
+      new Blob([workerProgram()], { type: "text/javascript" }),
+    );
+    const worker = new Worker(url, { type: "module" });
+    const post = (message: ToWorker) => worker.postMessage(message);
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+      if (data.type === "started") started.resolve();
+      else lanes.look();
+    };
+    try {
+      post({
+        type: "start",
+        flags: new SharedArrayBuffer(8 * 4),
+        lanes: lanes.shared,
+        modules: [],
+        ownModule: false,
+        initializer: undefined,
+        depth: 1,
+      });
+      lanes.send(
+        [{ slot: 3, fn, args: [], watched: 8 }],
+        (calls) => post({ type: "calls", calls }),
+      );
+      await started.promise;
+      const abort = { type: "abort", slot: 3, name: "AbortError" } as const;
+      post({ ...abort, call: 7, message: "of the call before" });
+      post({ ...abort, call: 8, message: "its own" });
+      assertEquals(await done.promise, { is: "returned", value: "its own" });
+    } finally {
+      lanes.close();
+      worker.terminate();
+      URL.revokeObjectURL(url);
+    }
   })()));

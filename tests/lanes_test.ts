@@ -100,7 +100,7 @@ test("plain arguments arrive as what they are, and the others go by message", ()
   // One alone needs no list.
   both.send({ slot: 0, fn, args: 5 });
   assertEquals(both.next()!.args, [5]);
-  both.send({ slot: 0, fn, args: [1], watched: true });
+  both.send({ slot: 0, fn, args: [1], watched: 7 });
   assertEquals(both.posted.length, 1);
 });
 

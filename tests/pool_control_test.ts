@@ -15,7 +15,15 @@ import {
   TimeoutError,
 } from "../errors.ts";
 import type { Future } from "../future.ts";
-import { type Any, knownFn, record, test, threw, unknownFn } from "./_hand.ts";
+import {
+  type Any,
+  knownFn,
+  record,
+  returned,
+  test,
+  threw,
+  unknownFn,
+} from "./_hand.ts";
 import { ControlChildPool, ControlPool, GRACE_MS } from "./_hand_control.ts";
 import {
   bound,
@@ -518,10 +526,36 @@ test("a start of a call that was taken back meanwhile is no start", async (clock
   pool.with({ signal, timeLimit: 50 }, unknownFn(), "a");
   controller.abort();
   pool.links[0].ready().answerFromMain();
-  pool.links[0].events.onStarted(pool.links[0].slots[0]);
+  const [{ slot }] = pool.links[0].inbox;
+  pool.links[0].events.onStarted(slot, pool.links[0].watched.get(slot)!);
   await clock.pass(1000);
   pool.links[0].skip();
   await assertGoesOn(pool);
+});
+
+test("a start that is heard after the call's end is not taken for one of the call that has its slot now", async (clock) => {
+  const pool = new ControlPool();
+  const [link, first] = [
+    () => pool.links[0],
+    pool.with({ timeLimit: 50 }, unknownFn(), "a"),
+  ];
+  link().ready().begin();
+  link().finish(returned("fine"));
+  // Results go a way of their own, and may come first.
+  const [started, ended] = link().outbox.splice(0);
+  ended();
+  assertEquals(await first.result(), "fine");
+  const second = pool.with({ timeLimit: 50 }, unknownFn(), "b");
+  assertEquals(link().slots[0], link().slots[1]);
+  started();
+  await clock.pass(1000);
+  assertEquals([second.done(), second.cancelled()], [false, false]);
+  link().start();
+  await clock.pass(49);
+  assertEquals(second.done(), false);
+  await clock.pass(1);
+  assertInstanceOf(await failure(second), TimeoutError);
+  await pool.finishAll();
 });
 
 // ---- Children: what was handed over counts as started ---------------------------
