@@ -8,11 +8,7 @@ import { BrokenProcessPool, RuntimeError } from "./errors.ts";
 import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
-import {
-  makeCodec,
-  type Packed,
-  type PackedWithBuffers,
-} from "./internal/codec.ts";
+import { makeCodec, type PackedWithBuffers } from "./internal/codec.ts";
 import { findConfig } from "./internal/config.ts";
 import type { CheckedSubmitOptions } from "./internal/limits.ts";
 import type { PoolKind } from "./internal/link.ts";
@@ -31,7 +27,11 @@ import {
 } from "./internal/packing.ts";
 import { childPermissions, pathOf } from "./internal/permissions.ts";
 import { Pool } from "./internal/pool.ts";
-import { type ChildOptions, ProcessLink } from "./internal/process_link.ts";
+import {
+  type ChildOptions,
+  type PackedArguments,
+  ProcessLink,
+} from "./internal/process_link.ts";
 import {
   ALSO_BETWEEN_PROCESSES,
   NOT_BETWEEN_PROCESSES,
@@ -465,7 +465,9 @@ export function processKind<I extends unknown[]>(
       {
         chunks: {
           isFlat,
-          takes: (packed) => typeof packed === "string" && isSmall(packed),
+          takes: (packed) =>
+            typeof packed === "string" && isSmall(packed) ||
+            typeof packed === "number",
         },
       }),
     recycle,
@@ -508,7 +510,12 @@ function pack(
   args: readonly unknown[],
   root: string,
   transfer: readonly Transferable[] = [],
-): Packed {
+): PackedArguments {
+  // One number, as it is: a text would take memory for as long as the call waits.
+  const [only] = args;
+  if (args.length === 1 && typeof only === "number" && isFlat(only)) {
+    return only;
+  }
   // There is nothing in plain values that can't travel.
   const text = codec.text(args, 1);
   if (text !== undefined) return text;
@@ -551,7 +558,7 @@ function copyOf(buffer: ArrayBuffer): ArrayBuffer {
 
 /** The call is done, so nobody will send these any more. */
 function recycle(args: unknown): void {
-  if (typeof args === "string" || args instanceof Uint8Array) return;
+  if (typeof args !== "object" || args instanceof Uint8Array) return;
   const [buffer] = (args as PackedWithBuffers).buffers;
   if (buffer) spare = new WeakRef(buffer);
 }

@@ -49,6 +49,13 @@ function isOutcome(message: FromChild): boolean {
     message.type === "results";
 }
 
+/** Arguments as they wait; a number is the only one. */
+export type PackedArguments = Packed | number;
+
+function textOfArguments(packed: string | number): string {
+  return typeof packed === "number" ? `[${packed}]` : packed;
+}
+
 /** What all children of a pool have in common. */
 export interface ChildOptions {
   readonly name: string;
@@ -206,13 +213,13 @@ export class ProcessLink implements WorkerLink {
       if (count !== undefined) {
         const all = single
           ? JSON.stringify(args)
-          : `[${(args as string[]).join()}]`;
+          : `[${(args as (string | number)[]).map(textOfArguments).join()}]`;
         text += `,[${slot},${id},${all},${count},${single}]`;
         continue;
       }
-      const packed = args as Packed;
-      if (typeof packed === "string") {
-        text += `,[${slot},${id},${packed}]`;
+      const packed = args as PackedArguments;
+      if (typeof packed === "string" || typeof packed === "number") {
+        text += `,[${slot},${id},${textOfArguments(packed)}]`;
         continue;
       }
       const { bytes, buffers: apart } = packed instanceof Uint8Array
