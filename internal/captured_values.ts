@@ -210,12 +210,9 @@ function hasPrivate(fn: Fn): boolean {
 }
 
 function isOfRuntime(proto: object): boolean {
-  try {
-    return checker.find(Object.create(proto), "") !== undefined;
-  } catch {
-    // A class of the caller's that extends `Map` or `Set`.
-    return false;
-  }
+  const what = checker.find(Object.create(proto), "")?.what;
+  // Of a class of the caller's that extends `Map` or `Set`, this is no genuine one.
+  return what !== undefined && what !== "a Proxy or the like";
 }
 
 /** Whether a value holds no other. */
@@ -238,12 +235,12 @@ function eachIn(
     for (let i = 0; i < object.length; i++) {
       if (!isPrimitive(object[i])) visit(object[i], `[${i}]`);
     }
-  } else if (object instanceof Map) {
+  } else if (object instanceof Map && isGenuine(object)) {
     for (const [key, item] of object) {
       visit(key, `.keys(${shown(key)})`);
       visit(item, `.get(${shown(key)})`);
     }
-  } else if (object instanceof Set) {
+  } else if (object instanceof Set && isGenuine(object)) {
     let i = 0;
     for (const item of object) visit(item, `.values(${i++})`);
   } else if (object instanceof Error) {
@@ -259,6 +256,17 @@ function eachIn(
           : `[${/^\d+$/.test(key) ? key : JSON.stringify(key)}]`,
       );
     }
+  }
+}
+
+/** Whether a Map or a Set can be read: a Proxy of one can't, and is refused later. */
+function isGenuine(object: Map<unknown, unknown> | Set<unknown>): boolean {
+  try {
+    const { prototype } = object instanceof Map ? Map : Set;
+    Reflect.get(prototype, "size", object);
+    return true;
+  } catch {
+    return false;
   }
 }
 

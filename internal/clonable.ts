@@ -61,7 +61,16 @@ export function makeCloneChecker(
   const { structuredClone } = globalThis;
   const { getPrototypeOf, keys: keysOf } = Object;
   const objectPrototype = Object.prototype;
+  const { isPrototypeOf } = objectPrototype;
   const arrayPrototype = Array.prototype;
+  const { isView, prototype: bufferPrototype } = ArrayBuffer;
+  const Shared = SharedArrayBuffer;
+  const getter = (proto: object, key: string) =>
+    Object.getOwnPropertyDescriptor(proto, key)!.get!;
+  // These answer for the genuine ones alone, whatever a prototype says.
+  const sizeOfMap = getter(Map.prototype, "size");
+  const sizeOfSet = getter(Set.prototype, "size");
+  const sizeOfBuffer = getter(bufferPrototype, "byteLength");
 
   const cloneable = new Set(
     ("ArrayBuffer SharedArrayBuffer DataView Int8Array Uint8Array " +
@@ -71,6 +80,7 @@ export function makeCloneChecker(
       "Buffer WebAssembly.Module WebAssembly.Memory").split(" "),
   );
   for (const name of refused) cloneable.delete(name);
+  const sharesMemory = !refused.includes("SharedArrayBuffer");
   // Between processes, what is moved is copied: that goes for bytes alone.
   const movesAll = !refused.includes("MessagePort");
   const containers: Record<string, Kind> = {
@@ -132,6 +142,26 @@ export function makeCloneChecker(
     }
     kinds.set(first, kind);
     return kind;
+  }
+
+  /** Why an object does not travel, though those of its class do. */
+  function flawOf(value: object, kind: Kind): string | undefined {
+    const size = kind === "map"
+      ? sizeOfMap
+      : kind === "set"
+      ? sizeOfSet
+      : kind === "leaf" && isPrototypeOf.call(bufferPrototype, value)
+      ? sizeOfBuffer
+      : undefined;
+    try {
+      size?.call(value);
+    } catch {
+      return "Proxy or the like";
+    }
+    return kind === "leaf" && !sharesMemory && isView(value) &&
+        value.buffer instanceof Shared
+      ? "view of shared memory"
+      : undefined;
   }
 
   /** The name of a class of the runtime whose objects would arrive empty. */
@@ -269,7 +299,8 @@ export function makeCloneChecker(
       // Properties besides the items come last.
       return length === 0 || keysOf(array).length <= length;
     }
-    return proto !== null && kindOf(value as object) === "leaf";
+    return proto !== null && kindOf(value as object) === "leaf" &&
+      flawOf(value as object, "leaf") === undefined;
   }
 
   function find(
@@ -304,15 +335,15 @@ export function makeCloneChecker(
         }
       }
       const kind = kindOf(value);
-      if (kind === "leaf") return false;
-      if (typeof kind === "object") {
-        const article = /^[AEIOU](?![A-Z])/.test(kind.platform) ? "an" : "a";
-        found = {
-          path: pathTo(parent, step),
-          what: `${article} ${kind.platform}`,
-        };
+      const what = typeof kind === "object"
+        ? kind.platform
+        : flawOf(value, kind);
+      if (what !== undefined) {
+        const article = /^[AEIOU](?![A-Z])/.test(what) ? "an" : "a";
+        found = { path: pathTo(parent, step), what: `${article} ${what}` };
         return true;
       }
+      if (kind === "leaf") return false;
       todo.push({ value, parent, step, depth });
       return false;
     };
@@ -383,7 +414,9 @@ export function makeCloneChecker(
       ? Object.prototype.toString.call(value).slice(8, -1)
       : typeof value;
     // Nothing in it is refused, and it is no class that is known.
-    const what = type === "Object" ? "Proxy or the like" : type;
+    const what = (type === "Object" || type === "Array") && isRefused(value)
+      ? "Proxy or the like"
+      : type;
     const shown = `${/^[AEIOaeio]|^un/.test(what) ? "an" : "a"} ${what}`;
     if (ArrayBuffer.isView(value) && isDetached(value.buffer)) {
       return { path, what: `${shown} whose buffer was moved before` };

@@ -14,6 +14,9 @@ const ADVICE: Record<string, string> = {
   "a URL": "pass its href",
   "a Headers": "pass [...headers]",
   "an AbortSignal": "what can be aborted stays with the caller",
+  "a SharedArrayBuffer": "only threads share memory: pass a copy of its bytes",
+  "a view of shared memory":
+    "only threads share memory: pass a copy of what it shows",
   "a Future": "await its result() and pass that",
   "nested too deep": "pass it flat, as a list or as text",
 };

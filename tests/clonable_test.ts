@@ -372,6 +372,39 @@ Deno.test("the clone checker says what it found", () => {
   }
 });
 
+Deno.test("the clone checker knows what only seems to be a map, a set or a buffer", () => {
+  for (
+    const value of [
+      new Proxy(new Map([[1, 2]]), {}),
+      new Proxy(new Set([1]), {}),
+      new Proxy(new ArrayBuffer(1), {}),
+      Object.create(Map.prototype),
+      Object.create(Set.prototype),
+      Object.create(ArrayBuffer.prototype),
+    ]
+  ) {
+    assertEquals(
+      checker.find([{ a: value }], "args"),
+      { path: "args[0].a", what: "a Proxy or the like" },
+      Object.prototype.toString.call(value),
+    );
+  }
+});
+
+Deno.test("the clone checker knows views of shared memory, where none is shared", () => {
+  const apart = makeCloneChecker(["SharedArrayBuffer"]);
+  const shared = new SharedArrayBuffer(8);
+  for (const view of [new Int32Array(shared), new DataView(shared, 1)]) {
+    const value = { deep: [view] };
+    assertEquals(apart.find(value, "result"), {
+      path: "result.deep[0]",
+      what: "a view of shared memory",
+    });
+    assertEquals(checker.find(value, "result"), undefined);
+  }
+  assertEquals(apart.find([new Int32Array(2)], "args"), undefined);
+});
+
 Deno.test("the clone checker locates what only structured clone knows to refuse", () => {
   function* generate() {}
   for (
@@ -392,6 +425,10 @@ Deno.test("the clone checker locates what only structured clone knows to refuse"
   assertEquals(checker.locate(generate(), "result"), {
     path: "result",
     what: "a Generator",
+  });
+  assertEquals(checker.locate(new Proxy([], {}), "result"), {
+    path: "result",
+    what: "a Proxy or the like",
   });
 });
 

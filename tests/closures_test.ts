@@ -524,6 +524,11 @@ test("what can't be copied fails the call, by its name and path", async (pool) =
     await refusal(pool, () => symbol),
     /captured "symbol" is a symbol/,
   );
+  const watched = { map: new Proxy(new Map(), {}), set: new Set() };
+  assertMatch(
+    await refusal(pool, () => watched.map.size),
+    /captured "watched\.map" is a Proxy/,
+  );
   const holder = Object.assign(() => factor, { db });
   const one = 1;
   const argument = pool.submit(

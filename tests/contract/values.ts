@@ -378,6 +378,9 @@ export function testValues(kind: ExecutorKind): void {
       ["WeakRef", [[new WeakRef({})]], "args[0][0]", "WeakRef"],
       ["Promise", [{ later: Promise.resolve() }], "args[0].later", "Promise"],
       ["Proxy", [{ proxy: new Proxy({}, {}) }], "args[0].proxy", "a Proxy"],
+      ["Proxy of an array", [new Proxy([], {})], "args[0]", "a Proxy"],
+      ["Proxy of a Map", [[new Proxy(new Map(), {})]], "args[0][0]", "a Proxy"],
+      ["Proxy of a buffer", [new Proxy(detached(), {})], "args[0]", "a Proxy"],
       ["Future", [[new Future()]], "args[0][0]", "a Future", "result()"],
       [
         "executor",
@@ -410,6 +413,21 @@ export function testValues(kind: ExecutorKind): void {
     }
     assertEquals(await pool.submit(Math.sign, -3).result(), -1);
   });
+
+  if (!kind.can.shareMemory) {
+    test("a view of shared memory fails its call, there and back", async () => {
+      await using pool = kind.make({ maxWorkers: 1 });
+      const shared = { deep: [new Int32Array(new SharedArrayBuffer(8))] };
+      const there = pool.submit((value: unknown) => value, shared);
+      const back = pool.submit(() => [new DataView(new SharedArrayBuffer(8))]);
+      for (const [call, path] of [[there, "args[0].deep[0]"], [back, "[0]"]]) {
+        const error = await rejection((call as Future<unknown>).result());
+        assertInstanceOf(error, DOMException);
+        assertEquals(error.name, "DataCloneError");
+        assertStringIncludes(error.message, `${path} is a view of shared`);
+      }
+    });
+  }
 
   test("a value that is nested too deep for the worker fails its call alone, however deep that is", async () => {
     await using pool = kind.make({ maxWorkers: 1 });
