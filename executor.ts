@@ -121,8 +121,8 @@ export abstract class Executor implements AsyncDisposable {
    * @throws {RangeError} when `chunksize` or `buffersize` is less than 1, or
    * `timeout` is `NaN`.
    * @throws {TypeError} when `fn` is no function, an input no iterable,
-   * `chunksize` or `buffersize` no integer, or an async iterable comes without
-   * `buffersize`.
+   * `chunksize` or `buffersize` no integer, `signal` no signal, or an async
+   * iterable comes without `buffersize`.
    *
    * @example Powers of two
    * ```ts

@@ -12,7 +12,12 @@
 
 import { TimeoutError } from "./errors.ts";
 import { Future } from "./future.ts";
-import { checkTimeout, show, startTimer } from "./internal/timer.ts";
+import {
+  checkSignal,
+  checkTimeout,
+  show,
+  startTimer,
+} from "./internal/timer.ts";
 
 /** `returnWhen`: wait until all futures are done. The default. */
 export const ALL_COMPLETED = "ALL_COMPLETED" as const;
@@ -139,7 +144,8 @@ function threw(future: Future<unknown>): Promise<boolean> {
  * @param options What to wait for, and how long.
  * @returns The futures that are done, and those that are not.
  * @throws {RangeError} when `returnWhen` is none of the three, or `timeout` is `NaN`.
- * @throws {TypeError} when `futures` holds something else, or `timeout` is no number.
+ * @throws {TypeError} when `futures` holds something else, `timeout` is no
+ * number, or `signal` no signal.
  *
  * Rejects with the signal's reason when `signal` aborts.
  *
@@ -173,6 +179,7 @@ export async function wait<F extends Future<unknown>>(
     );
   }
   const limit = checkTimeout(options.timeout);
+  checkSignal(signal);
   const all = unique(futures, "wait");
   signal?.throwIfAborted();
 
@@ -247,7 +254,8 @@ function partition<F extends Future<unknown>>(all: Set<F>): DoneAndNotDone<F> {
  * `next()` rejects with {@linkcode TimeoutError} when not all are done in time,
  * and with the signal's reason when `signal` aborts.
  * @throws {RangeError} when `timeout` is `NaN`.
- * @throws {TypeError} when `futures` holds something else, or `timeout` is no number.
+ * @throws {TypeError} when `futures` holds something else, `timeout` is no
+ * number, or `signal` no signal.
  *
  * @example Results as they come
  * ```ts
@@ -268,6 +276,7 @@ export function asCompleted<F extends Future<unknown>>(
   options: AsCompletedOptions = {},
 ): AsyncIterableIterator<F> {
   const limit = checkTimeout(options.timeout);
+  checkSignal(options.signal);
   return new AsCompleted(
     unique(futures, "asCompleted"),
     limit,

@@ -3,7 +3,13 @@
  * counts from its start.
  */
 
-import { checkTimeout, loadTimers, show, startTimer } from "./timer.ts";
+import {
+  checkSignal,
+  checkTimeout,
+  loadTimers,
+  show,
+  startTimer,
+} from "./timer.ts";
 
 /** How one call, or all of a view, are to be submitted. */
 export interface SubmitOptions {
@@ -56,11 +62,7 @@ export function checkSubmitOptions(
     throw new TypeError(`with takes an object: received ${show(options)}`);
   }
   const { signal, transfer } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(
-      `signal must be an AbortSignal: received ${show(signal)}`,
-    );
-  }
+  checkSignal(signal);
   if (transfer !== undefined && !Array.isArray(transfer)) {
     throw new TypeError(
       `transfer must be an array: received ${show(transfer)}`,

@@ -2,7 +2,7 @@
 
 import { TimeoutError } from "../errors.ts";
 import type { Future } from "../future.ts";
-import { checkTimeout, show, startTimer } from "./timer.ts";
+import { checkSignal, checkTimeout, show, startTimer } from "./timer.ts";
 
 /** The options of `Executor.map`. */
 export interface MapOptions {
@@ -73,6 +73,7 @@ export function splitMapArguments(
   checkCount(chunksize, "chunksize");
   checkCount(buffersize, "buffersize");
   const limit = checkTimeout(options.timeout);
+  checkSignal(signal);
   if (inputs.length === 0) {
     throw new TypeError(
       "map takes an iterable for each parameter after the function: received none",
@@ -126,6 +127,16 @@ function checkCount(count: number | undefined, name: string): void {
   }
 }
 
+/** Refuses what would be taken for an item, again and again. */
+function checkResult<R>(result: R): R {
+  if (typeof result === "object" && result !== null) return result;
+  throw new TypeError(
+    `map takes iterators whose next() gives an object: received ${
+      show(result)
+    }`,
+  );
+}
+
 /** Several inputs read in step, until the shortest ends. */
 class Zip {
   readonly #iterators: (Iterator<unknown> | AsyncIterator<unknown>)[] = [];
@@ -154,7 +165,7 @@ class Zip {
     for (const iterator of this.#iterators as Iterator<unknown>[]) {
       let result;
       try {
-        result = iterator.next();
+        result = checkResult(iterator.next());
       } catch (error) {
         this.#closeAllBut(iterator);
         throw error;
@@ -172,7 +183,7 @@ class Zip {
     for (const iterator of this.#iterators) {
       let result;
       try {
-        result = await iterator.next();
+        result = checkResult(await iterator.next());
       } catch (error) {
         this.#closeAllBut(iterator);
         throw error;

@@ -54,6 +54,18 @@ export function checkTimeout(
   return timeout;
 }
 
+/**
+ * Checks a signal that a caller gave.
+ *
+ * @throws {TypeError} when it is none: a controller has one.
+ */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw new TypeError(
+    `signal must be an AbortSignal: received ${show(signal)}`,
+  );
+}
+
 /** A value as an error message shows it. */
 export function show(value: unknown): string {
   switch (typeof value) {

@@ -912,6 +912,28 @@ Deno.test("map: an async input that throws surfaces after what was submitted", a
   }
 });
 
+Deno.test("map: an input whose next() gives no object makes map throw, and closes the others", async () => {
+  for (const odd of [5, undefined, null, "done"] as unknown as Any[]) {
+    const executor = new ByHand();
+    const other = new Watched(naturals());
+    const results = [odd, END];
+    const next = () => results.shift();
+    const message = "map takes iterators whose next() gives an object";
+    assertThrows(
+      () =>
+        executor.map(Math.pow, other, { [Symbol.iterator]: () => ({ next }) }),
+      TypeError,
+      message,
+    );
+    assertEquals([other.returned, executor.calls.length], [1, 0]);
+    results.unshift(odd);
+    const input = { [Symbol.asyncIterator]: () => ({ next }) };
+    const iterator = executor.map(same, input, { buffersize: 1 });
+    await assertRejects(() => iterator.next(), TypeError, message);
+    assertEquals(executor.calls, []);
+  }
+});
+
 Deno.test("map: an iterable that cannot be opened makes map throw, and closes those opened before it", () => {
   const executor = new ByHand();
   const first = new Watched([1]);
@@ -1037,6 +1059,18 @@ Deno.test("map: checks its timeout at the call", () => {
     assertThrows(() => executor.map(same, [1], { timeout }), TypeError);
   }
   assertThrows(() => executor.map(same, [1], { timeout: NaN }), RangeError);
+  assertEquals(executor.calls, []);
+});
+
+Deno.test("map: checks its signal at the call", () => {
+  const executor = new ByHand();
+  for (const signal of [new AbortController(), null, {}] as unknown as Any[]) {
+    assertThrows(
+      () => executor.map(same, [1], { signal }),
+      TypeError,
+      "signal must be an AbortSignal: received",
+    );
+  }
   assertEquals(executor.calls, []);
 });
 

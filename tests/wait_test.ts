@@ -325,6 +325,16 @@ Deno.test("wait: holds a timeout longer than a timer can", async () => {
   assertEquals(clock.next(), false);
 });
 
+Deno.test("wait, asCompleted: throw TypeError for a signal that is none", async () => {
+  for (const futures of [[], pending(1), [finished(1)]]) {
+    const options = { signal: new AbortController() as unknown as AbortSignal };
+    const message =
+      "signal must be an AbortSignal: received an object (AbortController)";
+    await assertRejects(() => wait(futures, options), TypeError, message);
+    assertThrows(() => asCompleted(futures, options), TypeError, message);
+  }
+});
+
 Deno.test("wait: rejects with the reason of a signal that is aborted already", async () => {
   const reason = new Error("enough");
   const futures = pending(1).map((future) =>
