@@ -19,7 +19,7 @@ import type {
   Outcome,
 } from "./internal/protocol.ts";
 import type { PoolStats } from "./internal/statistics.ts";
-import { describe } from "./internal/travel.ts";
+import { describe, label } from "./internal/travel.ts";
 
 /** The options of {@linkcode EventLoopExecutor}. */
 export interface EventLoopExecutorOptions {
@@ -346,7 +346,21 @@ async function imported(ref: FunctionRef): Promise<Fn> {
   const standIn = `data:text/javascript,${
     encodeURIComponent(`export * as module from ${JSON.stringify(module)}`)
   }`;
-  const found = (await import(standIn)).module[name];
+  let exports: Record<string, unknown>;
+  try {
+    exports = (await import(standIn)).module;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    // Where the stand-in asked for it is of no use to anybody.
+    const place = /\n\s+at [^\n]*data:text\/javascript,export[^\n]*/g;
+    throw new Error(
+      `Cannot import ${module}, which ${label(ref)} needs: ${
+        why.replace(place, "")
+      }`,
+      { cause },
+    );
+  }
+  const found = exports[name];
   if (typeof found === "function") return found as Fn;
   throw new DOMException(
     `Cannot call "${name}" of ${module}: ${

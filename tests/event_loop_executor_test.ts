@@ -221,6 +221,24 @@ test("a function of taskModule() is imported, and built-ins are called on what t
   assertEquals(await pool.submit(performance.now).result() > 0, true);
 });
 
+test("a module that can't be imported fails the calls that need it, with that error as cause", async () => {
+  await using pool = new EventLoopExecutor();
+  for (const name of ["throws_on_import", "nowhere"]) {
+    const url = import.meta.resolve(`./modules/${name}.ts`);
+    const { neverThere } = taskModule<{ neverThere(): void }>(url);
+    const error = await pool.submit(neverThere).exception() as Error;
+    const { cause } = error;
+    assert(cause instanceof Error);
+    assertEquals(
+      error.message,
+      `Cannot import ${url}, which "neverThere" needs: ${
+        cause.message.split("\n")[0]
+      }`,
+    );
+  }
+  assertEquals(await pool.submit(Math.sqrt, 25).result(), 5);
+});
+
 test(
   "nothing keeps the argument and the result of a call that is done",
   async () => {
