@@ -195,8 +195,8 @@ export abstract class Executor implements AsyncDisposable {
    * {@linkcode TimeoutError}; the signal of its `currentTask()` aborts, and if it
    * does not end soon after (100 milliseconds), its worker is replaced. A child
    * process is killed, whatever it does. A thread in a loop that never yields
-   * can't be: its call fails, and it spins on until the program ends. The other
-   * calls, and the pool, go on.
+   * can't be: its call fails, and it spins on until the program ends, which only
+   * `Deno.exit()` then brings about. The other calls, and the pool, go on.
    *
    * A call with options has a worker to itself while it runs, so a great many
    * very short ones are slower with than without.
