@@ -21,7 +21,8 @@ for (const way of Object.values(ways).map(String)) {
       initargs: [way],
     }),
     running: new ProcessPoolExecutor({ maxWorkers: 1 }),
-    idle: new ProcessPoolExecutor({ maxWorkers: 1 }),
+    // Its child is to die by itself, not to be ended for being idle.
+    idle: new ProcessPoolExecutor({ maxWorkers: 1, idleTimeout: 60_000 }),
     answering: new ProcessPoolExecutor({ maxWorkers: 1 }),
   };
   pools.running.submit(diesInside, way);
