@@ -21,6 +21,7 @@ import {
   RELEASED,
   settle,
   thrownBy,
+  WAITING,
 } from "./call.ts";
 import { sizeOf } from "./chunks.ts";
 import { textOf } from "./exception.ts";
@@ -262,21 +263,26 @@ export class Dispatcher {
     try {
       member.take(calls);
     } catch (error) {
-      const [call] = calls;
-      const isSplit = this.#queue.putBackApart(calls);
+      // Reading its arguments may have had one cancelled, which is released.
+      const left = calls.filter(({ slot }) => slot === WAITING);
+      const isSplit = this.#queue.putBackApart(left);
       // One of them can't be sent: that one fails, alone.
-      if (!isSplit && calls.length > 1) {
-        return calls.forEach((call) => this.#handOver(member, [call]));
+      if (!isSplit && left.length > 1) {
+        return left.forEach((call) => this.#handOver(member, [call]));
       }
       this.#idleIfDone(member);
-      if (!isSplit) this.release(call);
-      if (!isSplit && !call.future.done()) {
-        this.#statistics.failed++;
-        call.future.setException(error);
-      }
+      if (!isSplit) { for (const call of left) this.#fail(call, error); }
       this.plan();
       this.#events.onProgress();
     }
+  }
+
+  /** A call that can't be sent leaves the pool. */
+  #fail(call: Call, error: unknown): void {
+    this.release(call);
+    if (call.future.done()) return;
+    this.#statistics.failed++;
+    call.future.setException(error);
   }
 
   /** Hands short calls to workers that are busy, ahead of time. */

@@ -151,11 +151,12 @@ export class Member implements CallHolder {
         if (fn !== calls[i - 1]?.fn) learnSending(fn, ms, count);
       }
     } catch (error) {
-      for (const call of calls) {
-        this.free(call.slot);
+      messages.forEach(({ slot }, i) => {
+        // Reading its arguments may have had it cancelled.
+        if (!this.free(slot)) return;
         this.#tasksLeft++;
-        waits(call);
-      }
+        waits(calls[i]);
+      });
       throw error;
     }
   }

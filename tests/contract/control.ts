@@ -14,6 +14,7 @@ import type { Executor, SubmitOptions } from "../../executor.ts";
 import type { Future } from "../../future.ts";
 import type { PoolStats } from "../../internal/statistics.ts";
 import { transfer } from "../../transfer.ts";
+import { wait } from "../../wait.ts";
 import { CountingAbortController, FakeClock, turn } from "../_helpers.ts";
 import { contractTest, type ExecutorKind, rejection, until } from "./kind.ts";
 
@@ -322,6 +323,30 @@ function testSignals(kind: ExecutorKind): void {
     controller.abort();
     assertEquals(await fine.result(), 2);
     assertInstanceOf(await bad.exception(), RangeError);
+  });
+
+  test("an argument that aborts its own call while it is read, and then can't be, does no harm", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const { finished } = statsOf(pool).calls;
+    // Some kinds read it twice, some never.
+    for (const last of [1, 2, 3]) {
+      const controller = new AbortController();
+      let reads = 0;
+      const argument = {
+        get value(): number {
+          if (++reads < last) return reads;
+          controller.abort();
+          throw new RangeError("not yet");
+        },
+      };
+      const future = pool.with(controller)
+        .submit((arg: unknown) => typeof arg, argument);
+      await wait([future]);
+      assertEquals(await pool.submit(Math.sign, -3).result(), -1);
+    }
+    const { calls } = statsOf(pool);
+    assertEquals([calls.waiting, calls.running], [0, 0]);
+    assertEquals(calls.finished + calls.failed + calls.cancelled, finished + 6);
   });
 
   test("one signal shared by a thousand calls ends all of them, started or not, and the pool goes on", async () => {
