@@ -13,8 +13,6 @@
  * as what they are, where base64 would make a third more of them.
  */
 
-import type { Unread } from "./protocol.ts";
-
 /** A value on its way: JSON text, or the bytes of V8's serialiser. */
 export type Packed = string | Uint8Array<ArrayBuffer> | PackedWithBuffers;
 
@@ -36,6 +34,8 @@ export interface Codec {
   /** The text that `encode` makes of a value, `undefined` if it makes bytes of it. */
   text(value: unknown, own?: number): string | undefined;
   decode(packed: Packed): unknown;
+  /** Whether `encode` threw this since it has something to read, and when it has. */
+  whenRead(thrown: unknown): Promise<void> | undefined;
 }
 
 /** The part of `node:v8` that is used. */
@@ -61,7 +61,7 @@ interface V8 {
  * Self-contained: children get it as its source.
  *
  * @param canWait Whether who encodes can wait: where there are Blobs, `encode`
- * then throws an `Unread`, and is to be called again.
+ * then throws, and is to be called again when `whenRead` says so.
  */
 export function makeCodec(canWait = false): Codec {
   /** A module of Node's: loaded when it is first needed, which takes 10 ms. */
@@ -269,28 +269,31 @@ export function makeCodec(canWait = false): Codec {
 
   /** What was read of Blobs, until it is encoded. */
   const read = new Map<Blob, Uint8Array<ArrayBuffer>>();
+  /** What is thrown while they are still to be read, and when they are. */
+  const UNREAD = {};
+  let reading: Promise<void> | undefined;
 
   function contentsOf(blobs: readonly Blob[]): Content[] {
     if (blobs.length === 0) return [];
-    if (canWait && !blobs.every((blob) => read.has(blob))) {
-      const whenRead = Promise.all(blobs.map(async (blob) => {
+    const isRead = blobs.every((blob) => read.has(blob));
+    // Where others were read, a getter makes new ones whenever it is asked.
+    if (canWait && !isRead && read.size === 0) {
+      reading = Promise.all(blobs.map(async (blob) => {
         read.set(blob, new Uint8Array(await blob.arrayBuffer()));
-      }));
-      const unread: Unread = {
-        whenRead: whenRead.then(() => {}),
-      };
-      throw unread;
+      })).then(() => {});
+      throw UNREAD;
     }
-    const all = canWait ? undefined : readBlobs(blobs);
+    const all = isRead ? undefined : readBlobs(blobs);
     let at = 0;
-    return blobs.map((blob) => {
+    const contents = blobs.map((blob) => {
       const bytes = all?.slice(at, at += blob.size) ?? read.get(blob)!;
-      read.delete(blob);
       const { type } = blob;
       if (!(blob instanceof File)) return { bytes, type };
       const { name, lastModified } = blob;
       return { bytes, type, name, lastModified };
     });
+    read.clear();
+    return contents;
   }
 
   function makeBlob({ bytes, type, name, lastModified }: Content): Blob {
@@ -430,5 +433,6 @@ export function makeCodec(canWait = false): Codec {
         ? fromBytes(packed, [])
         : fromBytes(packed.bytes, packed.buffers);
     },
+    whenRead: (thrown) => thrown === UNREAD ? reading : undefined,
   };
 }

@@ -414,6 +414,7 @@ function serveTasks(
       writeResults();
       send(packed);
     },
+    whenRead: codec.whenRead,
     leave(
       slot: number,
       item: number,

@@ -237,9 +237,3 @@ export interface WorkerMarker {
   /** What a pool threw that was stopped from starting meanwhile. */
   unguarded: Error | undefined;
 }
-
-/** What a codec throws that has something to read first, where that can be waited for. */
-export interface Unread {
-  /** Once this has resolved, it has what it needs. */
-  readonly whenRead: Promise<void>;
-}

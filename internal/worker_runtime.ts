@@ -24,7 +24,6 @@ import type {
   StartMessage,
   Thrown,
   ToWorker,
-  Unread,
   WorkerMarker,
 } from "./protocol.ts";
 
@@ -44,6 +43,8 @@ interface WorkerScope {
     value: unknown,
     isLast: boolean,
   ): boolean;
+  /** Whether `postMessage` threw this since it has something to read, and when it has. */
+  whenRead?(thrown: unknown): Promise<void> | undefined;
   /** Hears that there is nothing to do. */
   onIdle?(): void;
   close(): void;
@@ -118,6 +119,7 @@ export function serve(
   const post = scope.postMessage.bind(scope);
   const close = scope.close.bind(scope);
   const leaveInScope = scope.leave?.bind(scope);
+  const whenRead = scope.whenRead?.bind(scope);
   const onIdle = scope.onIdle?.bind(scope);
   // The calls that wait, first to last.
   let first: Waiting | undefined;
@@ -847,7 +849,7 @@ export function serve(
         say({ type: "outcome", slot, ms, outcome, item }, moved);
         return;
       } catch (error) {
-        const later = whenRead(error);
+        const later = whenRead?.(error);
         if (later) return later;
         outcome = {
           is: "threw",
@@ -856,15 +858,6 @@ export function serve(
       }
     }
     say({ type: "outcome", slot, ms, outcome, item });
-  }
-
-  /** Whether something is to be read before a result can be sent, and when it is. */
-  function whenRead(error: unknown): Promise<void> | undefined {
-    try {
-      return (error as Partial<Unread> | undefined)?.whenRead;
-    } catch {
-      return undefined;
-    }
   }
 
   /** Has a plain result go a short way, if there is one. */

@@ -650,6 +650,24 @@ export function testValues(kind: ExecutorKind): void {
     await assertRejects(() => future.result(), DOMException);
     assertEquals(await pool.submit(Math.sign, -3).result(), -1);
   });
+
+  test("a getter of a result ends its call, though it throws something to wait for or makes new Blobs", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const throws = pool.submit(() => ({
+      get value(): number {
+        const whenRead = Promise.resolve();
+        throw Object.assign(new RangeError("not yet"), { whenRead });
+      },
+    }));
+    const makes = pool.submit(() => ({
+      get value(): Blob {
+        return new Blob(["a"]);
+      },
+    }));
+    if (kind.can.copy) await assertRejects(() => throws.result(), RangeError);
+    await makes.exception();
+    assertEquals(await pool.submit(Math.sign, -3).result(), -1);
+  });
 }
 
 function detached(): ArrayBuffer {
