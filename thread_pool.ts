@@ -503,7 +503,13 @@ class ThreadLink implements WorkerLink {
       lanes: this.#lanes.shared,
       token: this.#token,
     };
-    this.#worker.postMessage(message);
+    try {
+      this.#worker.postMessage(message);
+    } catch (error) {
+      // Nobody else knows of it, and it would wait for ever.
+      this.kill();
+      throw error;
+    }
   }
 
   send(calls: readonly CallMessage[]): void {

@@ -187,6 +187,30 @@ test("workers that idleTimeout ended are made up for, and initialized again", as
   }
 });
 
+test("a worker that can't be sent how to start is ended", async () => {
+  const { prototype } = Worker;
+  const { postMessage, terminate } = prototype;
+  let ended = 0;
+  await using executor = new ThreadPoolExecutor({ maxWorkers: 1 });
+  let future: Future<number>;
+  try {
+    prototype.postMessage = () => {
+      throw new RangeError("nested too deep");
+    };
+    prototype.terminate = function () {
+      ended++;
+      terminate.call(this);
+    };
+    future = executor.submit(Math.sqrt, 9);
+  } finally {
+    Object.assign(prototype, { postMessage, terminate });
+  }
+  const error = await future.exception();
+  assertInstanceOf(error, BrokenThreadPool);
+  assertMatch(error.message, /nested too deep/);
+  assertEquals(ended, 1);
+});
+
 test("a pool in a compiled program loads no file and starts nothing but threads", async () => {
   const build = Object.getOwnPropertyDescriptor(Deno, "build")!;
   const { Command, execPath } = Deno;
