@@ -134,6 +134,11 @@ export class Dispatcher {
     return true;
   }
 
+  /** Whether a call that was just added may be handed over yet, or to another worker. */
+  mayMove({ worker, slot }: Call): boolean {
+    return worker ? (worker as Member).live > 1 : slot === WAITING;
+  }
+
   /** Takes a call out; `false` if it has started. */
   takeBack(call: Call): boolean {
     const member = call.worker as Member | undefined;

@@ -76,7 +76,7 @@
 import { RuntimeError, TimeoutError } from "../errors.ts";
 import type { ShutdownOptions } from "../executor.ts";
 import type { Future } from "../future.ts";
-import { type Call, newCall, PooledFuture, WAITING } from "./call.ts";
+import { type Call, newCall, PooledFuture } from "./call.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Items, type ItemsOwner, sizeOf } from "./chunks.ts";
 import { type Closure, closureOf, takesNothing } from "./closures.ts";
@@ -182,12 +182,14 @@ export class Pool implements ItemsOwner {
     );
     if (this.#cancelIfAborted(future, signals)) return future;
     let now = dispatcher.isFree;
+    // Where the pool goes on after a worker's death, another may be sent them.
+    const asTheyAre = now && this.#kind.onWorkerLost === "break";
     try {
-      call.args = this.#kind.pack(ref, args, now, transfer);
+      call.args = this.#kind.pack(ref, args, asTheyAre, transfer);
       this.check(fn, "submit");
       if (now && !dispatcher.isFree) {
         now = false;
-        this.#packLate(call, args, transfer);
+        if (asTheyAre) this.#packLate(call, args, transfer);
       }
     } catch (error) {
       this.#statistics.failed++;
@@ -202,7 +204,9 @@ export class Pool implements ItemsOwner {
     if (now) {
       dispatcher.dispatch();
       // Another call may have come first, one that was taken back.
-      if (call.slot === WAITING) this.#copyLate(call, args, transfer);
+      if (asTheyAre && dispatcher.mayMove(call)) {
+        this.#copyLate(call, args, transfer);
+      }
     } else {
       dispatcher.plan();
     }
@@ -224,7 +228,7 @@ export class Pool implements ItemsOwner {
     return true;
   }
 
-  /** Copies the arguments of a call that was to be sent at once, and was not. */
+  /** Copies the arguments of a call that was to be sent at once, and may be sent later. */
   #copyLate(
     call: Call,
     args: readonly unknown[],
@@ -233,7 +237,8 @@ export class Pool implements ItemsOwner {
     try {
       this.#packLate(call, args, transfer);
     } catch (error) {
-      this.takeBack(call);
+      // Reading them may have had it cancelled; and what has started is sent.
+      if (call.future.done() || !this.takeBack(call)) return;
       this.#statistics.failed++;
       call.future.setException(error);
     }

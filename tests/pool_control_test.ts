@@ -17,6 +17,7 @@ import {
 import type { Future } from "../future.ts";
 import {
   type Any,
+  callAll,
   knownFn,
   record,
   returned,
@@ -28,6 +29,7 @@ import { ControlChildPool, ControlPool, GRACE_MS } from "./_hand_control.ts";
 import {
   bound,
   CountingAbortController,
+  type FakeClock,
   LONGEST_TIMER_MS,
   stateOf,
   turn,
@@ -556,6 +558,62 @@ test("a start that is heard after the call's end is not taken for one of the cal
   await clock.pass(1);
   assertInstanceOf(await failure(second), TimeoutError);
   await pool.finishAll();
+});
+
+/** A pool with room for a worker, since a call was stopped; the others have a call each, and the slow one another behind it. */
+async function poolWithRoom(clock: FakeClock, maxWorkers: number) {
+  const fn = await knownFn(0.001);
+  const pool = new ControlPool({ maxWorkers });
+  const controller = new AbortController();
+  pool.with(controller, unknownFn(), "stopped");
+  for (let i = 1; i < maxWorkers; i++) pool.call(unknownFn(), i);
+  for (const link of pool.links) link.ready().start();
+  controller.abort();
+  await clock.pass(GRACE_MS - 2);
+  const [, slow, ...others] = pool.links;
+  for (const link of [slow, ...others]) link.answer();
+  for (let i = 1; i < maxWorkers; i++) pool.call(fn, "runs");
+  await callAll(pool, fn, Array(maxWorkers - 1).fill("behind"));
+  for (const link of [slow, ...others]) link.begin();
+  await clock.pass(2);
+  for (const link of others) link.answer(undefined, 0.001);
+  await clock.pass(1);
+  // One millisecond before the pool itself would see that.
+  assertEquals(slow.holds, ["runs", "behind"]);
+  for (const link of others) assertEquals(link.holds, ["behind"]);
+  return { pool, fn, others };
+}
+
+test("a pool sends the arguments of the time of submit though it took the call back from where it was sent at once", async (clock) => {
+  const { pool, fn, others: [other] } = await poolWithRoom(clock, 3);
+  const list = ["as it was"];
+  pool.call(fn, list);
+  assertEquals(other.holds, ["behind", list]);
+  list[0] = "changed";
+  other.begin();
+  await clock.pass(5);
+  assertEquals(other.holds, ["behind"]);
+  await pool.finishAll();
+  const started = pool.links.flatMap(({ started }) => started);
+  assertEquals(started.filter(Array.isArray), [["as it was"]]);
+  await pool.shutdown();
+});
+
+test("a pool counts a call once whose argument aborts it while it is copied late, and then can't be", async (clock) => {
+  const { pool, fn } = await poolWithRoom(clock, 2);
+  const before = pool.stats().calls;
+  const controller = new AbortController();
+  const future = pool.with(controller, fn, {
+    get value() {
+      controller.abort();
+      throw new RangeError("not yet");
+    },
+  });
+  assertEquals(future.cancelled(), true);
+  const { calls } = pool.stats();
+  assertEquals(calls, { ...before, cancelled: before.cancelled + 1 });
+  await assertGoesOn(pool);
+  await pool.shutdown();
 });
 
 // ---- Children: what was handed over counts as started ---------------------------

@@ -45,6 +45,19 @@ async function withCallsBehind(pool: ControlPool, behind: string) {
   return futures;
 }
 
+test("a pool that goes on sends the arguments of the time of submit to the worker after one that died", async () => {
+  const pool = replacing();
+  const list = ["as it was"];
+  pool.call(unknownFn(), list);
+  list[0] = "changed";
+  pool.last.die();
+  list[0] = "changed again";
+  pool.last.ready().begin();
+  assertEquals(pool.last.started, [["as it was"]]);
+  await pool.finishAll();
+  await pool.shutdown();
+});
+
 test("a pool that goes on fails the call that ran, alone, and says which worker, how, and what it ran", async () => {
   const pool = replacing({ maxWorkers: 2 });
   const fatal = pool.call(unknownFn("fatal"), "a");
