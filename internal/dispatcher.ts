@@ -31,7 +31,7 @@ import { Member } from "./member.ts";
 import { AHEAD, CallQueue } from "./queue.ts";
 import type { FunctionRef, Outcome } from "./protocol.ts";
 import type { PoolStats, Statistics } from "./statistics.ts";
-import { startTimer } from "./timer.ts";
+import { startLimit } from "./timer.ts";
 
 /** How much goes to an idle worker at once, where short calls go together. */
 const TOGETHER = AHEAD / 4;
@@ -351,7 +351,7 @@ export class Dispatcher {
     // In the queue, where somebody else's hand marked it as running.
     if (!member) return;
     member.link.abort?.(call.slot, call.order, name, message);
-    call.limits!.stopTimer = startTimer(GRACE, () => {
+    call.limits!.stopTimer = startLimit(GRACE, () => {
       call.limits!.stopTimer = undefined;
       if (call.worker === member && this.#members.has(member)) {
         this.#replace(member);

@@ -8,7 +8,7 @@ import {
   checkTimeout,
   loadTimers,
   show,
-  startTimer,
+  startLimit,
 } from "./timer.ts";
 
 /** How one call, or all of a view, are to be submitted. */
@@ -153,7 +153,7 @@ export class Watch<C extends Limited> {
     const { limits } = call;
     const timeLimit = limits?.timeLimit;
     if (!limits || timeLimit === undefined || limits.stopTimer) return;
-    limits.stopTimer = startTimer(timeLimit, () => {
+    limits.stopTimer = startLimit(timeLimit, () => {
       limits.stopTimer = undefined;
       const reason = this.#timeout(call, timeLimit);
       this.#onStop(call, { reason, by: "time limit" });

@@ -98,3 +98,16 @@ export function startTimer(ms: number, fn: () => void): () => void {
   arm(ms);
   return () => clearTimeout(timer);
 }
+
+/**
+ * Does the same for what an event may forestall. Where this thread was busy, a timer
+ * fires before those are heard that came meanwhile: so one that is late waits a turn.
+ */
+export function startLimit(ms: number, fn: () => void): () => void {
+  const end = performance.now() + ms;
+  let stop = startTimer(ms, () => {
+    if (performance.now() > end) stop = startTimer(0, fn);
+    else fn();
+  });
+  return () => stop();
+}

@@ -463,6 +463,28 @@ function testTimeLimits(kind: ExecutorKind): void {
     });
   });
 
+  test("a call that ends within its time limit has, however busy its caller is meanwhile", async () => {
+    // Between machines it takes longer until its end is heard.
+    if (!kind.can.die) return;
+    await using pool = kind.make({ maxWorkers: 1 });
+    await pool.submit(Math.sign, 1).result();
+    for (const isPlain of [true, false]) {
+      const future = pool.with({ timeLimit: 500 }).submit(
+        async (isPlain: boolean) => {
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          return isPlain ? 1 : {};
+        },
+        isPlain,
+      );
+      await until(() => future.running());
+      await turn();
+      // Nothing is heard until the time is over.
+      const nothing = new Int32Array(new SharedArrayBuffer(4));
+      Atomics.wait(nothing, 0, 0, 600);
+      assertEquals(await future.result(), isPlain ? 1 : {});
+    }
+  });
+
   test("a time limit does not count while a call waits", async () => {
     await using pool = kind.make({ maxWorkers: 1 });
     await using gate = kind.makeGate();
