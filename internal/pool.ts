@@ -467,6 +467,8 @@ export class Pool implements ItemsOwner {
 
   /** See "When a worker dies" above. */
   #breakPool(message: string, cause: ErrorOptions | undefined): void {
+    // Who heard of a call that was lost with it may have shut the pool down.
+    if (this.#state.is === "closed") return;
     this.#advance({ is: "broken", message, cause });
     const held = this.#dispatcher.killAll("SIGKILL");
     const calls = [

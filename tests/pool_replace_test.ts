@@ -397,6 +397,19 @@ test("killWorkers() from a callback of the death that is one too many leaves a p
   assert(pool.links.every(({ ended }) => ended === 1));
 });
 
+test("shutdown() from a callback of the death that is one too many leaves a pool that was shut down", async () => {
+  const pool = replacing();
+  pool.call(unknownFn(), "a");
+  for (const i of [0, 1]) pool.links[i].die();
+  const buffer = new ArrayBuffer(8);
+  const future = pool.with({ transfer: [buffer] }, unknownFn(), buffer);
+  future.addDoneCallback(() => pool.shutdown({ cancelFutures: true }));
+  pool.last.die();
+  await lost(future);
+  assertThrows(() => pool.call(unknownFn()), RuntimeError, "after shutdown");
+  await pool.shutdown();
+});
+
 test("a callback of a lost call that submits has its call run", async () => {
   const pool = replacing();
   const fatal = pool.call(unknownFn(), "fatal");
