@@ -6,12 +6,14 @@ import type { Call } from "./call.ts";
 export const HOPELESS = 3;
 /** A call that so many workers died with before they ran any is not handed to another. */
 const UNLUCKY = 2;
+/** How much one counts that had run others: what these left behind may have ended it. */
+const LESS = 1 / 4;
 
 /** Keeps count of them. */
 export class Losses {
   /** How many workers in a row died with no call begun. */
   #deaths = 0;
-  /** How many workers that died had a call that they did not begin. */
+  /** How many workers that died had a call that they did not begin, as they count. */
   readonly #of = new WeakMap<Call, number>();
 
   /** Whether more workers would fare no better. */
@@ -39,7 +41,8 @@ export class Losses {
     const again: Call[] = [];
     for (const call of waiting) {
       // Where another call ran, that one is to blame: it fails, so this has an end.
-      const losses = (this.#of.get(call) ?? 0) + (started.length > 0 ? 0 : 1);
+      const blame = started.length > 0 ? 0 : hasWorked ? LESS : 1;
+      const losses = (this.#of.get(call) ?? 0) + blame;
       this.#of.set(call, losses);
       (losses >= UNLUCKY || call.limits?.once ? lost : again).push(call);
     }

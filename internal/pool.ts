@@ -53,8 +53,8 @@
  * ## When a worker dies, and the pool goes on (`onWorkerLost: "replace"`)
  *
  * 1. What it had started is lost. What it had not goes back to the front of the
- *    queue, unless two workers that ran nothing have died with it: then it is
- *    lost, too.
+ *    queue, unless two workers that ran nothing have died with it, or more that
+ *    had: then it is lost, too.
  * 2. The futures of what is lost fail.
  * 3. Calls are dispatched, to new workers if need be; but where three new workers
  *    in a row died with no call begun, the pool is broken.

@@ -21,7 +21,7 @@ import {
   unknownFn,
 } from "./_hand.ts";
 import { ControlChildPool, ControlPool } from "./_hand_control.ts";
-import { stateOf, turn } from "./_helpers.ts";
+import { bound, stateOf, turn } from "./_helpers.ts";
 
 function replacing(options: Partial<PoolKind> = {}): ControlPool {
   return new ControlPool({ onWorkerLost: "replace", ...options });
@@ -309,6 +309,36 @@ test("workers that have run calls and die before they begin the next are no row"
   for (const future of futures) {
     assertEquals(await stateOf(future.result()), "fulfilled");
   }
+  await pool.shutdown();
+});
+
+test("a call that one worker after another had when it died of what an earlier call left behind is run", async () => {
+  const pool = replacing({ maxWorkers: 4 });
+  for (let i = 0; i < 4; i++) pool.call(unknownFn(), i);
+  for (const link of pool.links) link.ready().answer();
+  const future = pool.call(unknownFn(), "unlucky");
+  // The one that was used last has it, and then the one before.
+  for (const link of pool.links.slice(0, 4).reverse()) {
+    assertEquals(link.holds, ["unlucky"]);
+    link.die("ended by an unhandled rejection");
+  }
+  pool.last.ready().answer("fine");
+  assertEquals(await future.result(), "fine");
+  await pool.shutdown();
+});
+
+test("a call that ends every worker before it begins is lost after a few, though they had run others", async () => {
+  const pool = replacing({ maxWorkers: 20 });
+  for (let i = 0; i < 20; i++) pool.call(unknownFn(), i);
+  for (const link of pool.links) link.ready().answer();
+  const deadly = pool.call(unknownFn(), "deadly");
+  const check = bound();
+  while (!deadly.done()) {
+    check();
+    pool.links.find(({ ended, holds }) => !ended && holds.length > 0)!.die();
+  }
+  await lost(deadly);
+  assert(pool.stats().workers.live > 10);
   await pool.shutdown();
 });
 
