@@ -461,7 +461,16 @@ export class Pool implements ItemsOwner {
       this.#statistics.failed += sizeOf(call);
       future.setException(new this.#kind.broken(capitalize(message)));
     }
-    for (const { future } of waiting) future.cancel();
+    for (const call of waiting) {
+      // It was stopped and given back, or somebody else's hand was on it.
+      if (call.future.cancel() || call.slot !== WAITING) continue;
+      this.#dispatcher.release(call);
+      this.#fail(
+        [call],
+        `the call was ended by ${caller} before it ran`,
+        undefined,
+      );
+    }
     this.#finishIfIdle();
   }
 

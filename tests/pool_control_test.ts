@@ -757,6 +757,31 @@ test("killWorkers() while a stopped call's grace runs ends it, and tells nobody 
   await pool.shutdown();
 });
 
+test("killWorkers() ends a pool where a call that was stopped and given back waits behind another", async (clock) => {
+  const pool = new ControlChildPool({ maxWorkers: 2 });
+  const fn = await knownFn(0.001);
+  pool.call(fn, "long");
+  pool.call(unknownFn(), "short");
+  const [one, other] = pool.links;
+  for (const link of pool.links) link.ready().begin();
+  const behind = pool.call(fn, "behind");
+  await turn();
+  assertEquals(pool.held, [["long", "behind"], ["short"]]);
+  // It asks for what waits behind the long one, and is given another call first.
+  other.answer();
+  const controller = new AbortController();
+  const stopped = pool.with(controller, unknownFn(), "stopped");
+  await clock.pass(5);
+  one.answerFromMain();
+  controller.abort("enough");
+  other.answerFromMain();
+  assertEquals(pool.held, [["long"], []]);
+  pool.killWorkers("SIGTERM", "terminateWorkers()");
+  assertEquals(behind.cancelled(), true);
+  assertEquals(await failure(stopped), "enough");
+  assertEquals(await stateOf(pool.shutdown()), "fulfilled");
+});
+
 test("a worker that dies of being stopped breaks nothing: it was on its way out", async () => {
   for (const onWorkerLost of ["break", "replace"] as const) {
     const pool = new ControlPool({ onWorkerLost, maxWorkers: 2 });

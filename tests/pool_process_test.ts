@@ -563,6 +563,25 @@ test("killWorkers() has all children signalled before a callback runs, which may
   await pool.shutdown();
 });
 
+test("killWorkers() ends a pool where somebody else's hand was on a call that waits", async () => {
+  const pool = new ChildPool();
+  pool.call(unknownFn(), "runs");
+  const [settled, marked] = [1, 2].map((name) => pool.call(unknownFn(), name));
+  settled.setResult("by hand");
+  marked.setRunningOrNotifyCancel();
+  pool.killWorkers("SIGKILL", "killWorkers()");
+  assertEquals(await settled.result(), "by hand");
+  const error = await marked.exception();
+  assertInstanceOf(error, BrokenProcessPool);
+  assertEquals(
+    error.message,
+    "The call was ended by killWorkers() before it ran",
+  );
+  const { waiting, running, failed } = pool.stats().calls;
+  assertEquals([waiting, running, failed], [0, 0, 2]);
+  await pool.shutdown();
+});
+
 // ---- Whatever happens ----------------------------------------------------------
 
 /** Numbers that look random, the same for each seed (mulberry32). */
