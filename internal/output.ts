@@ -54,6 +54,8 @@ export class LineForwarder {
     try {
       return this.#target.writeSync(bytes);
     } catch (error) {
+      // By a signal, which somebody has handled.
+      if (error instanceof Deno.errors.Interrupted) return 0;
       // Somebody made the program's own output non-blocking, and it is full.
       if (!(error instanceof Deno.errors.WouldBlock)) throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);

@@ -223,9 +223,15 @@ async function serveChild(
 
   /** More input; a pool that is gone, or wants no more, ends the child. */
   async function read(): Promise<Uint8Array> {
-    const count = isDeaf ? readNow(chunk) : await stdin.read(chunk);
-    if (count === null) Deno.exit(0);
-    return chunk.slice(0, count);
+    while (true) {
+      try {
+        const count = isDeaf ? stdin.readSync(chunk) : await stdin.read(chunk);
+        if (count === null) Deno.exit(0);
+        return chunk.slice(0, count);
+      } catch (error) {
+        passInterruption(error);
+      }
+    }
   }
 
   function readNow(target: Uint8Array): number | null {
@@ -233,10 +239,14 @@ async function serveChild(
       try {
         return stdin.readSync(target);
       } catch (error) {
-        // By a signal, which somebody has handled.
-        if (!(error instanceof Deno.errors.Interrupted)) throw error;
+        passInterruption(error);
       }
     }
+  }
+
+  /** By a signal, which somebody has handled: what was interrupted is done again. */
+  function passInterruption(error: unknown): void {
+    if (!(error instanceof Deno.errors.Interrupted)) throw error;
   }
 
   async function readLine(): Promise<string> {

@@ -205,6 +205,49 @@ test("a signal that a child survives interrupts it in nothing that it waits for"
   }
 });
 
+test("a signal that reaches the thread which reads for a child that listens interrupts nothing", async () => {
+  const libc = Deno.dlopen("libc.so.6", {
+    tgkill: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  });
+  await using pool = make({ maxWorkers: 1, idleTimeout: 30_000 });
+  const pid = await pool.submit(() => Deno.pid).result();
+  // Once it was sent no call for a while, another thread than the first reads.
+  let reader: number | undefined;
+  await until(() => (reader = readerOf(pid)) !== undefined);
+  const SIGSEGV = 11;
+  assertEquals(libc.symbols.tgkill(pid, reader!, SIGSEGV), 0);
+  libc.close();
+  // What came before would be read, and nothing interrupted.
+  await until(() => !isPending(pid, reader!));
+  assertEquals(await pool.submit(Math.sqrt, 9).result(), 3);
+});
+
+/** Whether a signal is still on its way to a thread. */
+function isPending(pid: number, thread: number): boolean {
+  try {
+    const status = Deno.readTextFileSync(`/proc/${pid}/task/${thread}/status`);
+    return !/^SigPnd:\s+0+$/m.test(status);
+  } catch {
+    // The thread has ended.
+    return false;
+  }
+}
+
+/** A thread of a process, other than the first, that stands in a read. */
+function readerOf(pid: number): number | undefined {
+  const read = Deno.build.arch === "x86_64" ? "0 " : "63 ";
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    if (name === `${pid}`) continue;
+    try {
+      const call = Deno.readTextFileSync(`/proc/${pid}/task/${name}/syscall`);
+      if (call.startsWith(read)) return Number(name);
+    } catch {
+      // A thread that has ended meanwhile.
+    }
+  }
+  return undefined;
+}
+
 /** V8 takes a first SIGSEGV for one of WebAssembly's: sent until it works. */
 function kill(pid: number, signal: Deno.Signal): Promise<void> {
   return until(() => {

@@ -243,6 +243,20 @@ Deno.test("output: a target that takes a part only gets the rest, and one that f
   for (let i = 0; i < 5; i++) lines.push(bytes("more\n"));
 });
 
+Deno.test("output: a signal that interrupts a write loses nothing", () => {
+  const taken: string[] = [];
+  let writes = 0;
+  const lines = new LineForwarder({
+    writeSync(part) {
+      if (++writes % 2 === 1) throw new Deno.errors.Interrupted();
+      taken.push(new TextDecoder().decode(part.subarray(0, 2)));
+      return Math.min(2, part.length);
+    },
+  });
+  lines.push(bytes("abcde\n"));
+  assertEquals(taken, ["ab", "cd", "e\n"]);
+});
+
 Deno.test("output: the last five lines are known", () => {
   const { lines } = forwarder();
   for (let i = 0; i < 1000; i++) lines.push(bytes(`line ${i}\n`));
