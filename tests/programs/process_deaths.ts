@@ -9,21 +9,23 @@ import {
   ways,
 } from "../deaths.ts";
 
+// A pool that has ended its idle child has another, which does not die.
+const options = { maxWorkers: 1, idleTimeout: 600_000 };
+
 for (const way of Object.values(ways).map(String)) {
   const pools = {
     importing: new ProcessPoolExecutor({
-      maxWorkers: 1,
+      ...options,
       module: moduleThatDies(way),
     }),
     starting: new ProcessPoolExecutor({
-      maxWorkers: 1,
+      ...options,
       initializer: diesInside,
       initargs: [way],
     }),
-    running: new ProcessPoolExecutor({ maxWorkers: 1 }),
-    // Its child is to die by itself, not to be ended for being idle.
-    idle: new ProcessPoolExecutor({ maxWorkers: 1, idleTimeout: 60_000 }),
-    answering: new ProcessPoolExecutor({ maxWorkers: 1 }),
+    running: new ProcessPoolExecutor(options),
+    idle: new ProcessPoolExecutor(options),
+    answering: new ProcessPoolExecutor(options),
   };
   pools.running.submit(diesInside, way);
   pools.answering.submit(diesInResult, way);
