@@ -220,14 +220,17 @@ export class Member implements CallHolder {
   takeRest(call: Call): Call | undefined {
     const started = this.link.takeRest?.(call.slot);
     if (started !== undefined) return this.#cut(call, started);
-    const { items } = call.chunk!;
-    if (items.cancelled && !this.recalling) {
-      this.#recall(
-        [...this.calls()].filter(({ chunk }) => chunk?.items === items)
-          .reverse(),
-      );
-    }
+    if (call.chunk!.items.cancelled) this.#recallUnwanted();
     return undefined;
+  }
+
+  /** Asks for what nobody wants any more, unless all of it was `asked` for. */
+  #recallUnwanted(asked: readonly Call[] = []): void {
+    if (this.recalling) return;
+    const unwanted = [...this.calls()].filter(({ chunk }) =>
+      chunk?.items.cancelled
+    );
+    if (unwanted.some((call) => !asked.includes(call))) this.#recall(unwanted);
   }
 
   #recall(calls: readonly Call[]): void {
@@ -294,6 +297,8 @@ export class Member implements CallHolder {
       if (rest === call && this.#skippedEarly.delete(slot)) this.free(slot);
       if (rest) back.push(rest);
     }
+    // Nobody wants it since then, and it was not asked for while this was.
+    this.#recallUnwanted(recalled);
     return back;
   }
 

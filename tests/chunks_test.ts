@@ -597,6 +597,30 @@ test("what a child gives back of a map that was left is not run", async (clock) 
   assertEquals(startedOf(pool.links[0]), "abc");
 });
 
+test("what a child has of a map that was left while another was asked back is not run", async () => {
+  const pool = await children();
+  const { results } = await mapBehind(pool, "abc");
+  const child: ChunkChild = pool.links[0];
+  const behind = pool.map(await knownFn(TENTH), "def");
+  await turn();
+  assertEquals(child.holds.join(""), "abcde");
+  await results.return!();
+  await behind.return!();
+  assertEquals(child.recalls.length, 1);
+  child.answerRecalls().deliverMain();
+  assertEquals(child.recalls.length, 1);
+  child.answerRecalls().deliverMain();
+  // What runs is of the first; nothing more is asked for.
+  assertEquals([child.recalls.length, child.holds.join("")], [0, "a"]);
+  assertEquals(pool.counts, "0 1 1 0 5");
+  const over = pool.shutdown();
+  child.answer();
+  child.begin();
+  child.deliver();
+  await over;
+  assertEquals(startedOf(pool.links[0]), "a");
+});
+
 // ---- Results in memory that two threads share ------------------------------------------
 
 Deno.test("results that were left are taken once each, exact, across the wraps of the ring and of its counter", () => {
