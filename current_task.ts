@@ -14,7 +14,8 @@ export type { CurrentTask };
  * Tells the task that runs what it can know of itself.
  *
  * A function that travels as its source finds `currentTask` as a global of its
- * worker; one that comes with a module can import it.
+ * worker; one that comes with a module can import it. The first call of an
+ * `EventLoopExecutor` makes it a global of the program, unless there is one.
  *
  * @returns The task; `undefined` outside of one.
  *

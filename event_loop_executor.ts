@@ -4,6 +4,7 @@
  * @module
  */
 
+import { currentTask } from "./current_task.ts";
 import { BrokenExecutor } from "./errors.ts";
 import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
@@ -17,9 +18,11 @@ import type {
   CurrentTask,
   FunctionRef,
   Outcome,
+  WorkerMarker,
 } from "./internal/protocol.ts";
 import type { PoolStats } from "./internal/statistics.ts";
 import { describe, label } from "./internal/travel.ts";
+import { transfer } from "./transfer.ts";
 
 /** The options of {@linkcode EventLoopExecutor}. */
 export interface EventLoopExecutorOptions {
@@ -419,11 +422,29 @@ function runAs(
   if (!storage) {
     const made = storage = makeStorage();
     localTask.current = () => made.getStore();
+    defineGlobals();
   }
   try {
     return Promise.resolve(storage.run(task, callWith, fn, args));
   } catch (error) {
     return Promise.reject(error);
+  }
+}
+
+/** What a function finds on a worker, it finds here, too. */
+function defineGlobals(): void {
+  const globals = globalThis as unknown as Record<string | symbol, unknown>;
+  const marker = globals[Symbol.for("@concurrent/futures worker")] as
+    | WorkerMarker
+    | undefined;
+  for (const [name, fn] of Object.entries({ currentTask, transfer })) {
+    // That of a worker knows nothing of calls in here; the program's own stays.
+    if (name in globals && globals[name] !== marker?.currentTask) continue;
+    Object.defineProperty(globals, name, {
+      value: fn,
+      writable: true,
+      configurable: true,
+    });
   }
 }
 

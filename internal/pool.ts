@@ -76,7 +76,7 @@
 import { RuntimeError, TimeoutError } from "../errors.ts";
 import type { ShutdownOptions } from "../executor.ts";
 import type { Future } from "../future.ts";
-import { type Call, newCall, PooledFuture } from "./call.ts";
+import { type Call, newCall, PooledFuture, WAITING } from "./call.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Items, type ItemsOwner, sizeOf } from "./chunks.ts";
 import { type Closure, closureOf, takesNothing } from "./closures.ts";

@@ -169,6 +169,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   // No worker at all: functions stay where they are.
   "event_loop_executor.ts": [
+    "current_task.ts",
     "errors.ts",
     "executor.ts",
     "future.ts",
@@ -179,6 +180,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/pool.ts",
     "internal/statistics.ts",
     "internal/travel.ts",
+    "transfer.ts",
   ],
   "thread_pool.ts": [
     "errors.ts",

@@ -7,14 +7,22 @@ import {
   ProcessPoolExecutor,
   taskModule,
   ThreadPoolExecutor,
+  type transfer,
 } from "../mod.ts";
 import { Lanes } from "../internal/lanes.ts";
 import type { FromWorker, ToWorker } from "../internal/protocol.ts";
 import { describe } from "../internal/travel.ts";
 import { workerProgram } from "../internal/worker_runtime.ts";
 import { FakeClock, within } from "./_helpers.ts";
+import { deno } from "./_programs.ts";
 import * as known from "./modules/knows_itself.ts";
 import { until } from "./contract.ts";
+
+/** What a worker has as globals. */
+interface Globals {
+  currentTask: typeof currentTask;
+  transfer: typeof transfer;
+}
 
 const url = import.meta.resolve("./modules/knows_itself.ts");
 const late = taskModule<typeof known>(url);
@@ -92,6 +100,34 @@ Deno.test("event loop executor: currentTask() of a module is the caller's own", 
   }
 });
 
+Deno.test("event loop executor: a function finds currentTask() and transfer() as globals, as on a worker", async () => {
+  await using pool = new EventLoopExecutor({ maxWorkers: 1 });
+  const [name, same] = await pool.submit(() => {
+    const { currentTask, transfer } = globalThis as unknown as Globals;
+    const bytes = new Uint8Array(1);
+    return [
+      currentTask()!.workerName,
+      transfer(bytes, [bytes.buffer]) === bytes,
+    ];
+  }).result();
+  assertEquals([name, same], ["EventLoopExecutor_0", true]);
+  assertEquals(Object.keys(globalThis).includes("currentTask"), false);
+  assertEquals((globalThis as unknown as Globals).currentTask(), undefined);
+});
+
+Deno.test("event loop executor: a program's own global of that name stays", async () => {
+  const script = `
+    globalThis.currentTask = 5;
+    const { EventLoopExecutor } = await import(${
+    JSON.stringify(import.meta.resolve("../mod.ts"))
+  });
+    const pool = new EventLoopExecutor();
+    console.log(await pool.submit(() => currentTask).result());
+  `;
+  const { stdout } = await deno(["eval", script]);
+  assertEquals(stdout, "5\n");
+});
+
 Deno.test("currentTask() inside of an executor inside of a task is the inner one's", () =>
   within((async () => {
     await using pool = new ThreadPoolExecutor({ maxWorkers: 1 });
@@ -100,12 +136,16 @@ Deno.test("currentTask() inside of an executor inside of a task is the inner one
       const outer = currentTask().workerName;
       const inner = new EventLoopExecutor({ maxWorkers: 1 });
       const name = await inner.submit(() => currentTask().workerName).result();
+      const global = await inner.submit(() =>
+        Reflect.get(globalThis, "currentTask")().workerName
+      ).result();
       await inner.shutdown();
-      return [outer, name, currentTask().workerName];
+      return [outer, name, global, currentTask().workerName];
     }, import.meta.resolve("../mod.ts"));
-    const [outer, inner, after] = await names.result();
+    const [outer, inner, global, after] = await names.result();
     assertMatch(outer, /^ThreadPoolExecutor-\d+_0$/);
     assertEquals([inner, after], ["EventLoopExecutor_0", outer]);
+    assertEquals(global, inner);
   })()));
 
 Deno.test("a worker that is asked to stop a call which has ended stops no other that has its slot now", () =>

@@ -9,6 +9,7 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
+import process from "node:process";
 import {
   type AnyFn,
   contractTest,
