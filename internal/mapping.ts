@@ -275,6 +275,11 @@ export class Calls implements Backlog {
 
   push(args: unknown[]): void {
     const future = this.#submit(args);
+    if (typeof future?.result !== "function") {
+      throw new TypeError(
+        `submit of an executor must return a Future: received ${show(future)}`,
+      );
+    }
     if (this.#cancelled) future.cancel();
     else this.#futures.push(future);
   }

@@ -133,7 +133,14 @@ function grantOf(
   const list = grant.map((item) =>
     item instanceof URL ? pathOf(item) : String(item)
   );
-  for (const item of list) {
+  for (const [i, item] of list.entries()) {
+    if (item === "") {
+      throw new TypeError(
+        `permissions.${name}[${i}] must not be empty: leave it out, or name a ${
+          MEMBER[name]
+        }`,
+      );
+    }
     if (!isGranted(name, item)) throw escalation(name, item);
   }
   if (list.length === 0) return false;

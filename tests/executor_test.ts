@@ -1425,3 +1425,19 @@ Deno.test("with() of an executor that takes no options says so", () => {
     "Plain takes no options of with(): its class has no submitWith()",
   );
 });
+
+Deno.test("map: says so at once where an executor's submit gives no future", () => {
+  class Forgets extends Executor {
+    submit(): Future<never> {
+      return undefined as unknown as Future<never>;
+    }
+    override shutdown(): Promise<void> {
+      return Promise.resolve();
+    }
+  }
+  assertThrows(
+    () => new Forgets().map(Math.sqrt, [4]),
+    TypeError,
+    "submit of an executor must return a Future: received undefined",
+  );
+});

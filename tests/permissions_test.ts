@@ -221,6 +221,11 @@ Deno.test("permissions: what is no permission is a TypeError that says what ther
     const [permissions, says] of [
       [{ files: true }, /permissions has no "files": it may have env, .*write/],
       [{ hrtime: true }, /permissions has no "hrtime"/],
+      [
+        { read: ["/", ""] },
+        /permissions\.read\[1\] must not be empty: .* a path/,
+      ],
+      [{ net: [""] }, /permissions\.net\[0\] must not be empty: .* a host/],
       [{ read: "yes" }, /permissions.read must be .* received "yes"/],
       [{ net: 5 }, /permissions.net must be .* received 5/],
       [{ read: [new URL("https://example.com")] }, /file:/],
