@@ -22,9 +22,13 @@ import {
 } from "@nats-io/nats-core/internal";
 import { nextTick } from "node:process";
 import { joined } from "./framing.ts";
+import { startTimer } from "./timer.ts";
 
 /** What is larger is not copied for the sake of a write less, in bytes. */
 const LARGE = 65_536;
+
+/** How long what is being written may take once the connection is closed, in milliseconds. */
+const SETTLE = 500;
 
 /** Where a server is, as the client says it. */
 interface Address {
@@ -136,11 +140,14 @@ class DenoTransport implements Transport {
     this.#unwritten.push(frame);
   }
 
-  /** Resolves when all is written, or can't be: whoever reads hears of that. */
-  #write(): Promise<void> {
-    return this.#writing ??= this.#writeAll().catch(() => {}).finally(() =>
-      this.#writing = undefined
-    );
+  /** Writes all, if it can: whoever reads hears of it if not. */
+  #write(): void {
+    if (this.#unwritten.length === 0) return;
+    this.#writing ??= this.#writeAll().catch(() => {}).then(() => {
+      this.#writing = undefined;
+      // What was said after the last look for more.
+      this.#write();
+    });
   }
 
   async #writeAll(): Promise<void> {
@@ -158,8 +165,20 @@ class DenoTransport implements Transport {
     this.#write();
     this.closeError ??= error;
     this.discard();
-    await Promise.allSettled([this.#writing, this.#reading]);
+    await this.#settled();
     if (this.#isConnected) this.#closed.resolve(this.closeError);
+  }
+
+  /** Resolves when nothing is read or written any more. */
+  #settled(): Promise<unknown> {
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    // Deno 2.5 ends no write whose connection is closed: it may take for ever.
+    const stop = startTimer(SETTLE, () => resolve(undefined));
+    Promise.allSettled([this.#writing, this.#reading]).then((settled) => {
+      stop();
+      resolve(settled);
+    });
+    return promise;
   }
 
   disconnect(): void {

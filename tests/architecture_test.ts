@@ -241,7 +241,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/envelope.ts": ["internal/codec.ts"],
   // The seam: types alone.
   "internal/transport.ts": ["internal/envelope.ts"],
-  "internal/nats_sockets.ts": ["internal/framing.ts"],
+  "internal/nats_sockets.ts": ["internal/framing.ts", "internal/timer.ts"],
   "internal/nats_errors.ts": ["errors.ts", "internal/queue_options.ts"],
   "internal/nats_messages.ts": ["internal/framing.ts", "internal/timer.ts"],
   "internal/nats_connection.ts": [

@@ -12,6 +12,7 @@ import { HELP, parseCommand } from "../internal/command.ts";
 import { nameOfModule } from "../internal/module_names.ts";
 import { Messages } from "../internal/nats_messages.ts";
 import { deliveryOf } from "../internal/nats_pulling.ts";
+import { connect } from "../internal/nats_sockets.ts";
 import { NatsExecutor, type NatsExecutorOptions } from "../nats.ts";
 import { FakeClock, turn } from "./_helpers.ts";
 
@@ -186,6 +187,29 @@ Deno.test("nats: a question that nobody answers is given up in time, or with the
   await over;
   messages.close(new Error("over"));
   assertEquals(published, ["a", "b"]);
+});
+
+Deno.test("nats: a connection to a server that takes nothing any more ends all the same", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const connecting = connect({
+    servers: `127.0.0.1:${port}`,
+    reconnect: false,
+  });
+  const server = await listener.accept();
+  const say = (text: string) => server.write(new TextEncoder().encode(text));
+  await say(
+    'INFO {"version":"2.9.0","max_payload":1073741824,"headers":true}\r\n',
+  );
+  // It reads who is there, and no more.
+  await server.read(new Uint8Array(4096));
+  await say("PONG\r\n");
+  const nc = await connecting;
+  // More than what is between the two can hold: the rest waits to be written.
+  nc.publish("a", new Uint8Array(2 ** 26));
+  for (let i = 0; i < 20; i++) await turn();
+  await nc.close();
+  server.close();
 });
 
 // ---- The worker's command line ---------------------------------------------------
