@@ -72,14 +72,18 @@ async function killOne(
   count: number,
   worker: Deno.ChildProcess,
 ) {
+  const folder = await Deno.makeTempDir({ prefix: "cluster-" });
+  const end = `${folder}/end`;
   const futures = Array.from(
     { length: count },
-    () => executor.submit(takeTime, 1000),
+    () => executor.submit(takeTime, end),
   );
-  while (!futures.every((future) => future.running())) {
+  // None ends before all have begun, however long a worker takes to be there.
+  while (!futures.every((future) => future.running() || future.done())) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   worker.kill("SIGKILL");
+  await Deno.writeTextFile(end, "");
   let done = 0;
   for await (const future of asCompleted(futures)) {
     const error = await future.exception();
@@ -88,6 +92,7 @@ async function killOne(
     else throw error;
   }
   console.log(`${done} of ${futures.length} calls have a result`);
+  await Deno.remove(folder, { recursive: true });
 }
 
 await using cluster = await startCluster(3, TASKS);

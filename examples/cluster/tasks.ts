@@ -34,8 +34,19 @@ export async function countWords(
 // Workers have the whole module, so its functions may use what stands around them.
 const WORD = /\p{L}+/gu;
 
-/** Takes its time, and tells which worker it was on. */
-export async function takeTime(ms: number): Promise<number> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
+/** Takes its time, until there is a file, and tells which worker it was on. */
+export async function takeTime(file: string): Promise<number> {
+  while (!await exists(file)) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
   return Deno.ppid;
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await Deno.stat(file);
+    return true;
+  } catch {
+    return false;
+  }
 }
