@@ -26,10 +26,9 @@ export interface CallHead {
 export interface ResultHead {
   readonly v: number;
   readonly id: string;
-  /** Which attempt it is of. */
-  readonly delivery: number;
-  /** Who has run it. */
+  /** Who has run it, and which of its runs that was. */
   readonly worker: string;
+  readonly run: number;
   readonly is:
     /** It has ended: the outcome is packed behind the head. */
     | "outcome"
@@ -51,7 +50,19 @@ export interface Claim {
   /** Who asks, and what to call it in a message to people. */
   readonly worker: string;
   readonly label: string;
+  /** Which of its runs it is for: the same one when it asks once more. */
+  readonly run: number;
 }
+
+/** What a worker makes of a call that has come to it once. */
+export interface RunRef {
+  readonly id: string;
+  /** A number that no other run of this worker has; `HANDED` past the queue. */
+  readonly run: number;
+}
+
+/** What stands for the message, and the run, of a call that was handed over: it is only once. */
+export const HANDED = 0;
 
 /** What the submitter answers. `later`: somebody else has it, as it seems. */
 export type Answer = "go" | "no" | "later";

@@ -272,15 +272,21 @@ export class Connection {
 
   /** The lease is that of the queue: whoever names one sets it for all. */
   async #agreeOnLease(stream: string, lease: number | undefined) {
-    try {
+    const agree = async () => {
       const { config } = await this.jsm.consumers.info(stream, "workers");
       const known = (config.ack_wait ?? 0) / 1e6;
       if (lease === undefined || lease === known) return known;
       await this.jsm.consumers.update(stream, "workers", {
         ack_wait: nanos(lease),
       });
+      return lease;
+    };
+    try {
+      return await agree();
     } catch (error) {
       if (!isNotFound(error)) throw error;
+    }
+    try {
       await this.jsm.consumers.add(stream, {
         durable_name: "workers",
         ack_policy: AckPolicy.Explicit,
@@ -290,8 +296,13 @@ export class Connection {
         max_ack_pending: 65_536,
         max_waiting: 65_536,
       });
+      return await agree();
+    } catch (error) {
+      // Somebody else may have come first.
+      return await agree().catch(() => {
+        throw error;
+      });
     }
-    return lease ?? DEFAULT_LEASE;
   }
 
   // ---- The connection --------------------------------------------------------
@@ -419,13 +430,15 @@ export class Connection {
   /**
    * Has a message stored, however often that has to be tried. It may have several
    * parts, which `partsOf` tells apart again; what is too large has one.
+   *
+   * @returns The number that it has in its stream.
    */
   async store(
     kind: "call" | "result",
     whose: string,
     key: string,
     ...parts: readonly Uint8Array[]
-  ): Promise<void> {
+  ): Promise<number> {
     const stream = kind === "call" ? this.#queue.calls : this.#queue.results;
     const hdrs = headers();
     hdrs.set(MESSAGE_ID, key);
@@ -448,6 +461,7 @@ export class Connection {
       return { seq };
     });
     if (kind === "call") this.#stored = Math.max(this.#stored, seq);
+    return seq;
   }
 
   /** Does something until it succeeds, or fails for another reason than the connection. */

@@ -3,9 +3,13 @@
 import { AckPolicy, DeliverPolicy } from "@nats-io/jetstream";
 import { type Msg, nanos } from "@nats-io/nats-core/internal";
 import { Batches } from "./batches.ts";
-import type { Answer, Claim } from "./envelope.ts";
-import { Connection, type QueueOptions } from "./nats_connection.ts";
-import { isNobodyThere, isNotFound } from "./nats_errors.ts";
+import type { Answer, Claim, RunRef } from "./envelope.ts";
+import {
+  Connection,
+  type QueueOptions,
+  RECONNECT_WAIT,
+} from "./nats_connection.ts";
+import { Interrupted, isNobodyThere, isNotFound } from "./nats_errors.ts";
 import { partsOf } from "./nats_messages.ts";
 import { deliveryOf, Puller } from "./nats_pulling.ts";
 import type {
@@ -21,6 +25,8 @@ import type {
 const CLAIM = 5000;
 const ASK = 1000;
 const HAND = 1000;
+/** How long results may take to come that were stored meanwhile. */
+const CATCH_UP = 5000;
 /** How long the server may take over what is only tidiness. */
 const TIDY = 500;
 /** How long a submitter that does not read is taken for away rather than gone. */
@@ -72,6 +78,8 @@ class NatsSubmitter implements SubmitterLink {
   #connection!: Connection;
   #puller: Puller | undefined;
   #consumers = 0;
+  /** How often the server was back. */
+  #rounds = 0;
   /** The number of the last result that was read from the stream. */
   #last = 0;
   /** How many results are being fetched. */
@@ -93,13 +101,7 @@ class NatsSubmitter implements SubmitterLink {
     this.#connection = await Connection.open(options, `futures ${this.#id}`, {
       onAway: () => this.#events.onAway(),
       onLost: (why, cause) => this.#events.onLost(why, cause),
-      onBack: () => {
-        // What was on its way to here when the connection broke is read.
-        this.#catchUp().then(
-          () => this.#events.onBack(),
-          () => {}, // It is away again, or closed.
-        );
-      },
+      onBack: () => this.#onBack(),
     });
     const { nc } = this.#connection;
     nc.subscribe(this.#connection.subject("claim", this.#id), {
@@ -122,6 +124,22 @@ class NatsSubmitter implements SubmitterLink {
     });
   }
 
+  /** What was on its way to here when the connection broke is read, and then it is back. */
+  async #onBack(): Promise<void> {
+    const round = ++this.#rounds;
+    const isOver = () => round !== this.#rounds || this.#connection.isClosing;
+    while (!isOver()) {
+      try {
+        await this.#catchUp();
+        // One that is away again comes back again.
+        if (!isOver() && !this.#connection.isAway) this.#events.onBack();
+        return;
+      } catch {
+        await this.#connection.pause(RECONNECT_WAIT);
+      }
+    }
+  }
+
   async #onClaim(msg: Msg): Promise<void> {
     const answers = msg.json<Claim[]>().map(this.#events.onClaim);
     // Nearly always all are there at once, and then are given at once.
@@ -135,6 +153,8 @@ class NatsSubmitter implements SubmitterLink {
    * Reads what was stored and may not have come: while the connection is whole,
    * results come as they are published, which is quicker than from the stream.
    * What has come already is of calls that are done, and is passed over.
+   *
+   * @throws where not all has come in time, to be tried again from there.
    */
   async #catchUp(): Promise<void> {
     const { jsm, queue } = this.#connection;
@@ -154,7 +174,8 @@ class NatsSubmitter implements SubmitterLink {
     if (this.#connection.isClosing) return;
     let left = num_pending;
     let asked = 0;
-    await new Promise<void>((resolve) => {
+    let stop = () => {};
+    const all = new Promise<void>((resolve) => {
       const next = () => {
         if (left === 0) return resolve();
         if (asked > 0) return;
@@ -174,10 +195,14 @@ class NatsSubmitter implements SubmitterLink {
         },
       );
       this.#puller = puller;
+      stop = () => puller.stop();
       next();
     });
-    this.#puller?.stop();
+    // Some may be so old that they were dropped meanwhile.
+    await Promise.race([all, this.#connection.pause(CATCH_UP)]);
+    stop();
     await this.#connection.jsm.consumers.delete(queue.results, name);
+    if (left > 0) throw new Interrupted();
   }
 
   #onResult(msg: Msg): void {
@@ -201,7 +226,7 @@ class NatsSubmitter implements SubmitterLink {
     }
   }
 
-  publish(key: string, bytes: Uint8Array): Promise<void> {
+  publish(key: string, bytes: Uint8Array): Promise<number> {
     return this.#connection.store("call", this.#id, key, bytes);
   }
 
@@ -219,11 +244,11 @@ class NatsSubmitter implements SubmitterLink {
 
   async ask(
     worker: string,
-    ids: readonly string[],
+    runs: readonly RunRef[],
   ): Promise<ReadonlySet<string>> {
     const msg = await this.#connection.ask(
       this.#connection.subject("worker", worker),
-      JSON.stringify({ from: this.#id, ids }),
+      JSON.stringify({ from: this.#id, runs }),
       ASK,
     );
     return new Set(msg.json<string[]>());
@@ -244,9 +269,18 @@ class NatsSubmitter implements SubmitterLink {
 
   async isEmpty(): Promise<boolean> {
     const { jsm, queue } = this.#connection;
+    const subject = this.#connection.subject("call", this.#id);
     try {
-      const { state } = await jsm.streams.info(queue.calls);
-      return state.messages === 0;
+      // A server that was killed may have messages that it will deliver to nobody.
+      const { num_pending, num_ack_pending } = await jsm.consumers.info(
+        queue.calls,
+        "workers",
+      );
+      if (num_pending + num_ack_pending === 0) return true;
+      const { state } = await jsm.streams.info(queue.calls, {
+        subjects_filter: subject,
+      });
+      return !state.subjects?.[subject];
     } catch (error) {
       if (isNotFound(error)) await this.#connection.check();
       throw error;
@@ -261,12 +295,21 @@ class NatsSubmitter implements SubmitterLink {
     }
   }
 
-  async discard(): Promise<void> {
-    const { jsm, queue, isAway } = this.#connection;
+  async discard(messages: readonly number[]): Promise<void> {
+    const { queue, isAway } = this.#connection;
     if (isAway) return;
-    await this.#tidily(jsm.streams.purge(queue.calls, {
-      filter: this.#connection.subject("call", this.#id),
-    }));
+    // One by one: when its subject is purged, a server of version 2.9 takes what
+    // there is of others for answered for, and delivers it to nobody any more.
+    const subject = `$JS.API.STREAM.MSG.DELETE.${queue.calls}`;
+    await this.#tidily(Promise.all(
+      messages.map((seq) =>
+        this.#connection.ask(
+          subject,
+          JSON.stringify({ seq, no_erase: true }),
+          TIDY,
+        )
+      ),
+    ));
   }
 
   async close(): Promise<void> {
@@ -336,8 +379,8 @@ class NatsWorker implements WorkerLink {
     nc.subscribe(this.#connection.subject("worker", this.#id), {
       callback: (error, msg) => {
         if (error) return;
-        const { from, ids } = msg.json<{ from: string; ids: string[] }>();
-        msg.respond(JSON.stringify(this.#events.onAsked(from, ids)));
+        const { from, runs } = msg.json<{ from: string; runs: RunRef[] }>();
+        msg.respond(JSON.stringify(this.#events.onAsked(from, runs)));
       },
     });
     nc.subscribe(this.#connection.subject("run", this.#id), {
@@ -397,13 +440,6 @@ class NatsWorker implements WorkerLink {
 
   async send(from: string, bytes: Uint8Array): Promise<void> {
     await this.#results.add(from, bytes);
-  }
-
-  async forget(from: string): Promise<void> {
-    const { jsm, queue } = this.#connection;
-    await jsm.streams.purge(queue.calls, {
-      filter: this.#connection.subject("call", from),
-    });
   }
 
   async rest(): Promise<void> {

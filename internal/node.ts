@@ -9,7 +9,9 @@
  * 2. What may not run here is refused, before anybody is asked.
  * 3. Its submitter is asked, by a claim. "no": dropped. "later": given back.
  *    No such submitter: given back for a while, since it may be about to
- *    reconnect; once it was away for a lease, all its calls are dropped.
+ *    reconnect; once it was away for a lease, its calls are dropped as they
+ *    come. But where an answer was lost, which may have been "go", it is asked
+ *    for again.
  * 4. It runs in a child. The outcome is stored, and only then is the call
  *    answered for: in between, at worst it is delivered and refused once more.
  * 5. A child that dies is told to the submitter at once, and the call is given
@@ -30,6 +32,7 @@ import {
   type CallHead,
   type Claim,
   fromBytes,
+  HANDED,
   PROTOCOL,
   type ResultHead,
   toBytes,
@@ -72,14 +75,17 @@ const AGAIN = 500;
 const MOST_FUNCTIONS = 500;
 /** How many calls are kept that a submitter was told are not here. */
 const MOST_DENIED = 1000;
+/** How many submitters are kept that were not there. */
+const MOST_ABSENT = 1000;
 /** How long one that is to end waits for a server that is away. */
 const PATIENCE = 5000;
 
-/** A call that is here. */
+/** A call that is here: it starts once, or not at all. */
 interface Run {
+  readonly number: number;
   job: Job;
-  /** Whether it has started. */
-  started: boolean;
+  /** Whether it may start, as its submitter has said. */
+  granted: boolean;
 }
 
 /** A call as it came. */
@@ -89,9 +95,9 @@ interface CallMessage {
 }
 
 /** What stands for the job of a call that was handed over: nobody else has it. */
-const HANDED: Job = {
-  message: 0,
-  delivery: 0,
+const HANDED_JOB: Job = {
+  message: HANDED,
+  delivery: HANDED,
   bytes: () => Promise.reject(new Error("it was read")),
   extend() {},
   done() {},
@@ -100,6 +106,16 @@ const HANDED: Job = {
 
 function keyOf({ from, id }: CallHead): string {
   return `${from} ${id}`;
+}
+
+/** Lets go of the oldest, where there are more. */
+function keepFew(
+  all: Pick<Set<string>, "size" | "keys" | "delete">,
+  most: number,
+): void {
+  if (all.size <= most) return;
+  const [first] = all.keys();
+  all.delete(first);
 }
 
 /** A worker. */
@@ -114,9 +130,10 @@ export class Node {
   #asked = 0;
   /** The calls that are here, by submitter and id. */
   readonly #runs = new Map<string, Run>();
+  #count = HANDED;
   /** Calls that are not here, as was said: they must not come after all. */
   readonly #denied = new Set<string>();
-  /** Since when submitters were not there. */
+  /** Since when submitters are not there. */
   readonly #absent = new Map<string, number>();
   readonly #standIns = new Map<string, ReturnType<typeof standIn>>();
   #link!: WorkerLink;
@@ -127,7 +144,7 @@ export class Node {
   #stopAwayTimer: (() => void) | undefined;
   #relinking: Promise<void> | undefined;
   #idle: (() => void) | undefined;
-  #wake: (() => void) | undefined;
+  readonly #pauses = new Set<() => void>();
 
   constructor(options: NodeOptions) {
     this.#options = options;
@@ -176,7 +193,7 @@ export class Node {
 
   async #stop(): Promise<void> {
     this.#stopping = true;
-    this.#wake?.();
+    for (const end of [...this.#pauses]) end();
     await this.#relinking;
     const link = this.#link;
     const resting = link?.rest();
@@ -196,13 +213,15 @@ export class Node {
     return this.#options.transport.worker(this.#id, {
       onJob: (job) => this.#onJob(job),
       onHanded: (bytes) => this.#onHanded(bytes),
-      onAsked: (from, ids) =>
-        ids.filter((id) => {
+      onAsked: (from, runs) =>
+        runs.filter(({ id, run }) => {
           const key = `${from} ${id}`;
-          if (this.#runs.get(key)?.started) return true;
+          // One that waits for its "go" has it, as far as others are concerned:
+          // that may be on the way, and is asked for again if it is lost.
+          if (this.#runs.get(key)?.number === run) return true;
           this.#deny(key);
           return false;
-        }),
+        }).map(({ id }) => id),
       onAway: () => {
         log("the server is away");
         this.#away = true;
@@ -248,10 +267,11 @@ export class Node {
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);
+        this.#pauses.delete(end);
         resolve();
       };
       const timer = setTimeout(end, ms);
-      this.#wake = end;
+      this.#pauses.add(end);
       if (this.#stopping) end();
     });
   }
@@ -285,7 +305,7 @@ export class Node {
     }
     const key = keyOf(call.head);
     if (this.#denied.has(key) || this.#runs.has(key)) return false;
-    const run: Run = { job: HANDED, started: true };
+    const run: Run = { number: HANDED, job: HANDED_JOB, granted: true };
     this.#runs.set(key, run);
     this.#occupy((free) => this.#answer(call, run, this.#link, free));
     return true;
@@ -293,9 +313,7 @@ export class Node {
 
   #deny(key: string): void {
     this.#denied.add(key);
-    if (this.#denied.size <= MOST_DENIED) return;
-    const [first] = this.#denied;
-    this.#denied.delete(first);
+    keepFew(this.#denied, MOST_DENIED);
   }
 
   /** Has something take the place of a call. */
@@ -319,7 +337,8 @@ export class Node {
   async #run(job: Job, link: WorkerLink, free: () => void): Promise<void> {
     // Under a name of its own, until it is known which call it is.
     const nobody = Symbol() as unknown as string;
-    this.#runs.set(nobody, { job, started: false });
+    const number = ++this.#count;
+    this.#runs.set(nobody, { number, job, granted: false });
     let call: CallMessage;
     try {
       call = fromBytes<CallHead>(await job.bytes());
@@ -337,7 +356,7 @@ export class Node {
       else job.done();
       return;
     }
-    const run: Run = { job, started: false };
+    const run: Run = { number, job, granted: false };
     this.#runs.set(key, run);
     await this.#answer(call, run, link, free);
   }
@@ -351,8 +370,8 @@ export class Node {
     try {
       const fn = this.#resolve(head);
       const told = typeof fn === "string"
-        ? this.#message(head, run.job, "refused", fn)
-        : run.started || await this.#mayStart(head, run, link)
+        ? this.#message(head, run, "refused", fn)
+        : run.granted || await this.#mayStart(head, run, link)
         ? await this.#call(head, run, fn, body)
         : undefined;
       const sent = told && link.send(head.from, told.bytes);
@@ -368,15 +387,15 @@ export class Node {
 
   #message(
     { id }: CallHead,
-    { delivery }: Job,
+    run: Run,
     is: ResultHead["is"],
     message: string,
   ): { bytes: Uint8Array; again?: boolean } {
     const head: ResultHead = {
       v: PROTOCOL,
       id,
-      delivery,
       worker: this.#id,
+      run: run.number,
       is,
       message,
     };
@@ -410,6 +429,7 @@ export class Node {
     run: Run,
     link: WorkerLink,
   ): Promise<boolean> {
+    let isUnsure = false;
     while (true) {
       const { message, delivery } = run.job;
       const claim: Claim = {
@@ -419,41 +439,38 @@ export class Node {
         delivery,
         worker: this.#id,
         label: this.#options.label,
+        run: run.number,
       };
       let answer;
       try {
         answer = await link.claim(from, claim);
       } catch {
         // It is busy, or this side was away: the same question again does no harm.
+        isUnsure = true;
         if (link === this.#link && !this.#relinking && !link.isClosed) continue;
         return false;
       }
-      if (answer === "go") {
-        this.#absent.delete(from);
-        run.started = true;
-        return true;
-      }
+      if (answer !== undefined) this.#absent.delete(from);
+      if (answer === "go") return run.granted = true;
       if (answer === "no") run.job.done();
       else if (answer === "later") run.job.giveBack(LATER);
-      else await this.#onAbsent(from, lease, run, link);
+      else if (this.#isGone(from, lease)) run.job.done();
+      else if (isUnsure && !this.#stopping) {
+        // "go" may have been the answer that did not come.
+        await this.#pause(ABSENT);
+        continue;
+      } else run.job.giveBack(ABSENT);
       return false;
     }
   }
 
-  /** A submitter is not there: gone, or about to be back. */
-  async #onAbsent(
-    from: string,
-    lease: number,
-    run: Run,
-    link: WorkerLink,
-  ): Promise<void> {
+  /** Whether a submitter that is not there is gone, and not about to be back. */
+  #isGone(from: string, lease: number): boolean {
     const now = performance.now();
     const since = this.#absent.get(from) ?? now;
     this.#absent.set(from, since);
-    if (now - since < lease) return run.job.giveBack(ABSENT);
-    this.#absent.delete(from);
-    run.job.done();
-    await link.forget(from);
+    keepFew(this.#absent, MOST_ABSENT);
+    return now - since >= lease;
   }
 
   async #call(
@@ -470,7 +487,7 @@ export class Node {
       if (!(error instanceof BrokenExecutor)) throw error;
       return this.#message(
         head,
-        run.job,
+        run,
         "lost",
         `${this.#options.label}: ${
           error.message.replace(/ while it ran [^]*$/, "")
@@ -480,15 +497,15 @@ export class Node {
     const done: ResultHead = {
       v: PROTOCOL,
       id: head.id,
-      delivery: run.job.delivery,
       worker: this.#id,
+      run: run.number,
       is: "outcome",
     };
     try {
       return { bytes: toBytes(done, this.#codec.encode(outcome, 1)) };
     } catch (error) {
       // Threads give what stays in this process, such as shared memory.
-      return this.#message(head, run.job, "refused", `its result: ${error}`);
+      return this.#message(head, run, "refused", `its result: ${error}`);
     }
   }
 

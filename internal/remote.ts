@@ -11,12 +11,18 @@
  *
  * - pending: "go", and the future is running from this moment on;
  * - cancelled or done: "no", and the worker drops the message;
- * - running, asked by the same worker for the same delivery: "go" once more, for
- *   the first answer may have been lost;
- * - running, asked for another delivery: whoever has it may be gone, so that one
- *   is asked. If it has the call, or gives no answer, "later". If it says that it
- *   has it not, its attempt is lost: the next may start while there are attempts
- *   left, else the call is broken.
+ * - running, asked for the same run of the same worker: "go" once more, for the
+ *   first answer may have been lost. A run starts once, so this is no second start;
+ * - running, asked for another run: whoever has it may be gone, so that one is
+ *   asked. If it has the call, or gives no answer, "later". If it says that it has
+ *   it not, its attempt is lost: the next may start while there are attempts left,
+ *   else the call is broken.
+ *
+ * It is the worker that tells its runs apart, not the server its deliveries: one
+ * that was killed may have forgotten that it has delivered a message, and deliver
+ * it as for the first time, even to the worker that has come to the end of it.
+ * Nor is an outcome known that was stored while the server was away for this
+ * program: until it is read, nobody is taken for lost.
  *
  * ## Past the queue
  *
@@ -68,7 +74,7 @@ import {
 } from "./envelope.ts";
 import { checkGuard } from "./guard.ts";
 import type { FunctionRef, Outcome } from "./protocol.ts";
-import { HANDED, Handing, release } from "./remote_handing.ts";
+import { Handing, release } from "./remote_handing.ts";
 import {
   Absence,
   type Holder,
@@ -116,8 +122,8 @@ export class Remote implements CallOwner {
   #ids = 0;
   #underWay = 0;
   readonly #handing = new Handing(this.#calls);
-  /** Whether calls that nobody has taken were cancelled. */
-  #leftovers = false;
+  /** The messages of calls that nobody has taken, and that were cancelled. */
+  #leftovers: number[] = [];
   #link: SubmitterLink | undefined;
   #opening = false;
   #closing: Promise<void> | undefined;
@@ -153,6 +159,7 @@ export class Remote implements CallOwner {
       id: ++this.#ids,
       attempts: 0,
       rounds: 0,
+      messages: [],
       holder: undefined,
       unsure: false,
       doubted: false,
@@ -219,10 +226,12 @@ export class Remote implements CallOwner {
     this.#underWay++;
     const { id } = call;
     try {
-      await link.publish(
+      const message = await link.publish(
         `${link.id} ${id} ${call.rounds++}`,
         this.#toBytes(link, call),
       );
+      if (this.#calls.get(id) === call) call.messages.push(message);
+      else if (call.future.cancelled()) this.#leftovers.push(message);
     } catch (error) {
       if (this.#calls.get(id) === call) {
         const why = error instanceof Error ? error.message : String(error);
@@ -272,13 +281,10 @@ export class Remote implements CallOwner {
     if (!call || call.future.done() || claim.v !== PROTOCOL) return "no";
     const { holder } = call;
     if (!holder) return this.#start(call, claim);
+    if (claim.worker === holder.worker && claim.run === holder.run) return "go";
     const isSame = claim.message === holder.message;
     if (isSame && claim.delivery < holder.delivery) return "no";
-    if (
-      isSame && claim.delivery === holder.delivery &&
-      claim.worker === holder.worker
-    ) return "go";
-    if (call.doubted) return "later";
+    if (call.doubted || this.#absence.isNow) return "later";
     return this.#doubt(call, holder, claim);
   }
 
@@ -288,8 +294,7 @@ export class Remote implements CallOwner {
     }
     call.attempts++;
     call.missed = 0;
-    const { worker, label, message, delivery } = claim;
-    call.holder = { worker, label, message, delivery };
+    call.holder = claim;
     return "go";
   }
 
@@ -306,8 +311,9 @@ export class Remote implements CallOwner {
     if (has === undefined) return "later";
     if (this.#calls.get(call.id) !== call) return "no";
     if (call.holder !== holder) return "later";
-    this.#loseAttempt(call, `${holder.label} was lost`);
-    return this.#calls.get(call.id) === call ? this.#start(call, claim) : "no";
+    return this.#loseAttempt(call, `${holder.label} was lost`)
+      ? this.#start(call, claim)
+      : "no";
   }
 
   #onResult(bytes: Uint8Array): void {
@@ -343,9 +349,9 @@ export class Remote implements CallOwner {
       }
       case "lost": {
         const { holder } = call;
-        if (
-          holder?.worker === head.worker && holder.delivery === head.delivery
-        ) this.#loseAttempt(call, message);
+        if (holder?.worker === head.worker && holder.run === head.run) {
+          this.#tryAgain(call, message);
+        }
         return;
       }
       case "refused":
@@ -356,17 +362,23 @@ export class Remote implements CallOwner {
     }
   }
 
-  /** The attempt of a call's holder is over, without an outcome. */
-  #loseAttempt(call: RemoteCall, who: string): void {
-    const wasHanded = call.holder?.message === HANDED;
+  /** The attempt of a call's holder is over: it is somebody else's, if there may be one. */
+  #tryAgain(call: RemoteCall, who: string): void {
+    // Its message may be gone: handed over, there was none, and an old delivery of
+    // it is answered for by the worker that was refused. One too many does no harm.
+    if (this.#loseAttempt(call, who)) this.#publish(call);
+  }
+
+  /**
+   * The attempt of a call's holder is over, without an outcome.
+   *
+   * @returns Whether there may be another; if not, the call is broken.
+   */
+  #loseAttempt(call: RemoteCall, who: string): boolean {
     call.future.keepRunning();
     release(call);
     const { maxAttempts } = this.#kind;
-    if (call.attempts < maxAttempts) {
-      // Else its message goes to another worker, which asks for it.
-      if (wasHanded) this.#publish(call);
-      return;
-    }
+    if (call.attempts < maxAttempts) return true;
     const times = maxAttempts === 1
       ? "it may or may not have had its effect"
       : `that was attempt ${call.attempts} of ${maxAttempts}`;
@@ -376,6 +388,7 @@ export class Remote implements CallOwner {
         `${who} while it ran ${label(call.fn)}: ${times}`,
       ),
     );
+    return false;
   }
 
   // ---- The connection ----------------------------------------------------------
@@ -417,7 +430,7 @@ export class Remote implements CallOwner {
       isAway: () => this.#absence.isNow,
       isPublishing: () => this.#underWay > 0,
       onNotTaken: (call) => this.#onNotTaken(call),
-      onLostAttempt: (call, how) => this.#loseAttempt(call, how),
+      onLostAttempt: (call, how) => this.#tryAgain(call, how),
       onVanished: () => this.#publishAgain(),
       workerTimeout: this.#kind.workerTimeout,
       onUnattended: (ms) =>
@@ -441,8 +454,8 @@ export class Remote implements CallOwner {
     this.#watch = this.#stopIdleTimer = undefined;
     this.#absence.end();
     this.#closing = (async () => {
-      if (this.#leftovers) await link.discard().catch(() => {});
-      this.#leftovers = false;
+      const leftovers = this.#leftovers.splice(0);
+      if (leftovers.length > 0) await link.discard(leftovers).catch(() => {});
       await link.close();
     })().catch(() => {}).finally(() => {
       this.#closing = undefined;
@@ -481,7 +494,7 @@ export class Remote implements CallOwner {
     const mine = call as RemoteCall;
     if (mine.attempts > 0) return false;
     if (mine.slot === WAITING) this.#dropped++;
-    else this.#leftovers = true;
+    else this.#leftovers.push(...mine.messages);
     this.#release(mine);
     return true;
   }

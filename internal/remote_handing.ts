@@ -1,6 +1,7 @@
 /** Calls that are handed to workers past the queue. `remote.ts` says when. */
 
 import type { CallHolder } from "./call.ts";
+import { HANDED } from "./envelope.ts";
 import type { Holder, RemoteCall } from "./remote_watch.ts";
 import type { SubmitterLink } from "./transport.ts";
 
@@ -8,8 +9,6 @@ import type { SubmitterLink } from "./transport.ts";
 const OFFER = 100;
 /** With more calls than this, they wait in the queue. */
 const FEW = 4;
-/** What stands for the message of a call that came by none. */
-export const HANDED = 0;
 /** Who has a call that was handed over, as its future sees it. */
 const STARTED: CallHolder = { hasStarted: () => true };
 
@@ -62,7 +61,10 @@ export class Handing {
     { worker, label }: Holder,
     bytes: Uint8Array,
   ): Promise<boolean | undefined> {
-    const holder = { worker, label, message: HANDED, delivery: HANDED };
+    const holder = {
+      ...{ worker, label, run: HANDED },
+      ...{ message: HANDED, delivery: HANDED },
+    };
     call.holder = holder;
     call.worker = STARTED;
     call.attempts++;

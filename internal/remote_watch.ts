@@ -4,6 +4,7 @@
  */
 
 import type { Call } from "./call.ts";
+import type { RunRef } from "./envelope.ts";
 import { startTimer } from "./timer.ts";
 import type { SubmitterLink } from "./transport.ts";
 
@@ -11,6 +12,7 @@ import type { SubmitterLink } from "./transport.ts";
 export interface Holder {
   readonly worker: string;
   readonly label: string;
+  readonly run: number;
   readonly message: number;
   readonly delivery: number;
 }
@@ -22,6 +24,8 @@ export interface RemoteCall extends Call {
   attempts: number;
   /** How often it was published. */
   rounds: number;
+  /** The messages that it was published as. */
+  readonly messages: number[];
   holder: Holder | undefined;
   /** Whether it was handed to its holder, and it is not known if that took it. */
   unsure: boolean;
@@ -29,6 +33,16 @@ export interface RemoteCall extends Call {
   doubted: boolean;
   /** For how long its holder has not said that it has it, in milliseconds. */
   missed: number;
+}
+
+/** A call, and who had it when that was asked. */
+interface Held {
+  readonly call: RemoteCall;
+  readonly holder: Holder;
+}
+
+function runOf({ id }: RemoteCall, { run }: Holder): RunRef {
+  return { id: `${id}`, run };
 }
 
 /** The slot of a call that was published. */
@@ -95,33 +109,34 @@ export class Watch {
   // ---- Calls that run ----------------------------------------------------------
 
   #askHolders(): void {
-    const held = new Map<string, RemoteCall[]>();
+    const held = new Map<string, Held[]>();
     for (const call of this.#calls.values()) {
-      if (!call.holder) continue;
-      const calls = held.get(call.holder.worker);
-      if (calls) calls.push(call);
-      else held.set(call.holder.worker, [call]);
+      const { holder } = call;
+      if (!holder) continue;
+      const calls = held.get(holder.worker);
+      if (calls) calls.push({ call, holder });
+      else held.set(holder.worker, [{ call, holder }]);
     }
     for (const [worker, calls] of held) this.#ask(worker, calls);
   }
 
-  async #ask(worker: string, calls: readonly RemoteCall[]): Promise<void> {
-    const ids = calls.map(({ id }) => `${id}`);
-    const has = await this.#link.ask(worker, ids).catch(() => undefined);
+  async #ask(worker: string, calls: readonly Held[]): Promise<void> {
+    const runs = calls.map(({ call, holder }) => runOf(call, holder));
+    const has = await this.#link.ask(worker, runs).catch(() => undefined);
     if (this.#stopped || this.#events.isAway()) return;
-    for (const call of calls) {
-      if (call.holder?.worker !== worker) continue;
+    for (const { call, holder } of calls) {
+      if (call.holder !== holder) continue;
       if (has?.has(`${call.id}`)) {
         call.missed = 0;
         call.unsure = false;
         continue;
       }
-      if (has && call.unsure) this.#refuse(call, call.holder);
+      if (has && call.unsure) this.#refuse(call, holder);
       // No answer is as good as none of them.
       // Each question counts for a period, however late it was asked: a program
       // that was busy itself has not waited for anybody.
       call.missed += this.#period;
-      if (call.missed >= this.#link.lease) this.#miss(call, call.holder);
+      if (call.missed >= this.#link.lease) this.#miss(call, holder);
     }
   }
 
@@ -129,11 +144,9 @@ export class Watch {
   async has(call: RemoteCall, holder: Holder): Promise<boolean | undefined> {
     call.doubted = true;
     try {
-      const has = await this.#link.ask(holder.worker, [`${call.id}`]);
+      const has = await this.#link.ask(holder.worker, [runOf(call, holder)]);
       if (has.has(`${call.id}`)) return true;
-      // It may have ended, and its outcome be on the way.
-      await this.#link.drained();
-      return false;
+      return await this.#isDrained() ? false : undefined;
     } catch {
       return undefined;
     } finally {
@@ -160,14 +173,22 @@ export class Watch {
     if (call.doubted) return false;
     call.doubted = true;
     try {
-      // Its outcome may be on the way.
-      await this.#link.drained();
+      if (!await this.#isDrained()) return false;
     } catch {
       return false;
     } finally {
       call.doubted = false;
     }
     return !this.#stopped && call.holder === holder;
+  }
+
+  /**
+   * Resolves when outcomes that were on the way have come; `false` where they may
+   * have come to the server alone, while that was away.
+   */
+  async #isDrained(): Promise<boolean> {
+    await this.#link.drained();
+    return !this.#events.isAway();
   }
 
   // ---- Calls that wait ---------------------------------------------------------

@@ -6,13 +6,16 @@
  * To serve another kind of server is to write these two links over it.
  */
 
-import type { Answer, Claim } from "./envelope.ts";
+import type { Answer, Claim, RunRef } from "./envelope.ts";
 
 /** What a link tells its owner of the connection. */
 export interface LinkState {
   /** The server can't be reached; the link goes on trying. */
   onAway(): void;
-  /** It can be reached again, and has kept what it was given. */
+  /**
+   * It can be reached again, and has kept what it was given; a submitter has been
+   * handed the results that came meanwhile.
+   */
   onBack(): void;
   /** It can't carry any more, for good: refused, or what it kept is gone. */
   onLost(why: string, cause?: unknown): void;
@@ -33,27 +36,30 @@ export interface SubmitterLink {
   /** How long a worker may be silent before its calls go to others, in milliseconds. */
   readonly lease: number;
   /**
-   * Hands a call over; resolves when it is stored. `key` makes it the same
-   * message when it is published again.
+   * Hands a call over; resolves when it is stored, to the number of its message.
+   * `key` makes it the same message when it is published again.
    *
    * @throws what keeps this one from being stored, and no other.
    */
-  publish(key: string, bytes: Uint8Array): Promise<void>;
+  publish(key: string, bytes: Uint8Array): Promise<number>;
   /**
    * Hands a call to a worker, past the queue, which may start it; `false` where it
    * does not take it, and never will. Rejects where that is not known.
    */
   hand(worker: string, bytes: Uint8Array): Promise<boolean>;
-  /** Which of these calls a worker has. Rejects where it gives no answer, or is not there. */
-  ask(worker: string, ids: readonly string[]): Promise<ReadonlySet<string>>;
+  /**
+   * The calls among these whose runs a worker has. Rejects where it gives no
+   * answer, or is not there.
+   */
+  ask(worker: string, runs: readonly RunRef[]): Promise<ReadonlySet<string>>;
   /** Whether there is any worker. */
   isAttended(): Promise<boolean>;
-  /** Whether the server has no call that is not answered for, of whomever. */
+  /** Whether the server has no call of this submitter that it will still deliver. */
   isEmpty(): Promise<boolean>;
   /** Resolves when all results that are there now have been handed to `onResult`. */
   drained(): Promise<void>;
-  /** Takes back all calls of this submitter that nobody has taken. */
-  discard(): Promise<void>;
+  /** Takes messages back that nobody has taken. */
+  discard(messages: readonly number[]): Promise<void>;
   /** Ends the connection, whatever the server does; resolves when nothing is left. */
   close(): Promise<void>;
 }
@@ -77,8 +83,8 @@ export interface WorkerEvents extends LinkState {
   onJob(job: Job): void;
   /** A submitter hands over a call, which may start; `false` if it can't now. */
   onHanded(bytes: Uint8Array): boolean;
-  /** A submitter asks which of these calls are here. */
-  onAsked(from: string, ids: readonly string[]): readonly string[];
+  /** A submitter asks for the calls among these whose runs are here. */
+  onAsked(from: string, runs: readonly RunRef[]): readonly string[];
 }
 
 /** A worker's connection. */
@@ -93,8 +99,6 @@ export interface WorkerLink {
   claim(from: string, claim: Claim): Promise<Answer | undefined>;
   /** Sends a submitter a message; resolves when it is stored, however long that takes. */
   send(from: string, bytes: Uint8Array): Promise<void>;
-  /** Drops all calls of a submitter that is gone. */
-  forget(from: string): Promise<void>;
   /** Takes no more jobs; resolves when none can come any more. */
   rest(): Promise<void>;
   close(): Promise<void>;

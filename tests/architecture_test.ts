@@ -265,12 +265,14 @@ const MAY_IMPORT: Record<string, string[]> = {
   // These see a server only as a transport.
   "internal/remote_watch.ts": [
     "internal/call.ts",
+    "internal/envelope.ts",
     "internal/timer.ts",
     "internal/transport.ts",
   ],
   "internal/remote_state.ts": ["errors.ts", "internal/travel.ts"],
   "internal/remote_handing.ts": [
     "internal/call.ts",
+    "internal/envelope.ts",
     "internal/remote_watch.ts",
     "internal/transport.ts",
   ],

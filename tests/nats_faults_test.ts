@@ -12,6 +12,7 @@ import {
 import { BrokenExecutor, CancelledError } from "../errors.ts";
 import type { Future } from "../future.ts";
 import { fromBytes, type ResultHead, toBytes } from "../internal/envelope.ts";
+import type { Job, SubmitterEvents } from "../internal/transport.ts";
 import { NatsExecutor, type NatsExecutorOptions } from "../nats.ts";
 import { wait } from "../wait.ts";
 import {
@@ -368,6 +369,31 @@ drill(
 );
 
 drill(
+  "a server that is killed time and again, as soon as calls run, loses none and starts none twice",
+  async (d) => {
+    await d.work();
+    await d.work();
+    const pool = d.submitter();
+    for (let round = 0; round < 8; round++) {
+      await using gate = socketGate();
+      const ids = Array.from({ length: 12 }, (_, i) => 12 * round + i);
+      const futures = ids.map((id) =>
+        pool.submit(tasks.held, d.log.path, gate.handle as number, id)
+      );
+      await until(() => gate.ids.size === 4);
+      // It may not have written down what it has delivered, nor what was answered for.
+      await d.server.kill();
+      await d.server.start();
+      gate.open();
+      for (const [i, id] of ids.entries()) {
+        assertEquals(await futures[i].result(), id);
+        assertEquals(d.log.count(`start ${id}`), 1);
+      }
+    }
+  },
+);
+
+drill(
   "a server that comes back with nothing breaks what is pending, and takes nothing from a new queue",
   async (d) => {
     await using gate = socketGate();
@@ -592,6 +618,57 @@ drill(
     }
     assertEquals((await large.result()).length, 2 ** 21);
     assertEquals(d.log.count("start"), 4);
+  },
+);
+
+/** What a submitter hears that wants nothing. */
+const DEAF: SubmitterEvents = {
+  onClaim: () => "no",
+  onResult() {},
+  onAway() {},
+  onBack() {},
+  onLost() {},
+};
+
+drill(
+  "a submitter takes back its own messages, and nobody loses any by that",
+  async (d) => {
+    const transport = d.server.transport(d.queue);
+    const one = await transport.submitter(DEAF);
+    const other = await transport.submitter(DEAF);
+    const jobs: Job[] = [];
+    const worker = await transport.worker("w", {
+      ...DEAF,
+      onJob: (job) => jobs.push(job),
+      onHanded: () => false,
+      onAsked: () => [],
+    });
+    try {
+      const messages: number[] = [];
+      for (const [i, link] of [one, other, one, other].entries()) {
+        messages.push(await link.publish(`${i}`, new Uint8Array([i])));
+      }
+      assertEquals(messages, [1, 2, 3, 4]);
+      assertEquals([await one.isEmpty(), await other.isEmpty()], [
+        false,
+        false,
+      ]);
+      worker.want(2);
+      await until(() => jobs.length === 2);
+      await one.discard([1, 3]);
+      assertEquals([await one.isEmpty(), await other.isEmpty()], [true, false]);
+      // What waits is delivered, and so is what is given back.
+      jobs[1].giveBack();
+      worker.want(2);
+      await until(() => jobs.length === 4);
+      assertEquals(jobs.map(({ message }) => message).sort(), [1, 2, 2, 4]);
+      for (const job of jobs.slice(2)) job.done();
+      await d.server.holds(d.queue, 0);
+    } finally {
+      await worker.close();
+      await one.close();
+      await other.close();
+    }
   },
 );
 

@@ -1,10 +1,13 @@
 /** What a worker takes, told by a link whose every event the test fires. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { makeCodec } from "../internal/codec.ts";
 import {
+  type Answer,
   type CallHead,
+  type Claim,
   fromBytes,
+  HANDED,
   PROTOCOL,
   type ResultHead,
   toBytes,
@@ -22,6 +25,8 @@ const codec = makeCodec();
 class HandLink implements WorkerLink {
   events!: WorkerEvents;
   isClosed = false;
+  /** For how long the submitter may be away. */
+  lease = 60_000;
   /** How often it was made. */
   opened = 0;
   /** How many calls were asked for and are still to come. */
@@ -38,8 +43,17 @@ class HandLink implements WorkerLink {
     return Promise.resolve();
   }
 
-  claim = () => Promise.resolve("go" as const);
-  forget = () => Promise.resolve();
+  /** What was asked of the submitter, which answers. */
+  readonly claims: Claim[] = [];
+  answers: () => Promise<Answer | undefined> = () => Promise.resolve("go");
+  /** How many messages were answered for. */
+  done = 0;
+
+  claim(_from: string, claim: Claim): Promise<Answer | undefined> {
+    this.claims.push(claim);
+    return this.answers();
+  }
+
   rest = () => Promise.resolve();
   close = () => Promise.resolve();
 
@@ -50,7 +64,7 @@ class HandLink implements WorkerLink {
       v: PROTOCOL,
       id: `${id}`,
       from: "me",
-      lease: 1,
+      lease: this.lease,
       fn,
     };
     return toBytes(head, codec.encode([gate.handle, id], 1));
@@ -68,7 +82,7 @@ class HandLink implements WorkerLink {
       delivery: 1,
       bytes: () => Promise.resolve(this.#call(id, gate)),
       extend() {},
-      done() {},
+      done: () => this.done++,
       giveBack: () => seen.givenBack++,
     };
     this.wanted--;
@@ -76,8 +90,8 @@ class HandLink implements WorkerLink {
     return seen;
   }
 
-  asks(id: number): readonly string[] {
-    return this.events.onAsked("me", [`${id}`]);
+  asks(id: number, run = HANDED): readonly string[] {
+    return this.events.onAsked("me", [{ id: `${id}`, run }]);
   }
 }
 
@@ -155,6 +169,96 @@ test(
     link.deliver(1, gate);
     await until(() => link.ended.length === 1);
     assertEquals(link.ended, ["1"]);
+  },
+);
+
+test(
+  "each time that a call is delivered is a run of its own, which is here from its claim on",
+  async (link, gate) => {
+    const answer = Promise.withResolvers<Answer>();
+    link.answers = () => answer.promise;
+    link.deliver(1, gate);
+    await until(() => link.claims.length === 1);
+    const [{ run }] = link.claims;
+    const here = [link.asks(1, run), link.asks(1, run + 1)];
+    answer.resolve("go");
+    gate.open();
+    assertEquals(here, [["1"], []]);
+    await until(() => link.ended.length === 1 && link.wanted === 1);
+    assertEquals(link.asks(1, run), []);
+    // The server has forgotten that it has delivered the message.
+    link.answers = () => Promise.resolve("no");
+    link.deliver(1, gate);
+    await until(() => link.claims.length === 2 && link.wanted === 1);
+    const [first, second] = link.claims;
+    assertEquals(second, { ...first, run: second.run });
+    assert(first.run !== second.run);
+    assertEquals(link.ended, ["1"]);
+  },
+);
+
+test(
+  'a worker whose "go" was lost asks for it until the submitter is back',
+  async (link, gate) => {
+    const answers: (Answer | undefined)[] = [undefined, undefined, "go"];
+    link.answers = () =>
+      link.claims.length === 1
+        ? Promise.reject(new Error("the server is away"))
+        : Promise.resolve(answers.shift());
+    const seen = link.deliver(1, gate);
+    gate.open();
+    await until(() => link.ended.length === 1);
+    assertEquals(seen.givenBack, 0);
+    assertEquals(new Set(link.claims.map(({ run }) => run)).size, 1);
+  },
+);
+
+test(
+  "a call whose submitter was never asked with success is given back while that is away",
+  async (link, gate) => {
+    link.answers = () => Promise.resolve(undefined);
+    const seen = link.deliver(1, gate);
+    await until(() => seen.givenBack === 1);
+    assertEquals(link.done, 0);
+  },
+);
+
+test(
+  "a submitter that was away for a moment, twice, is not taken for gone",
+  async (link, gate) => {
+    link.lease = 1;
+    for (const answer of [undefined, "no", undefined] as const) {
+      const asked = link.claims.length;
+      // Longer than its lease passes between one absence and the other.
+      const begin = performance.now();
+      await until(() => performance.now() - begin > 2);
+      link.answers = () => Promise.resolve(answer);
+      link.deliver(1, gate);
+      await until(() => link.claims.length > asked && link.wanted === 1);
+    }
+    // The one that was refused.
+    assertEquals(link.done, 1);
+  },
+);
+
+test(
+  "a submitter that is away for a lease is gone, and its calls are dropped as they come",
+  async (link, gate) => {
+    link.lease = 1;
+    link.answers = () => Promise.resolve(undefined);
+    const deliver = async (id: number) => {
+      const asked = link.claims.length;
+      link.deliver(id, gate);
+      await until(() => link.claims.length > asked && link.wanted === 1);
+    };
+    while (link.done === 0) await deliver(1);
+    await deliver(2);
+    assertEquals([link.done, ...link.ended], [2]);
+    // Should it be there again after all, it is asked as ever.
+    link.answers = () => Promise.resolve("go");
+    gate.open();
+    await deliver(3);
+    await until(() => link.ended.length === 1);
   },
 );
 

@@ -16,6 +16,7 @@ import {
   fromBytes,
   PROTOCOL,
   type ResultHead,
+  type RunRef,
   toBytes,
 } from "../internal/envelope.ts";
 import { Remote } from "../internal/remote.ts";
@@ -31,6 +32,8 @@ class HandLink implements SubmitterLink {
   readonly lease = LEASE;
   /** The calls that were published, in order. */
   readonly published: { key: string; head: CallHead; args: unknown }[] = [];
+  /** What workers were asked for. */
+  readonly asked: RunRef[] = [];
   /** What workers say that they have. */
   readonly held = new Map<string, string[]>();
   /** Workers that give no answer. */
@@ -46,11 +49,11 @@ class HandLink implements SubmitterLink {
   refusal: Error | undefined;
   events!: SubmitterEvents;
 
-  publish(key: string, bytes: Uint8Array): Promise<void> {
+  publish(key: string, bytes: Uint8Array): Promise<number> {
     if (this.refusal) return Promise.reject(this.refusal);
     const { head, body } = fromBytes<CallHead>(bytes);
-    this.published.push({ key, head, args: codec.decode(body) });
-    return Promise.resolve();
+    const count = this.published.push({ key, head, args: codec.decode(body) });
+    return Promise.resolve(count);
   }
 
   hand(worker: string, bytes: Uint8Array): Promise<boolean> {
@@ -58,17 +61,23 @@ class HandLink implements SubmitterLink {
     return this.takes();
   }
 
-  ask(worker: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  ask(worker: string, runs: readonly RunRef[]): Promise<ReadonlySet<string>> {
+    this.asked.push(...runs);
     if (this.silent.has(worker)) return Promise.reject(new Error("silent"));
     const held = this.held.get(worker) ?? [];
+    const ids = runs.map(({ id }) => id);
     return Promise.resolve(new Set(ids.filter((id) => held.includes(id))));
   }
 
   isAttended = () => Promise.resolve(this.attended);
   isEmpty = () => Promise.resolve(this.empty);
-  drained = () => Promise.resolve();
+  drained: () => Promise<void> = () => Promise.resolve();
 
-  discard(): Promise<void> {
+  /** The messages that were taken back. */
+  readonly takenBack: number[] = [];
+
+  discard(messages: readonly number[]): Promise<void> {
+    this.takenBack.push(...messages);
     this.discarded++;
     return Promise.resolve();
   }
@@ -83,7 +92,9 @@ class HandLink implements SubmitterLink {
   claim(
     id: string,
     worker: string,
-    { message = 1, delivery = 1, v = PROTOCOL }: Partial<Claim> = {},
+    { message = 1, delivery = 1, run = delivery, v = PROTOCOL }: Partial<
+      Claim
+    > = {},
   ): Answer | Promise<Answer> {
     return this.events.onClaim({
       v,
@@ -92,6 +103,7 @@ class HandLink implements SubmitterLink {
       delivery,
       worker,
       label: `Worker ${worker}`,
+      run,
     });
   }
 
@@ -99,10 +111,10 @@ class HandLink implements SubmitterLink {
     id: string,
     worker: string,
     is: ResultHead["is"],
-    rest: { delivery?: number; message?: string; v?: number } = {},
+    rest: { run?: number; message?: string; v?: number } = {},
     value: unknown = undefined,
   ): void {
-    const head = { v: PROTOCOL, id, worker, delivery: 1, is, ...rest };
+    const head = { v: PROTOCOL, id, worker, run: 1, is, ...rest };
     this.events.onResult(
       toBytes(
         head,
@@ -190,7 +202,28 @@ test("a cancelled call is refused to whoever asks, however often it is delivered
   await assertRejects(() => future.result(), CancelledError);
   await remote.shutdown();
   // What nobody has taken is taken back.
-  assertEquals(link.discarded, 1);
+  assertEquals([link.discarded, link.takenBack], [1, [1]]);
+});
+
+test("a call that is cancelled while it is stored is taken back, and no call that was not", async () => {
+  const { link, remote } = setUp();
+  const stored = Promise.withResolvers<number>();
+  const publish = link.publish.bind(link);
+  link.publish = async (key, bytes) => {
+    const number = await publish(key, bytes);
+    return number === 2 ? stored.promise : number;
+  };
+  const futures = [1, 2, 3].map((n) => remote.submit(double, [n]));
+  await turn();
+  assertEquals(futures[1].cancel(), true);
+  stored.resolve(2);
+  await turn();
+  for (const { head: { id } } of [link.published[0], link.published[2]]) {
+    link.claim(id, "a");
+    link.says(id, "a", "outcome", {}, 0);
+  }
+  await remote.shutdown();
+  assertEquals(link.takenBack, [2]);
 });
 
 test("a call that was cancelled before it was published never is", async () => {
@@ -237,11 +270,117 @@ test("a call whose worker has it no more is broken, or started once more if it m
     } else {
       // The first was only slow: asked late, it is refused.
       assertEquals(link.claim(id, "a"), "no");
-      link.says(id, "b", "outcome", { delivery: 2 }, 8);
+      link.says(id, "b", "outcome", { run: 2 }, 8);
       assertEquals(await future.result(), 8);
     }
     await remote.shutdown();
   }
+});
+
+test("a worker that has ended its call and is delivered it as for the first time starts it no second time", async () => {
+  for (const maxAttempts of [1, 2]) {
+    const { link, remote } = setUp({ maxAttempts });
+    const future = remote.submit(double, [4]);
+    await turn();
+    const [{ head: { id } }] = link.published;
+    assertEquals(link.claim(id, "a"), "go");
+    // The server was killed, and has forgotten that it has delivered the message.
+    const drained = Promise.withResolvers<void>();
+    link.drained = () => drained.promise;
+    const answer = link.claim(id, "a", { run: 2 });
+    // The outcome is fetched meanwhile.
+    await turn();
+    assertEquals(link.asked, [{ id, run: 1 }]);
+    link.says(id, "a", "outcome", {}, 8);
+    drained.resolve();
+    assertEquals(await answer, "no");
+    assertEquals(await future.result(), 8);
+    await remote.shutdown();
+  }
+});
+
+test("a worker that lost its run of a call has started it once, and does so again if it may", async () => {
+  for (const maxAttempts of [1, 2]) {
+    const { link, remote } = setUp({ maxAttempts });
+    const future = remote.submit(double, [4]);
+    await turn();
+    const [{ head: { id } }] = link.published;
+    const answers = [1, 2, 3].map((run) => () => link.claim(id, "a", { run }));
+    assertEquals(answers[0](), "go");
+    assertEquals(await answers[1](), maxAttempts === 1 ? "no" : "go");
+    // What comes late of the first run is no word of the second.
+    link.says(id, "a", "lost", { message: "Child 1 died" });
+    assertEquals(
+      await stateOf(future.result()),
+      maxAttempts === 1 ? "rejected" : "pending",
+    );
+    assertEquals(await answers[2](), "no");
+    assertInstanceOf(await future.exception(), BrokenExecutor);
+    await remote.shutdown();
+  }
+});
+
+test("nobody is taken for lost before the results are read that came while the server was away", async () => {
+  const { link, remote } = setUp();
+  const future = remote.submit(double, [4]);
+  await turn();
+  const [{ head: { id } }] = link.published;
+  link.claim(id, "a");
+  // One that was asked before, and whose answer came in time.
+  const drained = Promise.withResolvers<void>();
+  link.drained = () => drained.promise;
+  const early = link.claim(id, "b", { message: 2 });
+  await turn();
+  link.events.onAway();
+  drained.resolve();
+  assertEquals(await early, "later");
+  assertEquals(link.claim(id, "a", { run: 2 }), "later");
+  assertEquals(link.claim(id, "b", { delivery: 2 }), "later");
+  // The same run may go on.
+  assertEquals(link.claim(id, "a"), "go");
+  link.says(id, "a", "outcome", {}, 8);
+  link.events.onBack();
+  assertEquals(link.claim(id, "b", { delivery: 3 }), "no");
+  assertEquals(await future.result(), 8);
+  await remote.shutdown();
+});
+
+test("a worker that is silent for a lease has not lost its call while the server is away", async () => {
+  using clock = new FakeClock();
+  const { link, remote } = setUp();
+  const future = remote.submit(double, [4]);
+  await clock.pass(0);
+  const [{ head: { id } }] = link.published;
+  link.claim(id, "a");
+  link.silent.add("a");
+  const drained = Promise.withResolvers<void>();
+  link.drained = () => drained.promise;
+  await clock.pass(LEASE);
+  link.events.onAway();
+  drained.resolve();
+  await clock.pass(0);
+  assertEquals(future.done(), false);
+  link.says(id, "a", "outcome", {}, 8);
+  assertEquals(await future.result(), 8);
+  await remote.shutdown();
+});
+
+test("a call whose attempt is lost is published once more: its message may be gone", async () => {
+  using clock = new FakeClock();
+  const { link, remote } = setUp({ maxAttempts: 3 });
+  const future = remote.submit(double, [4]);
+  await clock.pass(0);
+  const [{ head: { id } }] = link.published;
+  link.claim(id, "a");
+  assertEquals(await link.claim(id, "b", { delivery: 2 }), "go");
+  // It asks late, and answers for the message that is with "b".
+  assertEquals(link.claim(id, "a", { run: 7 }), "no");
+  await clock.pass(LEASE * 1.5);
+  assertEquals(link.published.map(({ head }) => head.id), [id, id]);
+  assertEquals(link.claim(id, "c", { message: 2 }), "go");
+  link.says(id, "c", "outcome", {}, 8);
+  assertEquals(await future.result(), 8);
+  await remote.shutdown();
 });
 
 test("the outcome of an attempt that was taken for lost counts, if it comes first", async () => {
@@ -252,7 +391,7 @@ test("the outcome of an attempt that was taken for lost counts, if it comes firs
   link.claim(id, "a");
   assertEquals(await link.claim(id, "b", { delivery: 2 }), "go");
   link.says(id, "a", "outcome", {}, 8);
-  link.says(id, "b", "outcome", { delivery: 2 }, 8);
+  link.says(id, "b", "outcome", { run: 2 }, 8);
   assertEquals(await future.result(), 8);
   await remote.shutdown();
 });
@@ -267,7 +406,7 @@ test("a worker that says that its child died loses the attempt that it was, and 
   assertEquals(link.claim(id, "b", { delivery: 2 }), "go");
   link.says(id, "a", "lost", { message: "Child 1 died" });
   assertEquals(await stateOf(future.result()), "pending");
-  link.says(id, "b", "lost", { delivery: 2, message: "Child 9 died" });
+  link.says(id, "b", "lost", { run: 2, message: "Child 9 died" });
   const error = await assertRejects(() => future.result(), BrokenExecutor);
   assertEquals(
     error.message,
@@ -313,7 +452,7 @@ test("a worker that gives no answer keeps its call until it was not heard of for
   assertEquals(await link.claim(id, "b", { delivery: 3 }), "later");
   await clock.pass(LEASE);
   assertEquals(link.claim(id, "b", { delivery: 4 }), "go");
-  link.says(id, "b", "outcome", { delivery: 4 }, 8);
+  link.says(id, "b", "outcome", { run: 4 }, 8);
   assertEquals(await future.result(), 8);
   await remote.shutdown();
 });
@@ -493,7 +632,7 @@ test("a call is handed to the worker that has just ended one, and runs from then
   const [{ worker, head }] = link.handed;
   assertEquals([worker, head.from, link.published.length], ["a", "me", 1]);
   assertEquals([future.running(), future.cancel()], [true, false]);
-  link.says(head.id, "a", "outcome", { delivery: 0 }, 8);
+  link.says(head.id, "a", "outcome", { run: 0 }, 8);
   assertEquals(await future.result(), 8);
   await remote.shutdown();
 });
@@ -650,7 +789,7 @@ test("a child that dies of a call that was handed over has it published if it ma
   const future = remote.submit(double, [4]);
   await turn();
   const [{ head: { id } }] = link.handed;
-  link.says(id, "a", "lost", { delivery: 0, message: "Child 1 died" });
+  link.says(id, "a", "lost", { run: 0, message: "Child 1 died" });
   await turn();
   assertEquals(link.published.at(-1)!.head.id, id);
   assertEquals(link.claim(id, "b"), "go");
