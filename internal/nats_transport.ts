@@ -34,6 +34,8 @@ const INACTIVE = 60_000;
 /** How many results are asked for at once, and how many claims. */
 const RESULTS = 64;
 const MOST_CLAIMS = 256;
+/** How many messages that are gone are answered for. */
+const MOST_GONE = 10_000;
 
 /** The name that every worker goes by. */
 const ANY = "any";
@@ -373,6 +375,7 @@ class NatsWorker implements WorkerLink {
       onBack: () => {
         this.#puller.renew();
         this.#events.onBack();
+        this.#answerForGone().catch(() => {}); // It is away again, or closed.
       },
     });
     const { nc, queue } = this.#connection;
@@ -403,6 +406,21 @@ class NatsWorker implements WorkerLink {
       "workers",
       (msg) => this.#events.onJob(new NatsJob(this.#connection, msg)),
     );
+  }
+
+  /**
+   * Answers for messages that are not there any more. A server that was killed may
+   * have written down that they are gone, and not that they were answered for: one
+   * of version 2.9 then tries to deliver them for ever, and comes to no others.
+   */
+  async #answerForGone(): Promise<void> {
+    const { jsm, queue, messages } = this.#connection;
+    const { state } = await jsm.streams.info(queue.calls, {
+      deleted_details: true,
+    });
+    for (const seq of (state.deleted ?? []).slice(-MOST_GONE)) {
+      messages.publish(`$JS.ACK.${queue.calls}.workers.1.${seq}.1.0.0`, ACK);
+    }
   }
 
   want(count: number): void {
