@@ -373,10 +373,12 @@ drill(
   async (d) => {
     await d.work();
     await d.work();
-    const pool = d.submitter();
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 16; round++) {
       await using gate = socketGate();
       const ids = Array.from({ length: 12 }, (_, i) => 12 * round + i);
+      // What the server has left of the one before is of nobody.
+      const pool = d.submitter();
+      await wait(ids.map((id) => pool.submit(tasks.adds, id, 1)));
       const futures = ids.map((id) =>
         pool.submit(tasks.held, d.log.path, gate.handle as number, id)
       );
@@ -389,6 +391,7 @@ drill(
         assertEquals(await futures[i].result(), id);
         assertEquals(d.log.count(`start ${id}`), 1);
       }
+      await pool.shutdown();
     }
   },
 );
