@@ -17,6 +17,9 @@
  *
  * ## Waking
  *
+ * A worker that has nothing to do looks out for calls for a moment
+ * (`lookout.ts`), and then sleeps.
+ *
  * Who sleeps takes note of that before it looks a last time; who leaves something
  * does so before it looks whether the other sleeps: so whatever comes in between
  * is either seen or told. It is told by `Atomics.notify`; where the runtime does not
@@ -25,6 +28,7 @@
  */
 
 import type { LinkEvents } from "./link.ts";
+import type { makeLookout } from "./lookout.ts";
 import type {
   CallMessage,
   FunctionRef,
@@ -323,7 +327,15 @@ export interface WorkerLanes {
  *
  * Self-contained: workers get it as its source.
  */
-export function makeWorkerLanes(cellsOf: typeof makeCells): WorkerLanes {
+export function makeWorkerLanes(
+  cellsOf: typeof makeCells,
+  lookoutOf: typeof makeLookout,
+): WorkerLanes {
+  /**
+   * How long the worker looks out for a call before it sleeps, in milliseconds:
+   * about as long as the pool takes to hear of a result, and to send the next.
+   */
+  const PATIENCE = 0.05;
   // Taken before any task runs: one may put its own in their place.
   const { exchange, load, notify, store, waitAsync } = Atomics;
   let calls: Int32Array<SharedArrayBuffer> | undefined;
@@ -334,6 +346,8 @@ export function makeWorkerLanes(cellsOf: typeof makeCells): WorkerLanes {
   let wake: () => void;
   let isWaiting = false;
   let taken = 0;
+  const looksOut = lookoutOf(PATIENCE);
+  const hasCalls = () => taken !== load(calls!, 0);
   /** The functions by their numbers. */
   const functions: FunctionRef[] = [];
   const cell = new Int32Array(new SharedArrayBuffer(4));
@@ -353,7 +367,7 @@ export function makeWorkerLanes(cellsOf: typeof makeCells): WorkerLanes {
     posted: () => CallMessage | undefined,
   ): CallMessage | undefined {
     if (!calls) return posted();
-    if (taken === load(calls, 0)) return undefined;
+    if (!hasCalls()) return undefined;
     const entry = calls[2 + (taken & (calls.length - 3))];
     const id = entry >> 18;
     if (id > 0) {
@@ -373,12 +387,13 @@ export function makeWorkerLanes(cellsOf: typeof makeCells): WorkerLanes {
 
   function sleep(): boolean {
     if (!calls) return true;
-    if (taken !== load(calls, 0)) {
+    if (hasCalls()) {
       // One that comes by message wakes by that.
       return calls[2 + (taken & (calls.length - 3))] === 0;
     }
+    if (looksOut(hasCalls)) return false;
     store(calls, 1, 1);
-    if (taken !== load(calls, 0)) {
+    if (hasCalls()) {
       store(calls, 1, 0);
       return false;
     }

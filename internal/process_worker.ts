@@ -30,6 +30,7 @@
 import { makeCloneChecker } from "./clonable.ts";
 import { type Codec, makeCodec, type Packed } from "./codec.ts";
 import { makeFrameWriter } from "./framing.ts";
+import { makeLookout } from "./lookout.ts";
 import type {
   AbortMessage,
   CallMessage,
@@ -194,7 +195,7 @@ const checker = (${makeCloneChecker})(${list(NOT_BETWEEN_PROCESSES)}, ${
   });
 const codec = (${makeCodec})(true);
 (${guardStreams})();
-(${serveTasks})(self, codec, ${makeFrameWriter}, ${makeTray}, ${makeResults}, (scope) =>
+(${serveTasks})(self, codec, ${makeFrameWriter}, ${makeTray}, ${makeLookout}, ${makeResults}, (scope) =>
   (${serve})(scope, checker, (${makeRebuilder})(), imports));
 }`;
   return `${evaluating(program)}({__proto__: null, ${imports}});`;
@@ -373,11 +374,17 @@ function serveTasks(
   codec: Codec,
   writer: typeof makeFrameWriter,
   trays: typeof makeTray,
+  lookoutOf: typeof makeLookout,
   resultsOf: typeof makeResults,
   serve: (scope: unknown) => void,
 ): void {
   /** For how long results are kept to be written together, in milliseconds. */
   const TOGETHER = 0.2;
+  /**
+   * How long calls are looked out for, in milliseconds: about as long as the pool
+   * takes to hear of a result, and to send the next.
+   */
+  const PATIENCE = 0.15;
   // Taken before any task runs: one may put its own in their place.
   const { parse } = JSON;
   const { round } = Math;
@@ -515,7 +522,7 @@ function serveTasks(
   scope.addEventListener("message", (event: MessageEvent<ToTasks>) => {
     event.stopImmediatePropagation();
     const { data } = event;
-    if (data.type === "start") tray = trays(data.tray);
+    if (data.type === "start") tray = trays(data.tray, lookoutOf(PATIENCE));
     tray.received();
     if (data.type === "abort") return tell(data);
     if (data.type === "calls") {

@@ -1,7 +1,8 @@
 /**
  * A tray between the two threads of a child. An event takes its time, so for a
  * moment after its last call the worker stands at the tray, where the main thread
- * puts the calls that come then.
+ * puts the calls that come then. To be woken takes its time, too, so at first it
+ * looks out for them (`lookout.ts`).
  *
  * What lies in the tray must not get before messages that were posted earlier. So
  * both count these: nobody waits, and nothing is put there, while one of them is
@@ -15,6 +16,8 @@
  * then     the bytes
  * ```
  */
+
+import type { Lookout } from "./lookout.ts";
 
 /** Both ends of a tray. */
 export interface Tray {
@@ -34,8 +37,13 @@ export interface Tray {
  * Makes an end of a tray.
  *
  * Self-contained: children get it as its source.
+ *
+ * @param looksOut For the worker's end.
  */
-export function makeTray(memory = new SharedArrayBuffer(8192)): Tray {
+export function makeTray(
+  memory: SharedArrayBuffer = new SharedArrayBuffer(8192),
+  looksOut: Lookout = () => false,
+): Tray {
   const NOBODY = 0;
   const WAITING = 1;
   const FULL = 2;
@@ -50,6 +58,7 @@ export function makeTray(memory = new SharedArrayBuffer(8192)): Tray {
   const room = new Uint8Array(memory, 16);
   let turn = 0;
 
+  const isTold = () => load(state, 0) !== WAITING;
   const isPostEmpty = () => load(state, 2) === load(state, 3);
 
   return {
@@ -79,7 +88,9 @@ export function makeTray(memory = new SharedArrayBuffer(8192)): Tray {
     take() {
       if (now() - turn > TURN) return undefined;
       store(state, 0, WAITING);
-      if (isPostEmpty()) wait(state, 0, WAITING, PATIENCE);
+      if (isPostEmpty() && !looksOut(isTold)) {
+        wait(state, 0, WAITING, PATIENCE);
+      }
       if (compareExchange(state, 0, WAITING, NOBODY) !== FULL) return undefined;
       const bytes = new Uint8Array(state[1]);
       bytes.set(room.subarray(0, bytes.length));

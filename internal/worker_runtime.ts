@@ -9,6 +9,7 @@
 
 import { type CloneChecker, makeCloneChecker } from "./clonable.ts";
 import { makeCells, makeWorkerLanes, type WorkerLanes } from "./lanes.ts";
+import { makeLookout } from "./lookout.ts";
 import { makeRebuilder, type Rebuilder } from "./rebuild.ts";
 import type {
   AbortMessage,
@@ -64,7 +65,7 @@ interface Waiting {
 /** The program of a worker: a module that needs no permission. */
 export function workerProgram(): string {
   return evaluating(
-    `(${serve})(self, (${makeCloneChecker})(), (${makeRebuilder})(), {}, (${makeWorkerLanes})(${makeCells}))`,
+    `(${serve})(self, (${makeCloneChecker})(), (${makeRebuilder})(), {}, (${makeWorkerLanes})(${makeCells}, ${makeLookout}))`,
   );
 }
 

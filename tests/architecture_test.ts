@@ -92,22 +92,25 @@ const MAY_IMPORT: Record<string, string[]> = {
   // The seam: types, and one function that passes a message on.
   "internal/link.ts": [],
   // What pool and thread share; a thread gets its end as its source.
-  "internal/lanes.ts": ["internal/link.ts"],
+  "internal/lookout.ts": [],
+  "internal/lanes.ts": ["internal/link.ts", "internal/lookout.ts"],
   // What a worker does: it sends these along, and knows nothing else.
   "internal/worker_runtime.ts": [
     "internal/clonable.ts",
     "internal/lanes.ts",
+    "internal/lookout.ts",
     "internal/rebuild.ts",
   ],
   // What the two threads of a child share.
   "internal/results.ts": [],
-  "internal/tray.ts": [],
+  "internal/tray.ts": ["internal/lookout.ts"],
   // What a child does with its streams.
   "internal/streams.ts": [],
   "internal/process_worker.ts": [
     "internal/clonable.ts",
     "internal/codec.ts",
     "internal/framing.ts",
+    "internal/lookout.ts",
     "internal/rebuild.ts",
     "internal/results.ts",
     "internal/streams.ts",

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Future, ThreadPoolExecutor } from "../mod.ts";
 import { Lanes, makeCells, makeWorkerLanes } from "../internal/lanes.ts";
+import { type Lookout, makeLookout } from "../internal/lookout.ts";
 import type { CallMessage, FunctionRef } from "../internal/protocol.ts";
 
 // deno-lint-ignore no-explicit-any -- values of any type
@@ -13,7 +14,12 @@ class Both {
   readonly results: [number, number, unknown, boolean][] = [];
   readonly posted: CallMessage[] = [];
   readonly pool: Lanes;
-  readonly worker = makeWorkerLanes(makeCells);
+  /** How the worker looks out for calls: not at all. */
+  looksOut: Lookout = () => false;
+  readonly worker = makeWorkerLanes(
+    makeCells,
+    () => (hasCome) => this.looksOut(hasCome),
+  );
   wakes = 0;
 
   constructor(slots = 4) {
@@ -258,8 +264,26 @@ test("a worker that sleeps is woken once by whatever is left meanwhile", async (
   clearInterval(alive);
 });
 
+test("a worker looks out for calls before it sleeps, and need not be told of them", () => {
+  using both = new Both(8);
+  if (!both.works) return;
+  const fn = functionRef();
+  both.send({ slot: 0, fn, args: [] });
+  both.next();
+  let looks = 0;
+  both.looksOut = (hasCome) => {
+    looks++;
+    assertEquals(hasCome(), false);
+    both.send({ slot: 1, fn, args: [1] });
+    return hasCome();
+  };
+  assertEquals(both.worker.sleep(), false);
+  assertEquals(both.next()!.slot, 1);
+  assertEquals([looks, both.wakes], [1, 0]);
+});
+
 test("timers go on here, while results keep coming", async () => {
-  const worker = makeWorkerLanes(makeCells);
+  const worker = makeWorkerLanes(makeCells, makeLookout);
   let fired = false;
   const leave = () => worker.leave(0, 0, 1, 1, () => {});
   // Each result that is heard of brings another.

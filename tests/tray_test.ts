@@ -47,6 +47,22 @@ test("a worker that waits is handed what comes, once", (ends) => {
   assertEquals(worker.take(), undefined);
 });
 
+test("a worker that looks out for what comes does not wait for it", (ends) => {
+  const { main } = ends;
+  const looks: boolean[] = [];
+  const worker = makeTray(main.memory, (hasCome) => {
+    looks.push(hasCome());
+    if (looks.length === 1) main.put(bytes);
+    looks.push(hasCome());
+    return looks.at(-1)!;
+  });
+  assertEquals([worker.take(), ends.waited], [bytes, 0]);
+  assertEquals(looks, [false, true]);
+  // What it does not see, it waits for.
+  ends.meanwhile = () => main.put(bytes);
+  assertEquals([worker.take(), ends.waited], [bytes, 1]);
+});
+
 test("nothing is put where nobody waits, nor waits any more", ({ main, worker }) => {
   assertEquals(main.put(bytes), false);
   assertEquals(worker.take(), undefined);

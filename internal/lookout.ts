@@ -1,0 +1,47 @@
+/**
+ * To look out, for a moment, for what may come soon: a thread that sleeps is woken
+ * in 20 to 50 µs, which is longer than many a call.
+ *
+ * Where things come later than that, looking out is a waste of the processor. So
+ * who did it in vain does it less often, once in 64 times at last; and where
+ * something came meanwhile, each time again.
+ */
+
+/** Looks out until something has come; `false` if that takes too long. */
+export type Lookout = (hasCome: () => boolean) => boolean;
+
+/**
+ * Makes a lookout.
+ *
+ * Self-contained: workers get it as its source.
+ *
+ * @param patience How long it looks out, in milliseconds.
+ */
+export function makeLookout(patience: number): Lookout {
+  /** How many times it does not look out, at the most, after it did so in vain. */
+  const RARE = 63;
+  // Taken before any task runs: one may put its own in its place.
+  const now = performance.now.bind(performance);
+  let pauses = 0;
+  let left = 0;
+
+  return (hasCome) => {
+    if (left > 0) {
+      left--;
+      return false;
+    }
+    const until = now() + patience;
+    do {
+      // The clock takes longer than a look.
+      for (let i = 0; i < 50; i++) {
+        if (hasCome()) {
+          pauses = 0;
+          return true;
+        }
+      }
+    } while (now() < until);
+    pauses = pauses < RARE ? 2 * pauses + 1 : RARE;
+    left = pauses;
+    return false;
+  };
+}
