@@ -186,7 +186,7 @@ export class ProcessLink implements WorkerLink {
       frames.end();
       stdout.flush();
       stderr.flush();
-      this.#stopTimer?.();
+      this.#stopForGood();
       this.#stdin.abort().catch(() => {});
       this.#onExit(status, stderr.lastLines());
     });
@@ -277,7 +277,7 @@ export class ProcessLink implements WorkerLink {
   async end(): Promise<void> {
     // The end of its stdin ends the child, with whatever it does at its end.
     this.#flush();
-    this.#stopTimer?.();
+    this.#stopForGood();
     this.#stdin.close().catch(() => {});
     await this.#end();
   }
@@ -346,6 +346,12 @@ export class ProcessLink implements WorkerLink {
       if (this.#sent) this.#haveListen();
       else this.#writeLine({ type: "listen" });
     });
+  }
+
+  /** The child is to hear nothing any more: no timer is set again. */
+  #stopForGood(): void {
+    this.#stopTimer?.();
+    this.#stopTimer = () => {};
   }
 
   #onMessage(message: FromChild, next: FromChild | undefined): void {
