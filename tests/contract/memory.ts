@@ -107,6 +107,23 @@ export function testMemory(kind: ExecutorKind): void {
     }
   });
 
+  test("a function whose calls are done is kept alive no longer", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const refs: WeakRef<object>[] = [];
+    const call = (n: number): Future<number> => {
+      const increment = (m: number) => m + 1;
+      refs.push(new WeakRef(increment));
+      return pool.submit(increment, n);
+    };
+    const futures = Array.from({ length: 10 }, (_, n) => call(n));
+    for (const [n, future] of futures.entries()) {
+      assertEquals(await future.result(), n + 1);
+    }
+    for (const [n, ref] of refs.entries()) {
+      assert(await isCollected(ref), `function ${n}`);
+    }
+  });
+
   // What waits for a child is bytes, which are not of the heap.
   if (kind.can.shareMemory) {
     test("map() keeps no copy of what was an argument of an item that is done, read or not", async () => {
