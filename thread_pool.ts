@@ -23,6 +23,7 @@ import type {
   CallMessage,
   FromWorker,
   FunctionRef,
+  Outcome,
   StartMessage,
   ToWorker,
 } from "./internal/protocol.ts";
@@ -571,7 +572,14 @@ class ThreadLink implements WorkerLink {
     // What it left before it said this comes first.
     this.#lanes.look();
     if (data.type === "look") return;
-    if (data.type !== "died") return tell(this.#events, data);
+    if (data.type !== "died") {
+      tell(this.#events, data);
+      // The runtime may keep its last message for as long as no other comes.
+      if (data.type === "outcome") {
+        (data as { outcome: Outcome | undefined }).outcome = undefined;
+      }
+      return;
+    }
     this.#events.onDeath(
       `ended by ${data.how}`,
       data.error && { error: reviveThrown(data.error) },
