@@ -87,8 +87,11 @@ export function show(value: unknown): string {
 export function startTimer(ms: number, fn: () => void): () => void {
   const end = performance.now() + ms;
   let timer: ReturnType<typeof setTimeout>;
+  let stopped = false;
   const arm = (left: number) => {
     timer = setTimeout(() => {
+      // Deno 2.5 fires some that were cleared when they were about to.
+      if (stopped) return;
       const still = end - performance.now();
       // A timer may fire a little early; only a long one is worth a second.
       if (left > LONGEST && still > 0) arm(still);
@@ -96,7 +99,10 @@ export function startTimer(ms: number, fn: () => void): () => void {
     }, Math.min(Math.max(left, 0), LONGEST));
   };
   arm(ms);
-  return () => clearTimeout(timer);
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
 }
 
 /**

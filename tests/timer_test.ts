@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { stub } from "@std/testing/mock";
 import { checkTimeout, show, startTimer } from "../internal/timer.ts";
 import { FakeClock, LONGEST_TIMER_MS } from "./_helpers.ts";
 
@@ -96,6 +97,15 @@ Deno.test("startTimer's stop leaves nothing that keeps a program alive", () => {
 });
 
 // ---- checkTimeout ----------------------------------------------------------
+
+test("startTimer's stop holds though the runtime fires the timer", async (clock) => {
+  let calls = 0;
+  const stop = startTimer(5, () => calls++);
+  using _clear = stub(globalThis, "clearTimeout", () => {});
+  stop();
+  await clock.pass(5);
+  assertEquals(calls, 0);
+});
 
 Deno.test("checkTimeout gives a number of milliseconds back", () => {
   for (const ms of [0, 1, 0.5, -1, 2 ** 40, Number.MAX_VALUE, -Infinity]) {
