@@ -9,6 +9,11 @@
  * call itself, of a function that the worker has met, with up to two plain
  * arguments; or that the next call is that of a message.
  *
+ * A function has a number where its calls need no message. Numbers are few, so they
+ * are given anew; and what gives one is an entry of the ring, that of a message with
+ * the function. So at each entry, whenever the worker comes to it, its table is what
+ * the pool's was when that wrote it (`FunctionNumbers`).
+ *
  * ## Results
  *
  * The worker leaves a plain result, and tells of it only if the pool was not told
@@ -40,12 +45,19 @@ import type {
 const SHORT = 64;
 /** How many results can be left before the pool looks: the items of a chunk are many. */
 const RESULTS = 4096;
-/** The bits of an entry: a slot, how many arguments, of what kind, a function's number. */
+/**
+ * The bits of an entry that is a call: a slot, how many arguments, of what kind, a
+ * function's number and one. Any other entry is not above zero: the next call is that
+ * of a message; below zero, `~entry` is the number that its function has from then on.
+ */
 const COUNT = 10;
 const KINDS = 12;
 const FUNCTION = 18;
+const POSTED = 0;
+/** Until the entry is written: of a message whose function is to have a number. */
+const UNNUMBERED = -1;
 /** How many functions a worker knows by number. */
-const FUNCTIONS = 256;
+export const FUNCTIONS = 256;
 
 /**
  * Whether a runtime that has nothing to do hears `Atomics.notify`: Deno does since
@@ -122,6 +134,61 @@ export function makeCells(shared: SharedCells): Cells {
   return { write, read };
 }
 
+/**
+ * Which function has which number, as the worker will know it when it has read all
+ * entries that are written.
+ *
+ * 1. A number is given by `give` alone, at the entry that tells the worker of it: no
+ *    other code may run between the two.
+ * 2. Which calls go by message is decided before that; the numbers of the others
+ *    are kept (`keep`) until their entries are written.
+ */
+export class FunctionNumbers {
+  readonly #numbers = new Map<FunctionRef, number>();
+  readonly #functions: (FunctionRef | undefined)[];
+  /** For how many entries that are still to be written each number is kept. */
+  readonly #kept: Uint16Array;
+  #next = 0;
+
+  constructor(count = FUNCTIONS) {
+    this.#functions = Array.from({ length: count }, () => undefined);
+    this.#kept = new Uint16Array(count);
+  }
+
+  /** The number that a function has. */
+  of(fn: FunctionRef): number | undefined {
+    return this.#numbers.get(fn);
+  }
+
+  /** A number stays with its function until it was let go of as often. */
+  keep(number: number): void {
+    this.#kept[number]++;
+  }
+
+  letGo(number: number): void {
+    this.#kept[number]--;
+  }
+
+  /**
+   * Gives a function that has none a number, from one that had it for long; none if
+   * all are kept.
+   */
+  give(fn: FunctionRef): number | undefined {
+    const count = this.#functions.length;
+    for (let tries = 0; tries < count; tries++) {
+      const number = this.#next;
+      this.#next = (number + 1) % count;
+      if (this.#kept[number] > 0) continue;
+      const before = this.#functions[number];
+      if (before) this.#numbers.delete(before);
+      this.#functions[number] = fn;
+      this.#numbers.set(fn, number);
+      return number;
+    }
+    return undefined;
+  }
+}
+
 /** The pool's end. */
 export class Lanes {
   /** For the worker. */
@@ -131,10 +198,7 @@ export class Lanes {
   readonly #arguments: Cells;
   readonly #values: Cells;
   readonly #onOutcome: LinkEvents["onOutcome"];
-  /** The functions that the worker knows, and their numbers. */
-  readonly #functions = new Map<FunctionRef, number>();
-  readonly #byNumber: FunctionRef[] = [];
-  #met = 0;
+  readonly #numbers = new FunctionNumbers();
   /** How many calls were left, and how many results were taken. */
   #left = 0;
   #taken = 0;
@@ -166,45 +230,62 @@ export class Lanes {
     post: (calls: readonly CallMessage[]) => void,
   ): void {
     if (!this.shared.calls) return post(calls);
+    const numbers = this.#numbers;
     const entries: number[] = [];
     const messages: CallMessage[] = [];
-    let fresh: Map<FunctionRef, number> | undefined;
     for (const call of calls) {
-      const { slot, fn } = call;
       const plain = this.#leaveArguments(call);
-      const known = this.#functions.get(fn);
-      if (plain === undefined) {
+      const number = plain === undefined ? undefined : numbers.of(call.fn);
+      if (plain === undefined || number === undefined) {
         messages.push(call);
-        entries.push(0);
-      } else if (known === undefined) {
-        fresh ??= new Map();
-        const id = fresh.get(fn) ?? this.#met++ % FUNCTIONS;
-        fresh.set(fn, id);
-        messages.push({ ...call, id });
-        entries.push(0);
+        entries.push(plain === undefined ? POSTED : UNNUMBERED);
       } else {
-        entries.push(slot | plain | (known + 1) << FUNCTION);
+        entries.push(call.slot | plain | (number + 1) << FUNCTION);
       }
     }
-    // Reading the arguments may bring other calls about, which then come first; if
-    // these are of new functions, which may take a number, all go by message.
-    const met = this.#met;
-    if (messages.length > 0) post(messages);
-    const others = this.#met === met
-      ? []
-      : calls.filter((_, i) => entries[i] !== 0);
-    if (others.length > 0) {
-      post(others);
-      entries.fill(0);
-    }
-    for (const [fn, id] of fresh ?? []) this.#meet(fn, id);
+    if (messages.length > 0) this.#post(messages, entries, post);
     const ring = this.#calls;
-    for (const entry of entries) {
+    for (let i = 0; i < entries.length; i++) {
+      let entry = entries[i];
+      if (entry === UNNUMBERED) {
+        const { fn } = calls[i];
+        // It may have one by now, from an entry before this one.
+        const number = numbers.of(fn) === undefined
+          ? numbers.give(fn)
+          : undefined;
+        entry = number === undefined ? POSTED : ~number;
+      } else if (entry > 0 && messages.length > 0) {
+        numbers.letGo((entry >> FUNCTION) - 1);
+      }
       ring[2 + (this.#left & (ring.length - 3))] = entry;
       this.#left = (this.#left + 1) | 0;
     }
     Atomics.store(ring, 0, this.#left);
     if (Atomics.exchange(ring, 1, 0) === 1) Atomics.notify(ring, 1);
+  }
+
+  /**
+   * Sends messages. To read what they hold may run a caller's code, which submits
+   * other calls: these come first, in the ring and as messages, and take no number
+   * that stands in one of the entries.
+   */
+  #post(
+    messages: readonly CallMessage[],
+    entries: readonly number[],
+    post: (calls: readonly CallMessage[]) => void,
+  ): void {
+    const numbers = this.#numbers;
+    for (const entry of entries) {
+      if (entry > 0) numbers.keep((entry >> FUNCTION) - 1);
+    }
+    try {
+      post(messages);
+    } catch (error) {
+      for (const entry of entries) {
+        if (entry > 0) numbers.letGo((entry >> FUNCTION) - 1);
+      }
+      throw error;
+    }
   }
 
   /**
@@ -231,14 +312,6 @@ export class Lanes {
   #leaveArgument(slot: number, i: number, value: unknown): number | undefined {
     const kind = this.#arguments.write(slot * 2 + i, value, SHORT);
     return kind === undefined ? undefined : kind << KINDS + 3 * i;
-  }
-
-  /** The worker knows a function, and no more the one that had its number. */
-  #meet(fn: FunctionRef, id: number): void {
-    const before = this.#byNumber[id];
-    if (before) this.#functions.delete(before);
-    this.#byNumber[id] = fn;
-    this.#functions.set(fn, id);
   }
 
   /** Takes the results that the worker left. */
@@ -369,19 +442,19 @@ export function makeWorkerLanes(
     if (!calls) return posted();
     if (!hasCalls()) return undefined;
     const entry = calls[2 + (taken & (calls.length - 3))];
-    const id = entry >> 18;
-    if (id > 0) {
+    if (entry > 0) {
       taken = (taken + 1) | 0;
       const slot = entry & 0x3ff;
       const args: unknown[] = [];
       for (let i = 0; i < (entry >> 10 & 3); i++) {
         args[i] = cells.read(slot * 2 + i, entry >> 12 + 3 * i & 7);
       }
-      return { slot, fn: functions[id - 1], args };
+      return { slot, fn: functions[(entry >> 18) - 1], args };
     }
     const call = posted();
-    if (call) taken = (taken + 1) | 0;
-    if (call?.id !== undefined) functions[call.id] = call.fn;
+    if (!call) return undefined;
+    taken = (taken + 1) | 0;
+    if (entry < 0) functions[~entry] = call.fn;
     return call;
   }
 
@@ -389,7 +462,7 @@ export function makeWorkerLanes(
     if (!calls) return true;
     if (hasCalls()) {
       // One that comes by message wakes by that.
-      return calls[2 + (taken & (calls.length - 3))] === 0;
+      return calls[2 + (taken & (calls.length - 3))] <= 0;
     }
     if (looksOut(hasCalls)) return false;
     store(calls, 1, 1);

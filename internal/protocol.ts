@@ -81,8 +81,6 @@ export interface CallMessage {
   readonly count?: number;
   /** Whether each of these lists has one entry, which stands there by itself. */
   readonly single?: boolean;
-  /** The number by which the function is meant from here on; see `lanes.ts`. */
-  readonly id?: number;
 }
 
 /** Room for plain values. */

@@ -148,6 +148,31 @@ test("of a message that can't be sent, nothing is left", () => {
   assertEquals(both.next()!.fn, fn);
 });
 
+test("messages that can't be sent cost the functions beside them no number for good", () => {
+  using both = new Both(8);
+  if (!both.works) return;
+  const fns = Array.from({ length: 256 }, (_, i) => functionRef(`f${i}`));
+  for (const fn of fns) {
+    both.send({ slot: 0, fn, args: [] });
+    both.next();
+  }
+  for (const fn of fns) {
+    assertThrows(() =>
+      both.pool.send(
+        [{ slot: 1, fn, args: [1] }, { slot: 2, fn, args: [{}] }],
+        () => {
+          throw new TypeError("no");
+        },
+      ), TypeError);
+  }
+  const newer = functionRef("newer");
+  both.send({ slot: 0, fn: newer, args: [1] });
+  assertEquals(both.next()!.fn, newer);
+  both.send({ slot: 0, fn: newer, args: [2] });
+  assertEquals(both.posted.length, 0);
+  assertEquals(both.next()!.fn, newer);
+});
+
 test("a worker that knows many functions forgets the first, and mistakes none", () => {
   using both = new Both(8);
   if (!both.works) return;
