@@ -58,89 +58,174 @@ export function makeCloneChecker(
   /** How many levels the way there takes for itself, amply. */
   const MARGIN = 200;
   // Taken before any task runs: one may put its own in their place.
-  const { structuredClone } = globalThis;
-  const { getPrototypeOf, keys: keysOf } = Object;
+  const { structuredClone, WeakMap, Set, String, RangeError } = globalThis;
+  const { stringify } = JSON;
+  const {
+    create,
+    getOwnPropertyDescriptor,
+    getOwnPropertyDescriptors,
+    getPrototypeOf,
+    keys: keysOf,
+    setPrototypeOf,
+  } = Object;
+  const { isArray } = Array;
+  const { apply } = Reflect;
   const objectPrototype = Object.prototype;
-  const { isPrototypeOf } = objectPrototype;
   const arrayPrototype = Array.prototype;
   const { isView, prototype: bufferPrototype } = ArrayBuffer;
-  const Shared = SharedArrayBuffer;
+  const { bind, call } = Function.prototype;
+  /** A method as a function of what it is a method of. */
+  // deno-lint-ignore no-explicit-any -- of whatever method
+  const uncurried = (method: any): any => bind.call(call, method);
+  const isIn: (proto: object, value: unknown) => boolean = uncurried(
+    objectPrototype.isPrototypeOf,
+  );
+  const hasOwn: (value: object, key: string) => boolean = uncurried(
+    objectPrototype.hasOwnProperty,
+  );
+  const brandOf: (value: unknown) => string = uncurried(
+    objectPrototype.toString,
+  );
+  const slice: (text: string, from: number, to?: number) => string = uncurried(
+    String.prototype.slice,
+  );
+  /** A pattern is asked by no method of its own, which a task could replace. */
+  const matches: (pattern: RegExp, text: string) => unknown = uncurried(
+    RegExp.prototype.exec,
+  );
+  const forEachOfMap = uncurried(Map.prototype.forEach);
+  const forEachOfSet = uncurried(Set.prototype.forEach);
+  const isMember = uncurried(Set.prototype.has);
+  const addMember = uncurried(Set.prototype.add);
+  const kindFrom = uncurried(WeakMap.prototype.get);
+  const setKind = uncurried(WeakMap.prototype.set);
   const getter = (proto: object, key: string) =>
-    Object.getOwnPropertyDescriptor(proto, key)!.get!;
+    uncurried(getOwnPropertyDescriptor(proto, key)!.get!);
   // These answer for the genuine ones alone, whatever a prototype says.
   const sizeOfMap = getter(Map.prototype, "size");
   const sizeOfSet = getter(Set.prototype, "size");
   const sizeOfBuffer = getter(bufferPrototype, "byteLength");
+  const isDetachedBuffer = getter(bufferPrototype, "detached");
+  const bufferOf = {
+    view: getter(getPrototypeOf(Uint8Array.prototype), "buffer"),
+    data: getter(DataView.prototype, "buffer"),
+  };
+  const errorPrototype = Error.prototype;
+  const exceptionPrototype = DOMException.prototype;
+  const sharedPrototype = SharedArrayBuffer.prototype;
 
-  const cloneable = new Set(
+  /** A list that inherits nothing: a setter for its items would be met, too. */
+  const list = <T>(items: T[] = []): T[] => setPrototypeOf(items, null) as T[];
+  /** Names, as the properties of an object that inherits none. */
+  const named = (names: readonly string[]) => {
+    const all: Record<string, boolean> = create(null);
+    for (const name of names) all[name] = true;
+    return all;
+  };
+  const cloneable = named(
     ("ArrayBuffer SharedArrayBuffer DataView Int8Array Uint8Array " +
       "Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array " +
       "BigInt64Array BigUint64Array Float16Array Float32Array Float64Array " +
       "Boolean Number String BigInt Date RegExp Error DOMException Blob File " +
       "Buffer WebAssembly.Module WebAssembly.Memory").split(" "),
   );
-  for (const name of refused) cloneable.delete(name);
+  for (const name of refused) delete cloneable[name];
   const sharesMemory = !refused.includes("SharedArrayBuffer");
   // Between processes, what is moved is copied: that goes for bytes alone.
   const movesAll = !refused.includes("MessagePort");
-  const containers: Record<string, Kind> = {
+  const containers: Record<string, Kind | undefined> = {
+    __proto__: null,
     Object: "plain",
     Array: "array",
     Map: "map",
     Set: "set",
-  };
+  } as unknown as Record<string, Kind>;
   const kinds = new WeakMap<object, Kind>();
-  const globals = globalThis as unknown as Record<string, unknown>;
   // Classes of the runtime that no name leads to.
-  const unnamed = new Set(
+  const unnamed = named(
     ("Stdin Stdout Stderr Listener TlsListener Conn TcpConn TlsConn UnixConn " +
       "VsockConn DatagramConn FsWatcher Permissions " +
       // This library's own, which belong to their program.
       "Future ThreadPoolExecutor ProcessPoolExecutor EventLoopExecutor")
       .split(" "),
   );
-  // Asking for these opens a database.
-  const untouched = ["localStorage", "sessionStorage"];
+  // Some of these are loaded when they are asked for the first time: so they are
+  // kept unasked.
+  const spaces = list<
+    { prefix: string; all: Record<string, PropertyDescriptor> }
+  >();
+  const addSpace = (prefix: string, holder: object | undefined) => {
+    if (!holder) return;
+    const all = setPrototypeOf(getOwnPropertyDescriptors(holder), null);
+    spaces[spaces.length] = { prefix, all };
+  };
+  addSpace("", globalThis);
+  for (const name of ["Deno", "WebAssembly", "Intl", "Temporal"]) {
+    addSpace(
+      `${name}.`,
+      (globalThis as unknown as Record<string, object | undefined>)[name],
+    );
+  }
+  const survivors = named(["Blob", "File", "DOMException"]);
+  const carriedAlso = named(carried);
+
+  /** The name of an object's class, as its prototype has it. */
+  function classOf(proto: object): { made: unknown; name: string } | undefined {
+    const found = getOwnPropertyDescriptor(proto, "constructor");
+    if (!found || !hasOwn(found, "value")) return undefined;
+    const made = found.value;
+    if (typeof made !== "function") return undefined;
+    const { name } = made;
+    return typeof name === "string" ? { made, name } : undefined;
+  }
+
+  /** What stands among the globals, which may be loaded only now. */
+  function valueOf(there: PropertyDescriptor): unknown {
+    return hasOwn(there, "value")
+      ? there.value
+      : apply(there.get!, globalThis, []);
+  }
 
   /** The name of a class of the platform; `undefined` for a caller's own. */
   function platformClass(proto: object): string | undefined {
-    const found = Object.getOwnPropertyDescriptor(proto, "constructor")?.value;
-    if (typeof found !== "function") return undefined;
-    const name = found.name as string;
-    if (untouched.includes(name)) return undefined;
-    if (Object.hasOwn(globals, name) && globals[name] === found) return name;
-    for (const space of ["Deno", "WebAssembly", "Intl", "Temporal"]) {
-      const holder = globals[space] as Record<string, unknown> | undefined;
-      if (holder && Object.hasOwn(holder, name) && holder[name] === found) {
-        return `${space}.${name}`;
+    const found = classOf(proto);
+    if (!found) return undefined;
+    const { made, name } = found;
+    // Asking for these opens a database.
+    if (name === "localStorage" || name === "sessionStorage") return undefined;
+    for (let i = 0; i < spaces.length; i++) {
+      const { prefix, all } = spaces[i];
+      const there = all[name];
+      if (there && valueOf(there) === made) {
+        return `${prefix}${name}`;
       }
     }
     return undefined;
   }
 
   function kindOf(value: object): Kind {
-    const first: object | null = Object.getPrototypeOf(value);
-    if (first === null) return "plain";
-    const known = kinds.get(first);
+    const first: object | null = getPrototypeOf(value);
+    if (first === null) return isArray(value) ? "array" : "plain";
+    const known = kindFrom(kinds, first);
     if (known) return known;
-    let kind: Kind = value instanceof Error ? "error" : "plain";
-    if (value instanceof DOMException && !survives(value, "DOMException")) {
+    let kind: Kind = isIn(errorPrototype, value) ? "error" : "plain";
+    if (
+      isIn(exceptionPrototype, value) && !survives(value, "DOMException")
+    ) {
       kind = { platform: "DOMException" };
     }
     let proto: object | null = kind === "plain" ? first : null;
     while (proto !== null) {
       const name = platformClass(proto) ?? unnamedClass(value, proto);
       if (name !== undefined) {
-        kind = cloneable.has(name) && survives(value, name)
+        kind = cloneable[name] && survives(value, name)
           ? "leaf"
-          : Object.hasOwn(containers, name)
-          ? containers[name]
-          : { platform: name };
+          : containers[name] ?? { platform: name };
         break;
       }
-      proto = Object.getPrototypeOf(proto);
+      proto = getPrototypeOf(proto);
     }
-    kinds.set(first, kind);
+    setKind(kinds, first, kind);
     return kind;
   }
 
@@ -150,36 +235,43 @@ export function makeCloneChecker(
       ? sizeOfMap
       : kind === "set"
       ? sizeOfSet
-      : kind === "leaf" && isPrototypeOf.call(bufferPrototype, value)
+      : kind === "leaf" && isIn(bufferPrototype, value)
       ? sizeOfBuffer
       : undefined;
     try {
-      size?.call(value);
+      size?.(value);
     } catch {
       return "Proxy or the like";
     }
     return kind === "leaf" && !sharesMemory && isView(value) &&
-        value.buffer instanceof Shared
+        isIn(sharedPrototype, memoryOf(value))
       ? "view of shared memory"
       : undefined;
   }
 
+  /** What a view shows. */
+  function memoryOf(view: ArrayBufferView): object {
+    try {
+      return bufferOf.view(view);
+    } catch {
+      return bufferOf.data(view);
+    }
+  }
+
   /** The name of a class of the runtime whose objects would arrive empty. */
   function unnamedClass(value: object, proto: object): string | undefined {
-    const name = Object.getOwnPropertyDescriptor(proto, "constructor")?.value
-      ?.name;
-    return unnamed.has(name) && Object.keys(value).length === 0
+    const name = classOf(proto)?.name;
+    return name !== undefined && unnamed[name] && keysOf(value).length === 0
       ? name
       : undefined;
   }
 
   /** Whether this version of the runtime clones an object as what it is. */
   function survives(value: object, name: string): boolean {
-    if (!["Blob", "File", "DOMException"].includes(name)) return true;
-    if (carried.includes(name)) return true;
+    if (!survivors[name] || carriedAlso[name]) return true;
     try {
-      const copy = structuredClone(value);
-      return copy instanceof (globals[name] as typeof Blob);
+      const made = valueOf(spaces[0].all[name]) as typeof Blob;
+      return isIn(made.prototype, structuredClone(value));
     } catch {
       return false;
     }
@@ -195,9 +287,9 @@ export function makeCloneChecker(
       let i = 0;
       // Not by iterating: a class of the caller's may do that in its own way.
       let found = false;
-      Map.prototype.forEach.call(value, (item, key) => {
+      forEachOfMap(value, (item: unknown, key: unknown) => {
         const shown = typeof key === "string"
-          ? JSON.stringify(key)
+          ? stringify(key)
           : typeof key === "object"
           ? `key ${i}`
           : String(key);
@@ -208,11 +300,11 @@ export function makeCloneChecker(
     } else if (kind === "set") {
       let i = 0;
       let found = false;
-      Set.prototype.forEach.call(value, (item) => {
+      forEachOfSet(value, (item: unknown) => {
         found ||= visit(item, `.values(${i++})`);
       });
     } else if (kind === "error") {
-      if (Object.hasOwn(value, "cause")) {
+      if (hasOwn(value, "cause")) {
         visit((value as Error).cause, ".cause");
       }
     } else if (kind === "array" && (value as unknown[]).length < 1e7) {
@@ -227,12 +319,12 @@ export function makeCloneChecker(
       }
       // Properties besides the items; of a long array, nobody has any.
       if (array.length > 10_000) return;
-      const keys = Object.keys(array);
-      if (keys.length > array.length || /\D/.test(keys.at(-1) ?? "")) {
-        eachOf(value, keys.filter((key) => /\D/.test(key)), visit);
-      }
+      const keys = keysOf(array);
+      const isMore = keys.length > array.length ||
+        keys.length > 0 && matches(/\D/, keys[keys.length - 1]);
+      if (isMore) eachOf(value, keys, visit, true);
     } else {
-      eachOf(value, Object.keys(value), visit);
+      eachOf(value, keysOf(value), visit);
     }
   }
 
@@ -240,19 +332,22 @@ export function makeCloneChecker(
     value: object,
     keys: readonly string[],
     visit: (child: unknown, step: string) => boolean,
+    noItems = false,
   ): void {
-    for (const key of keys) {
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i];
+      if (noItems && !matches(/\D/, key)) continue;
       const item = (value as Record<string, unknown>)[key];
       const type = typeof item;
       if (
         type !== "object" && type !== "function" && type !== "symbol" ||
         item === null
       ) continue;
-      const step = /^[A-Za-z_$][\w$]*$/.test(key)
+      const step = matches(/^[A-Za-z_$][\w$]*$/, key)
         ? `.${key}`
-        : /^\d+$/.test(key)
+        : matches(/^\d+$/, key)
         ? `[${key}]`
-        : `[${JSON.stringify(key)}]`;
+        : `[${stringify(key)}]`;
       if (visit(item, step)) return;
     }
   }
@@ -315,7 +410,7 @@ export function makeCloneChecker(
     let seen: Set<object> | undefined;
     let depth = 0;
     let deep = false;
-    const todo: Node[] = [];
+    const todo: Node[] = list();
     const look = (value: unknown, parent: Node | string, step: string) => {
       if (typeof value === "function" || typeof value === "symbol") {
         const what = typeof value === "symbol"
@@ -328,9 +423,11 @@ export function makeCloneChecker(
       }
       if (typeof value !== "object" || value === null) return false;
       if (moved) {
-        const whole = ArrayBuffer.isView(value) ? value.buffer : value;
-        if (moved.has(whole) && (movesAll || whole instanceof ArrayBuffer)) {
-          met?.add(whole);
+        const whole = isView(value) ? memoryOf(value) : value;
+        if (
+          isMember(moved, whole) && (movesAll || isIn(bufferPrototype, whole))
+        ) {
+          if (met) addMember(met, whole);
           return false;
         }
       }
@@ -339,20 +436,21 @@ export function makeCloneChecker(
         ? kind.platform
         : flawOf(value, kind);
       if (what !== undefined) {
-        const article = /^[AEIOU](?![A-Z])/.test(what) ? "an" : "a";
+        const article = matches(/^[AEIOU](?![A-Z])/, what) ? "an" : "a";
         found = { path: pathTo(parent, step), what: `${article} ${what}` };
         return true;
       }
       if (kind === "leaf") return false;
-      todo.push({ value, parent, step, depth });
+      todo[todo.length] = { value, parent, step, depth };
       return false;
     };
     look(root, rootPath, "");
     while (!found && todo.length > 0) {
-      const node = todo.pop()!;
+      const node = todo[todo.length - 1];
+      todo.length--;
       seen ??= new Set();
-      if (seen.has(node.value)) continue;
-      seen.add(node.value);
+      if (isMember(seen, node.value)) continue;
+      addMember(seen, node.value);
       depth = node.depth + 1;
       deep ||= depth > DEEP;
       const before = todo.length;
@@ -364,7 +462,9 @@ export function makeCloneChecker(
       // In the order of structured clone, which goes into the first child first:
       // so it gets no deeper than it does here.
       for (let i = before, j = todo.length - 1; i < j; i++, j--) {
-        [todo[i], todo[j]] = [todo[j], todo[i]];
+        const node = todo[i];
+        todo[i] = todo[j];
+        todo[j] = node;
       }
     }
     if (deep && !found && isTooDeep(root)) {
@@ -381,12 +481,16 @@ export function makeCloneChecker(
       structuredClone(nested);
       return false;
     } catch (error) {
-      return error instanceof RangeError;
+      return isIn(RangeError.prototype, error);
     }
   }
 
   function isDetached(value: unknown): boolean {
-    return value instanceof ArrayBuffer && value.detached;
+    try {
+      return isDetachedBuffer(value);
+    } catch {
+      return false;
+    }
   }
 
   function isRefused(value: unknown): boolean {
@@ -411,14 +515,14 @@ export function makeCloneChecker(
       });
     }
     const type = typeof value === "object" && value !== null
-      ? Object.prototype.toString.call(value).slice(8, -1)
+      ? slice(brandOf(value), 8, -1)
       : typeof value;
     // Nothing in it is refused, and it is no class that is known.
     const what = (type === "Object" || type === "Array") && isRefused(value)
       ? "Proxy or the like"
       : type;
-    const shown = `${/^[AEIOaeio]|^un/.test(what) ? "an" : "a"} ${what}`;
-    if (ArrayBuffer.isView(value) && isDetached(value.buffer)) {
+    const shown = `${matches(/^[AEIOaeio]|^un/, what) ? "an" : "a"} ${what}`;
+    if (isView(value) && isDetached(memoryOf(value))) {
       return { path, what: `${shown} whose buffer was moved before` };
     }
     return {

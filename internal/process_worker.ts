@@ -29,6 +29,7 @@
 
 import { makeCloneChecker } from "./clonable.ts";
 import { type Codec, makeCodec, type Packed } from "./codec.ts";
+import { listErrorClasses } from "./error_classes.ts";
 import { makeFrameWriter } from "./framing.ts";
 import { makeLookout } from "./lookout.ts";
 import type {
@@ -40,6 +41,7 @@ import type {
 } from "./protocol.ts";
 import { makeResults, type Results, type SharedResults } from "./results.ts";
 import { makeRebuilder } from "./rebuild.ts";
+import { makeRecorder } from "./recording.ts";
 import { guardStreams, moveStdin } from "./streams.ts";
 import { makeTray, type Tray } from "./tray.ts";
 import { evaluating, serve } from "./worker_runtime.ts";
@@ -196,7 +198,7 @@ const checker = (${makeCloneChecker})(${list(NOT_BETWEEN_PROCESSES)}, ${
 const codec = (${makeCodec})(true);
 (${guardStreams})();
 (${serveTasks})(self, codec, ${makeFrameWriter}, ${makeTray}, ${makeLookout}, ${makeResults}, (scope) =>
-  (${serve})(scope, checker, (${makeRebuilder})(), imports));
+  (${serve})(scope, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), imports));
 }`;
   return `${evaluating(program)}({__proto__: null, ${imports}});`;
 }

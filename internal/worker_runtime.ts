@@ -8,20 +8,20 @@
  */
 
 import { type CloneChecker, makeCloneChecker } from "./clonable.ts";
+import { listErrorClasses } from "./error_classes.ts";
 import { makeCells, makeWorkerLanes, type WorkerLanes } from "./lanes.ts";
 import { makeLookout } from "./lookout.ts";
 import { makeRebuilder, type Rebuilder } from "./rebuild.ts";
+import { makeRecorder, type Recorder } from "./recording.ts";
 import type {
   AbortMessage,
   CallMessage,
   Captured,
   ClosureRef,
   CurrentTask,
-  ErrorRecord,
   FromWorker,
   FunctionRef,
   Outcome,
-  Slot,
   StartMessage,
   Thrown,
   ToWorker,
@@ -65,7 +65,8 @@ interface Waiting {
 /** The program of a worker: a module that needs no permission. */
 export function workerProgram(): string {
   return evaluating(
-    `(${serve})(self, (${makeCloneChecker})(), (${makeRebuilder})(), {}, (${makeWorkerLanes})(${makeCells}, ${makeLookout}))`,
+    `const checker = (${makeCloneChecker})();
+(${serve})(self, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), {}, (${makeWorkerLanes})(${makeCells}, ${makeLookout}))`,
   );
 }
 
@@ -91,6 +92,7 @@ export function serve(
   scope: WorkerScope,
   checker: CloneChecker,
   rebuilder: Rebuilder,
+  recorder: Recorder,
   imports: Readonly<Record<string, () => Promise<Imported>>> = {},
   lanes?: WorkerLanes,
 ): void {
@@ -112,8 +114,9 @@ export function serve(
   const globals = globalThis as unknown as Record<string | symbol, unknown>;
   const deno = globals.Deno as typeof Deno | undefined;
   // Taken before any task runs: one may put its own in their place.
-  const { structuredClone, queueMicrotask } = globalThis;
+  const { queueMicrotask } = globalThis;
   const { add, compareExchange } = Atomics;
+  const { record: recordThrown, isCloneError, messageOf, textOf } = recorder;
   const { defineProperty } = Object;
   const now = performance.now.bind(performance);
   const printError = console.error.bind(console);
@@ -236,7 +239,7 @@ export function serve(
     queueMicrotask(() => {
       const guarded = marker.unguarded !== undefined &&
         error === marker.unguarded;
-      if (guarded) printError(`${error}`);
+      if (guarded) printError(textOf(error));
       else if (!forgiven) die(how, { error });
     });
   }
@@ -333,7 +336,7 @@ export function serve(
 
   function importError(ref: FunctionRef, url: string, cause: unknown): unknown {
     if (cause instanceof Unguarded) return cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     return new Error(
       `Cannot import ${url}, which ${label(ref)} needs: ${why}`,
       { cause },
@@ -572,152 +575,6 @@ export function serve(
   }
 
   // ---- Recording what came of it -------------------------------------------
-
-  /** An exception, and all that hang on it, as plain data. */
-  function recordThrown(thrown: unknown): Thrown {
-    try {
-      return recordAll(thrown);
-    } catch (error) {
-      // Reading it threw: then that is what there is to tell.
-      try {
-        return recordAll(error);
-      } catch {
-        return recordAll(new Error("What the call threw can't be read"));
-      }
-    }
-  }
-
-  function recordAll(thrown: unknown): Thrown {
-    const found: Error[] = [];
-    const ids = new Map<unknown, number>();
-    const records: ErrorRecord[] = [];
-
-    const slot = (value: unknown, isAll = false): Slot | undefined => {
-      if (isError(value)) {
-        let id = ids.get(value);
-        if (id === undefined) {
-          id = found.push(value) - 1;
-          ids.set(value, id);
-        }
-        return { error: id };
-      }
-      // What can't be copied is left out: the exception still arrives.
-      try {
-        if (checker.find(value, "")) return undefined;
-        return { value: structuredClone(value) };
-      } catch (error) {
-        if (isAll && !isCloneError(error)) throw error;
-        return undefined;
-      }
-    };
-
-    let top = slot(thrown, true);
-    if (top === undefined) {
-      top = slot(
-        dataCloneError(
-          `Cannot send what the call threw: ${
-            describeUntravelable(thrown, "thrown")
-          }`,
-        ),
-      )!;
-    }
-    // The list grows while it is walked: a cycle ends, and no depth is too much.
-    for (let i = 0; i < found.length; i++) {
-      records.push(recordError(found[i], slot));
-    }
-    return { thrown: top, errors: records };
-  }
-
-  function isError(value: unknown): value is Error {
-    try {
-      return value instanceof Error ||
-        (typeof value === "object" && value !== null &&
-          Object.prototype.toString.call(value) === "[object Error]");
-    } catch {
-      // A proxy, of no use any more.
-      return false;
-    }
-  }
-
-  function isCloneError(error: unknown): error is DOMException {
-    return error instanceof DOMException && error.name === "DataCloneError";
-  }
-
-  function recordError(
-    error: Error,
-    slot: (value: unknown) => Slot | undefined,
-  ): ErrorRecord {
-    const text = (key: string, otherwise: string): string => {
-      try {
-        const value = (error as unknown as Record<string, unknown>)[key];
-        return value === undefined ? otherwise : String(value);
-      } catch {
-        return otherwise;
-      }
-    };
-    const read = (key: string): { value: unknown } | undefined => {
-      try {
-        return { value: (error as unknown as Record<string, unknown>)[key] };
-      } catch {
-        return undefined;
-      }
-    };
-    const links: Record<string, Slot | Slot[]> = {};
-    const props: Record<string, Slot | Slot[]> = {};
-    const slots = (key: string, value: unknown): Slot | Slot[] | undefined =>
-      key === "errors" && Array.isArray(value)
-        ? value.map((item) => slot(item) ?? { value: undefined })
-        : slot(value);
-    for (const key of ["cause", "errors", "error", "suppressed"]) {
-      if (
-        !Object.hasOwn(error, key) ||
-        Object.prototype.propertyIsEnumerable.call(error, key)
-      ) continue;
-      const link = slots(key, read(key)?.value);
-      if (link) links[key] = link;
-    }
-    for (const key of Object.keys(error)) {
-      const value = read(key);
-      const prop = value && slots(key, value.value);
-      if (prop) props[key] = prop;
-    }
-    const stack = text("stack", "");
-    return {
-      class: classPath(error),
-      name: text("name", "Error"),
-      message: text("message", ""),
-      stack: stack ? trimStack(stack) : undefined,
-      links,
-      props,
-    };
-  }
-
-  /** The way to an exception's class from `globalThis`, if it is a built-in one. */
-  function classPath(error: Error): string[] {
-    const proto = Object.getPrototypeOf(error);
-    const name = proto &&
-      Object.getOwnPropertyDescriptor(proto, "constructor")?.value?.name;
-    if (typeof name !== "string" || name === "") return ["Error"];
-    for (const owner of [[], ["Deno", "errors"], ["WebAssembly"]]) {
-      let found: unknown = globalThis;
-      for (const step of [...owner, name]) {
-        found = (found as Record<string, unknown> | undefined)?.[step];
-      }
-      if (typeof found === "function" && found.prototype === proto) {
-        return [...owner, name];
-      }
-    }
-    return ["Error"];
-  }
-
-  /** Leaves the frames of this file, and what is below them, out. */
-  function trimStack(stack: string): string {
-    const lines = stack.split("\n");
-    const own = lines.findIndex((line) =>
-      /^\s+at (?:async )?concurrentFutures\w+ /.test(line)
-    );
-    return own > 0 ? lines.slice(0, own).join("\n") : stack;
-  }
 
   /** Says which name did not travel, and how to bring it. */
   function explainReference(error: unknown, ref: FunctionRef): unknown {

@@ -38,7 +38,13 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/mapping.ts",
     "internal/timer.ts",
   ],
-  "internal/exception.ts": [],
+  // How an exception travels: a worker gets the other two as their source.
+  "internal/error_classes.ts": [],
+  "internal/exception.ts": ["internal/error_classes.ts"],
+  "internal/recording.ts": [
+    "internal/clonable.ts",
+    "internal/error_classes.ts",
+  ],
   "internal/travel.ts": ["errors.ts", "internal/timer.ts"],
   // How functions take along what is around them: a parser for names, the
   // runtime's inspector for values, and the program that is made of both.
@@ -97,9 +103,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   // What a worker does: it sends these along, and knows nothing else.
   "internal/worker_runtime.ts": [
     "internal/clonable.ts",
+    "internal/error_classes.ts",
     "internal/lanes.ts",
     "internal/lookout.ts",
     "internal/rebuild.ts",
+    "internal/recording.ts",
   ],
   // What the two threads of a child share.
   "internal/results.ts": [],
@@ -109,9 +117,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/process_worker.ts": [
     "internal/clonable.ts",
     "internal/codec.ts",
+    "internal/error_classes.ts",
     "internal/framing.ts",
     "internal/lookout.ts",
     "internal/rebuild.ts",
+    "internal/recording.ts",
     "internal/results.ts",
     "internal/streams.ts",
     "internal/tray.ts",
