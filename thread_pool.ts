@@ -11,7 +11,7 @@ import { makeCloneChecker } from "./internal/clonable.ts";
 import { Lanes } from "./internal/lanes.ts";
 import type { CheckedSubmitOptions } from "./internal/limits.ts";
 import type { PoolStats } from "./internal/statistics.ts";
-import { reviveThrown } from "./internal/exception.ts";
+import { thrownBy } from "./internal/call.ts";
 import {
   type LinkEvents,
   type PoolKind,
@@ -582,7 +582,7 @@ class ThreadLink implements WorkerLink {
     }
     this.#events.onDeath(
       `ended by ${data.how}`,
-      data.error && { error: reviveThrown(data.error) },
+      data.error && { error: thrownBy({ is: "threw", what: data.error }) },
     );
   };
 }

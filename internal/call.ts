@@ -157,15 +157,19 @@ export function settle(future: Future<unknown>, outcome: Outcome): void {
   else future.setException(thrownBy(outcome));
 }
 
-/** What a call threw. */
+/** What a call threw; where that can't be made here, an error that says so. */
 export function thrownBy(outcome: Outcome): unknown {
-  return outcome.is === "raised"
-    ? outcome.error
-    : outcome.is === "threw"
-    ? reviveThrown(outcome.what)
-    : outcome.is === "unguarded"
-    ? new RuntimeError(outcome.message)
-    : undefined;
+  try {
+    return outcome.is === "raised"
+      ? outcome.error
+      : outcome.is === "threw"
+      ? reviveThrown(outcome.what)
+      : outcome.is === "unguarded"
+      ? new RuntimeError(outcome.message)
+      : undefined;
+  } catch (cause) {
+    return new RuntimeError("What the call threw can't be read", { cause });
+  }
 }
 
 /** What a call is taken for whose time is not known: it may be long. */

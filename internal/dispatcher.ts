@@ -24,10 +24,11 @@ import {
   WAITING,
 } from "./call.ts";
 import { sizeOf } from "./chunks.ts";
+import { Crew } from "./crew.ts";
 import { textOf } from "./exception.ts";
 import type { LinkEvents, PoolKind } from "./link.ts";
 import { HOPELESS, Losses } from "./losses.ts";
-import { Member } from "./member.ts";
+import type { Member } from "./member.ts";
 import { AHEAD, CallQueue } from "./queue.ts";
 import type { FunctionRef, Outcome } from "./protocol.ts";
 import type { PoolStats, Statistics } from "./statistics.ts";
@@ -65,9 +66,7 @@ export class Dispatcher {
   readonly #kind: PoolKind;
   readonly #events: DispatcherEvents;
   readonly #queue = new CallQueue((call) => this.release(call));
-  readonly #members = new Set<Member>();
-  /** Those with nothing to do; the one used last is last. */
-  readonly #idle: Member[] = [];
+  readonly #crew: Crew;
   #pending = 0;
   #planned = false;
   #stopped = false;
@@ -85,6 +84,15 @@ export class Dispatcher {
     this.#kind = kind;
     this.#statistics = statistics;
     this.#events = events;
+    this.#crew = new Crew(kind, {
+      onNone: (message, cause) => events.onBroken(message, cause),
+      onEnding: (ended) => events.onEnding(ended),
+      onRoom: () => this.plan(),
+      onChunkDone: (call) => {
+        call.chunk!.items.forget(call.future);
+        this.release(call);
+      },
+    });
   }
 
   /** How many calls are not done. */
@@ -94,14 +102,14 @@ export class Dispatcher {
 
   /** How many workers live. */
   get workers(): number {
-    return this.#members.size;
+    return this.#crew.size;
   }
 
   /** What is true at this moment. */
   stats(): PoolStats {
     let busy = 0;
     let running = 0;
-    for (const member of this.#members) {
+    for (const member of this.#crew) {
       if (member.live > 0) busy++;
       // Of what was handed to a child, all but one waits.
       if ([...member.calls()].some((call) => member.hasStarted(call))) {
@@ -109,7 +117,7 @@ export class Dispatcher {
       }
     }
     return this.#statistics.snapshot(
-      { live: this.#members.size, busy },
+      { live: this.#crew.size, busy },
       { waiting: this.#pending - running, running },
     );
   }
@@ -117,7 +125,7 @@ export class Dispatcher {
   /** Whether a call that comes now can be sent at once. */
   get isFree(): boolean {
     return !this.#kind.together && this.#queue.size === 0 &&
-      (this.#idle.length > 0 || this.#members.size < this.#kind.maxWorkers);
+      (this.#crew.hasIdle || this.#crew.mayStart);
   }
 
   /** Takes a call in, to be dispatched. */
@@ -182,7 +190,7 @@ export class Dispatcher {
   /** All calls, those that run first. */
   allCalls(): Call[] {
     const calls: Call[] = [];
-    for (const member of this.#members) calls.push(...member.calls());
+    for (const member of this.#crew) calls.push(...member.calls());
     return [...calls, ...this.waiting()];
   }
 
@@ -209,7 +217,7 @@ export class Dispatcher {
     if (this.#stopped) return;
     this.#takeBackFromLong();
     do this.#handOut(); while (
-      !this.#kind.together && this.#idle.length > 0 &&
+      !this.#kind.together && this.#crew.hasIdle &&
       this.#queue.size === 0 &&
       this.#takeBackFromRichest()
     );
@@ -223,7 +231,7 @@ export class Dispatcher {
    */
   #watchForLong(): void {
     if (this.#stopped || this.#watching !== undefined) return;
-    if (![...this.#members].some(({ live }) => live > 1)) return;
+    if (![...this.#crew].some(({ live }) => live > 1)) return;
     this.#watching = setTimeout(() => {
       this.#watching = undefined;
       this.dispatch();
@@ -238,7 +246,8 @@ export class Dispatcher {
   /** One call each for the workers that have none. */
   #handOut(): void {
     for (let call; (call = this.#queue.next);) {
-      const member = this.#takeIdle(call) ?? this.#start();
+      const member = this.#takeIdle(call) ??
+        this.#crew.start(this.depth, this.#eventsOf);
       if (!member) return;
       const { maxWorkers, together } = this.#kind;
       const first = this.#queue.take(member.ready ? AHEAD : 0, maxWorkers);
@@ -252,14 +261,14 @@ export class Dispatcher {
   /** Calls that are short, for one worker, which take so many microseconds in all. */
   #takeAhead(member: Member, time: number, most: number): Call[] {
     const accepts = (fn: FunctionRef) => member.accepts(fn);
-    return this.#queue.takeAhead(time, most, this.#members.size, accepts);
+    return this.#queue.takeAhead(time, most, this.#crew.size, accepts);
   }
 
   /** An idle worker for a call; those that can't run it make room. */
   #takeIdle(call: Call): Member | undefined {
-    for (let member; (member = this.#idle.pop());) {
+    for (let member; (member = this.#crew.takeIdle());) {
       if (member.accepts(call.fn)) return member;
-      this.#end(member);
+      this.#crew.end(member);
     }
     return undefined;
   }
@@ -275,7 +284,7 @@ export class Dispatcher {
       if (!isSplit && left.length > 1) {
         return left.forEach((call) => this.#handOver(member, [call]));
       }
-      this.#idleIfDone(member);
+      this.#crew.idleIfDone(member);
       if (!isSplit) { for (const call of left) this.#fail(call, error); }
       this.plan();
       this.#events.onProgress();
@@ -293,10 +302,10 @@ export class Dispatcher {
   /** Hands short calls to workers that are busy, ahead of time. */
   #handAhead(): void {
     const now = performance.now();
-    const most = Math.ceil(this.#queue.size / this.#members.size);
+    const most = Math.ceil(this.#queue.size / this.#crew.size);
     // Topped up at half, so that one message carries several calls; and not while
     // earlier calls are asked back, which would then come after these.
-    const hungry = [...this.#members].filter((member) =>
+    const hungry = [...this.#crew].filter((member) =>
       member.ready && !member.isIdle && !member.recalling &&
       member.load < AHEAD / 2 && member.isHalfFree &&
       now - member.progress < LONG
@@ -311,7 +320,7 @@ export class Dispatcher {
   /** Frees the calls that wait behind one that turned out long. */
   #takeBackFromLong(): void {
     let now: number | undefined;
-    for (const member of this.#members) {
+    for (const member of this.#crew) {
       if (member.live < 2) continue;
       now ??= performance.now();
       if (now - member.progress >= LONG) {
@@ -322,7 +331,7 @@ export class Dispatcher {
 
   /** Frees calls for idle workers, from whoever has the most. */
   #takeBackFromRichest(): boolean {
-    const rich = [...this.#members].filter((member) => member.canSpare)
+    const rich = [...this.#crew].filter((member) => member.canSpare)
       .sort((a, b) => b.live - a.live);
     for (const member of rich) {
       const back = member.takeBackLast(Math.ceil((member.live - 1) / 2));
@@ -353,7 +362,7 @@ export class Dispatcher {
     member.link.abort?.(call.slot, call.order, name, message);
     call.limits!.stopTimer = startLimit(GRACE, () => {
       call.limits!.stopTimer = undefined;
-      if (call.worker === member && this.#members.has(member)) {
+      if (call.worker === member && this.#crew.has(member)) {
         this.#replace(member);
       }
     });
@@ -362,7 +371,7 @@ export class Dispatcher {
   /** Ends a worker in the middle of a call that was stopped; another takes its place. */
   #replace(member: Member): void {
     const { started, waiting } = member.lose();
-    this.#end(member, "SIGKILL");
+    this.#crew.end(member, "SIGKILL");
     for (const call of started) this.release(call);
     this.#requeue(waiting.reverse());
     this.dispatch();
@@ -376,7 +385,7 @@ export class Dispatcher {
     cause: ErrorOptions | undefined,
   ): void {
     const { lost, again } = this.#losses.sort(member.lose(), member.hasWorked);
-    this.#end(member, "SIGKILL");
+    this.#crew.end(member, "SIGKILL");
     for (const call of lost) this.release(call);
     this.#requeue(again.reverse());
     this.#events.onLost(lost, message, cause);
@@ -395,40 +404,19 @@ export class Dispatcher {
 
   // ---- Workers ---------------------------------------------------------------
 
-  #start(): Member | undefined {
-    if (this.#members.size >= this.#kind.maxWorkers) return undefined;
-    const taken = new Set<number>();
-    for (const { index } of this.#members) taken.add(index);
-    let index = 0;
-    while (taken.has(index)) index++;
-    try {
-      const link = this.#kind.open(
-        index,
-        this.depth,
-        this.#eventsOf(() => member),
-      );
-      const member: Member = new Member(index, link, this.#kind, (call) => {
-        call.chunk!.items.forget(call.future);
-        this.release(call);
-      });
-      this.#members.add(member);
-      return member;
-    } catch (error) {
-      this.#events.onBroken(`no worker can be started (${error})`, {
-        cause: error,
-      });
-      return undefined;
-    }
-  }
-
-  #eventsOf(memberOf: () => Member): LinkEvents {
+  readonly #eventsOf = (memberOf: () => Member): LinkEvents => {
     // An event of a worker that is gone is about nothing any more.
     const whileLive = <E extends unknown[]>(
       handle: (member: Member, ...event: E) => void,
     ) =>
     (...event: E) => {
       const member = memberOf();
-      if (this.#members.has(member)) handle(member, ...event);
+      if (!this.#crew.has(member)) return;
+      try {
+        handle(member, ...event);
+      } catch (error) {
+        this.#breakAfter(error);
+      }
     };
     return {
       onReady: whileLive((member) => {
@@ -443,7 +431,7 @@ export class Dispatcher {
       onOutcome: whileLive(this.#onOutcome),
       onSkipped: whileLive((member, slots: readonly number[]) => {
         member.skipped(slots);
-        this.#idleIfDone(member);
+        this.#crew.idleIfDone(member);
         this.dispatch();
         this.#events.onProgress();
       }),
@@ -453,7 +441,7 @@ export class Dispatcher {
         chunks?: readonly (readonly [slot: number, started: number])[],
       ) => {
         this.#requeue(member.returned(slots, chunks));
-        this.#idleIfDone(member);
+        this.#crew.idleIfDone(member);
         this.dispatch();
         // One that was stopped, and passed over before, ends with this.
         this.#events.onProgress();
@@ -486,7 +474,7 @@ export class Dispatcher {
         }
       }),
     };
-  }
+  };
 
   readonly #onOutcome = (
     member: Member,
@@ -499,29 +487,34 @@ export class Dispatcher {
   ) => {
     const call = member.callIn(slot);
     const chunk = call?.chunk;
-    if (chunk) {
-      this.#pending--;
-      member.itemDone(call);
-    } else {
-      member.free(slot);
-    }
-    member.progress = now;
-    member.hasWorked = true;
-    this.#losses.forget();
-    // Before its future is settled: a callback that submits must find it.
-    this.#idleIfDone(member);
-    if (call) {
-      learn(call.fn, ms);
-      const { future, since } = call;
-      if (!chunk) {
-        this.#kind.recycle?.(call.args);
-        this.release(call);
+    try {
+      if (chunk) {
+        this.#pending--;
+        member.itemDone(call);
+      } else {
+        member.free(slot);
       }
-      if (!future.done()) {
-        const returned = outcome.is === "returned";
-        this.#statistics.ended(elapsed(since, now) - ms, ms, returned);
+      member.progress = now;
+      member.hasWorked = true;
+      this.#losses.forget();
+      // Before its future is settled: a callback that submits must find it.
+      this.#crew.idleIfDone(member);
+      if (call) {
+        learn(call.fn, ms);
+        if (!chunk) {
+          this.#kind.recycle?.(call.args);
+          this.release(call);
+        }
+        if (!call.future.done()) {
+          const returned = outcome.is === "returned";
+          this.#statistics.ended(elapsed(call.since, now) - ms, ms, returned);
+        }
+      }
+    } finally {
+      // Whatever else fails, nobody waits for what has ended.
+      if (call && !call.future.done()) {
         if (chunk) chunk.items.end(chunk.first + item, outcome);
-        else settle(future, outcome);
+        else settle(call.future, outcome);
       }
     }
     if (more) return;
@@ -529,24 +522,25 @@ export class Dispatcher {
     this.#events.onProgress();
   };
 
-  #idleIfDone(member: Member): void {
-    if (!member.isIdle) return;
-    if (member.isRetired) this.#end(member);
-    else if (!this.#idle.includes(member)) this.#idle.push(member);
-  }
-
-  #end(member: Member, signal?: Deno.Signal): void {
-    this.#members.delete(member);
-    const at = this.#idle.indexOf(member);
-    if (at >= 0) this.#idle.splice(at, 1);
-    const { link } = member;
-    this.#events.onEnding(signal ? link.kill(signal) : link.end());
+  /**
+   * Handling an event failed, which must not happen. What the pool knows of its
+   * workers may be wrong from here on: so it ends, and no call waits for ever.
+   */
+  #breakAfter(error: unknown): void {
+    try {
+      this.#events.onBroken(
+        `the pool failed itself with ${textOf(error)}: create a new pool`,
+        { cause: error },
+      );
+    } catch (another) {
+      console.error("A pool that failed could not be ended:", another, error);
+    }
   }
 
   /** Ends all workers, which have no calls. */
   endAll(): void {
     this.#stopWatching();
-    for (const member of this.#members) this.#end(member);
+    for (const member of this.#crew) this.#crew.end(member);
   }
 
   /**
@@ -557,12 +551,12 @@ export class Dispatcher {
     this.#stopped = true;
     this.#stopWatching();
     const held: { call: Call; label: string; doing: string }[] = [];
-    for (const member of this.#members) {
+    for (const member of this.#crew) {
       const { label } = member.link;
       const doing = member.doing();
       for (const call of member.abandon()) held.push({ call, label, doing });
     }
-    for (const member of this.#members) this.#end(member, signal);
+    for (const member of this.#crew) this.#crew.end(member, signal);
     return held;
   }
 }

@@ -164,8 +164,7 @@ export class Member implements CallHolder {
   /** A slot's call has ended, or was passed over. */
   free(slot: number): Call | undefined {
     const call = this.#calls.get(slot);
-    this.#calls.delete(slot);
-    this.#freeSlots.push(slot);
+    if (this.#calls.delete(slot)) this.#freeSlots.push(slot);
     if (call) {
       this.#live -= sizeOf(call);
       this.load -= call.cost;

@@ -67,6 +67,12 @@
  * 2. The pool is broken, its workers are ended, and all calls leave it, before
  * 3. any future is failed, since callbacks may ask anything of the pool.
  *
+ * ## When a worker can't be started
+ *
+ * 1. Where there are others, or some are on their end, calls wait for these, and
+ *    it is tried again later (`crew.ts`).
+ * 2. Where there is none, the pool is broken, as above.
+ *
  * ## When all is done and the pool stays open
  *
  * An idle worker would keep the program alive. So the workers stay warm for

@@ -1,7 +1,7 @@
 /** A child process as the pool sees it: a `WorkerLink` over its pipes. */
 
 import type { Codec, Packed } from "./codec.ts";
-import { reviveThrown } from "./exception.ts";
+import { thrownBy } from "./call.ts";
 import { FrameReader, joined } from "./framing.ts";
 import { type LinkEvents, tell, type WorkerLink } from "./link.ts";
 import { LineForwarder } from "./output.ts";
@@ -395,7 +395,7 @@ export class ProcessLink implements WorkerLink {
       : `ended with exit code ${status.code}`;
     this.#events.onDeath(
       how === undefined ? ended : `${ended} after ${how}`,
-      error && { error: reviveThrown(error) },
+      error && { error: thrownBy({ is: "threw", what: error }) },
       stderr === "" ? undefined : `the last it wrote to stderr: ${stderr}`,
     );
   }

@@ -147,6 +147,12 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/travel.ts",
   ],
   "internal/losses.ts": ["internal/call.ts"],
+  "internal/crew.ts": [
+    "internal/call.ts",
+    "internal/exception.ts",
+    "internal/link.ts",
+    "internal/member.ts",
+  ],
   "internal/queue.ts": [
     "internal/call.ts",
     "internal/chunks.ts",
@@ -156,6 +162,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/dispatcher.ts": [
     "internal/call.ts",
     "internal/chunks.ts",
+    "internal/crew.ts",
     "internal/exception.ts",
     "internal/link.ts",
     "internal/losses.ts",
@@ -199,8 +206,8 @@ const MAY_IMPORT: Record<string, string[]> = {
     "errors.ts",
     "executor.ts",
     "future.ts",
+    "internal/call.ts",
     "internal/clonable.ts",
-    "internal/exception.ts",
     "internal/lanes.ts",
     "internal/limits.ts",
     "internal/mapping.ts",
@@ -214,8 +221,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   // A child as the pool sees it.
   "internal/process_link.ts": [
+    "internal/call.ts",
     "internal/codec.ts",
-    "internal/exception.ts",
     "internal/framing.ts",
     "internal/link.ts",
     "internal/output.ts",

@@ -11,6 +11,7 @@ import {
 import { stub } from "@std/testing/mock";
 import { BrokenThreadPool, CancelledError, RuntimeError } from "../errors.ts";
 import type { Future } from "../future.ts";
+import type { Outcome } from "../internal/protocol.ts";
 import {
   type Any,
   callAll,
@@ -963,19 +964,208 @@ test("a pool breaks when no worker can be started", async () => {
   await pool.shutdown();
 });
 
-test("a pool breaks when a second worker cannot be started, and ends the first", async () => {
+/** Has links of a pool not open while `refuses()` says so; counts how often it was tried. */
+function refusing(refuses: () => boolean): { tries: number; onOpen(): void } {
+  return {
+    tries: 0,
+    onOpen() {
+      this.tries++;
+      if (refuses()) throw new Error("too many open files");
+    },
+  };
+}
+
+test("calls wait for the other workers where one more cannot be started, and are not cheated of a copy", async () => {
   const pool = new HandPool({
-    maxWorkers: 2,
+    maxWorkers: 3,
     onOpen({ index }) {
-      if (index === 1) throw new Error("too many threads");
+      if (index > 0) throw new Error("too many threads");
     },
   });
-  const futures = [pool.call(unknownFn(), "a"), pool.call(unknownFn(), "b")];
-  for (const future of futures) {
-    assertInstanceOf(await future.exception(), BrokenThreadPool);
-  }
-  assertEquals(pool.links.map(({ ended }) => ended), [1]);
+  const fn = unknownFn();
+  const futures = [pool.call(fn, "a")];
+  const list = ["b"];
+  futures.push(pool.call(fn, list), pool.call(fn, "c"));
+  list.push("late");
+  const [link] = pool.links;
+  link.ready().answer(1);
+  link.answer(2);
+  await turn();
+  assertEquals(link.holds, ["c"]);
+  link.answer(3);
+  assertEquals(link.messages, [["a"], [["b"]], ["c"]]);
+  assertEquals(
+    await Promise.all(futures.map((future) => future.result())),
+    [1, 2, 3],
+  );
   await pool.shutdown();
+});
+
+test("a worker that cannot be started is tried again after a while, when calls are handed out, and not before", async (clock) => {
+  let refuses = false;
+  const opening = refusing(() => refuses);
+  const pool = new HandPool({ maxWorkers: 2, onOpen: () => opening.onOpen() });
+  pool.call(unknownFn(), "a");
+  refuses = true;
+  for (let i = 0; i < 5; i++) pool.call(unknownFn(), i);
+  await clock.pass(900);
+  pool.call(unknownFn(), "b");
+  assertEquals(opening.tries, 2);
+  refuses = false;
+  await clock.pass(200);
+  pool.call(unknownFn(), "c");
+  await turn();
+  assertEquals(opening.tries, 3);
+  assertEquals(pool.held, [["a"], [0]]);
+  await pool.finishAll();
+  await pool.shutdown();
+});
+
+test("a worker that cannot be started is tried again once another is gone", async () => {
+  const gone = Promise.withResolvers<void>();
+  const open: HandLink[] = [];
+  const pool = new HandPool({
+    maxWorkers: 2,
+    maxTasks: 1,
+    onOpen(link) {
+      if (open.some(({ ended }) => ended === 0) || open.length === 1) {
+        throw new Error("too many open files");
+      }
+      link.gone = gone.promise;
+      open.push(link);
+    },
+  });
+  // It fails for as long as anything is left of the first.
+  const fn = unknownFn();
+  const futures = [pool.call(fn, "a"), pool.call(fn, "b")];
+  await turn();
+  pool.links[0].ready().answer("a");
+  await turn();
+  assertEquals(futures.map((future) => future.done()), [true, false]);
+  assertEquals(pool.links[0].ended, 1);
+  open.length = 0;
+  gone.resolve();
+  await turn();
+  assertEquals(pool.links.length, 2);
+  pool.links[1].ready().answer("b");
+  assertEquals(await futures[1].result(), "b");
+  await pool.shutdown();
+});
+
+test("a pool breaks when the last worker is gone and none can be started", async () => {
+  let refuses = false;
+  const opening = refusing(() => refuses);
+  const pool = new HandPool({
+    maxWorkers: 2,
+    maxTasks: 1,
+    onOpen: () => opening.onOpen(),
+  });
+  const futures = [pool.call(unknownFn(), "a")];
+  refuses = true;
+  futures.push(pool.call(unknownFn(), "b"));
+  pool.links[0].ready().answer("a");
+  assertEquals(await futures[0].result(), "a");
+  const error = await futures[1].exception();
+  assertInstanceOf(error, BrokenThreadPool);
+  assertEquals(
+    error.message,
+    "No worker can be started (Error: too many open files)",
+  );
+  await pool.shutdown();
+});
+
+// ---- What must not be lost -------------------------------------------------
+
+/** Outcomes that nothing can be made of. */
+const UNREADABLE: Record<string, unknown> = {
+  "an exception that is none of its list": {
+    is: "threw",
+    what: { thrown: { error: 3 }, errors: "none" },
+  },
+  "nothing about what was thrown": { is: "threw", what: undefined },
+  "what throws when it is read": {
+    is: "threw",
+    get what() {
+      throw new TypeError("no");
+    },
+  },
+};
+
+for (const [what, outcome] of Object.entries(UNREADABLE)) {
+  test(`an outcome with ${what} fails its call alone`, async () => {
+    const pool = new HandPool();
+    const fn = unknownFn();
+    const [bad, good] = await callAll(pool, fn, ["bad", "good"]);
+    const [link] = pool.links;
+    link.ready().finish(outcome as Outcome);
+    link.deliver();
+    const error = await bad.exception();
+    assertInstanceOf(error, RuntimeError);
+    assertEquals(error.message, "What the call threw can't be read");
+    assertInstanceOf(error.cause, Error);
+    link.answer(5);
+    assertEquals(await good.result(), 5);
+    await pool.shutdown();
+  });
+}
+
+test("a pool that fails itself at an outcome settles that call, and then breaks", async () => {
+  const pool = new HandPool({
+    recycle() {
+      throw new Error("no memory");
+    },
+  });
+  const [a, b] = await callAll(pool, unknownFn(), "ab");
+  pool.links[0].ready().answer(1);
+  assertEquals(await a.result(), 1);
+  const error = await b.exception();
+  assertInstanceOf(error, BrokenThreadPool);
+  assertEquals(
+    error.message,
+    "The pool failed itself with Error: no memory: create a new pool",
+  );
+  assertEquals(pool.links[0].ended, 1);
+  await pool.shutdown();
+});
+
+test("an outcome of a slot that has no call changes nothing", async () => {
+  const pool = new HandPool({ slots: 2, maxWorkers: 1 });
+  const [a] = await callAll(pool, await knownFn(0.001), "a");
+  const [link] = pool.links;
+  for (const slot of [0, 1, 7]) {
+    if (!link.slots.includes(slot)) {
+      link.events.onOutcome(slot, 1, returned("nobody's"));
+    }
+  }
+  assertEquals(a.done(), false);
+  link.ready().answer("a");
+  assertEquals(await a.result(), "a");
+  // No slot is given twice.
+  const futures = await callAll(pool, await knownFn(0.001), "bcdef");
+  await pool.finishAll();
+  await Promise.all(futures.map((future) => future.result()));
+  await pool.shutdown();
+});
+
+test("a worker whose end fails does not keep a shutdown from ending", async () => {
+  const pool = new HandPool();
+  const [a] = await callAll(pool, unknownFn(), "a");
+  const [link] = pool.links;
+  link.gone = Promise.reject(new Error("it would not"));
+  link.gone.catch(() => {});
+  link.ready().answer(1);
+  assertEquals(await a.result(), 1);
+  const { error } = console;
+  const lines: unknown[][] = [];
+  console.error = (...line) => lines.push(line);
+  try {
+    await pool.shutdown();
+  } finally {
+    console.error = error;
+  }
+  assertEquals(lines.map(([text]) => text), [
+    'The end of worker "hand_0" failed:',
+  ]);
 });
 
 // ---- What cannot be sent ---------------------------------------------------

@@ -15,7 +15,7 @@ import type {
   ProcessPoolExecutorOptions,
 } from "../process_pool.ts";
 import { type Any, make, soon, test } from "./_children.ts";
-import { childrenOf, isAlive } from "./_programs.ts";
+import { childrenOf, deno, isAlive, programArgs } from "./_programs.ts";
 import { socketGate, until } from "./contract.ts";
 import {
   diesInResult,
@@ -501,3 +501,20 @@ for (const how of ["SIGKILL", "killWorkers()", "terminateWorkers()"]) {
     assertEquals(failed + cancelled, 50);
   });
 }
+
+Deno.test({
+  name:
+    "process pool: calls for which no child can be started wait for the children that there are",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const { code, stdout, stderr } = await deno(
+      programArgs("few_files", ["--allow-run", "--allow-read", "--allow-sys"]),
+      { through: ["sh", "-c", 'ulimit -n 80; exec "$0" "$@"'] },
+    );
+    assertEquals({ code, stdout, stderr }, {
+      code: 0,
+      stdout: "break 48 true\nreplace 48 true\n",
+      stderr: "",
+    });
+  },
+});

@@ -1,0 +1,133 @@
+/** The workers of a pool that live: how they start, idle and end. */
+
+import type { Call } from "./call.ts";
+import { textOf } from "./exception.ts";
+import type { LinkEvents, PoolKind } from "./link.ts";
+import { Member } from "./member.ts";
+
+/** Where one could not be started, no other is before so long, in milliseconds. */
+const AGAIN = 1000;
+
+/** What a crew tells. */
+export interface CrewEvents {
+  /** No worker can be started, and there is none: `message` says why. */
+  onNone(message: string, cause: ErrorOptions): void;
+  /** A worker is on its end, which `ended` waits for; it is never rejected. */
+  onEnding(ended: Promise<void>): void;
+  /** One more worker may be started after all. */
+  onRoom(): void;
+  /** Nothing of a chunk is left to be done. */
+  onChunkDone(call: Call): void;
+}
+
+/** The workers of a pool. */
+export class Crew {
+  readonly #kind: PoolKind;
+  readonly #events: CrewEvents;
+  readonly #members = new Set<Member>();
+  /** Those with nothing to do; the one used last is last. */
+  readonly #idle: Member[] = [];
+  /** How many are on their end. */
+  #ending = 0;
+  /** When one could not be started, and others took its calls. */
+  #failed: number | undefined;
+
+  constructor(kind: PoolKind, events: CrewEvents) {
+    this.#kind = kind;
+    this.#events = events;
+  }
+
+  /** How many live. */
+  get size(): number {
+    return this.#members.size;
+  }
+
+  [Symbol.iterator](): Iterator<Member> {
+    return this.#members[Symbol.iterator]();
+  }
+
+  has(member: Member): boolean {
+    return this.#members.has(member);
+  }
+
+  get hasIdle(): boolean {
+    return this.#idle.length > 0;
+  }
+
+  /** The one used last of those that have nothing to do. */
+  takeIdle(): Member | undefined {
+    return this.#idle.pop();
+  }
+
+  /** A worker is idle if it has nothing to do any more; one that is retired ends. */
+  idleIfDone(member: Member): void {
+    if (!member.isIdle) return;
+    if (member.isRetired) this.end(member);
+    else if (!this.#idle.includes(member)) this.#idle.push(member);
+  }
+
+  /** Whether one more may be started now. */
+  get mayStart(): boolean {
+    if (this.#members.size >= this.#kind.maxWorkers) return false;
+    return this.#failed === undefined ||
+      performance.now() - this.#failed >= AGAIN;
+  }
+
+  /**
+   * Starts one more, if it may. It may be that none can be started, such as for
+   * too many open files. Where there are others, calls wait for these; and it is
+   * tried again when one of them is gone, or when calls are to be handed out and
+   * some time has passed.
+   *
+   * @param depth How many pools it is inside of.
+   */
+  start(
+    depth: number,
+    eventsOf: (memberOf: () => Member) => LinkEvents,
+  ): Member | undefined {
+    if (!this.mayStart) return undefined;
+    const taken = new Set<number>();
+    for (const { index } of this.#members) taken.add(index);
+    let index = 0;
+    while (taken.has(index)) index++;
+    try {
+      const link = this.#kind.open(index, depth, eventsOf(() => member));
+      const member: Member = new Member(
+        index,
+        link,
+        this.#kind,
+        (call) => this.#events.onChunkDone(call),
+      );
+      this.#members.add(member);
+      this.#failed = undefined;
+      return member;
+    } catch (error) {
+      if (this.#members.size > 0 || this.#ending > 0) {
+        this.#failed = performance.now();
+      } else {
+        const message = `no worker can be started (${textOf(error)})`;
+        this.#events.onNone(message, { cause: error });
+      }
+      return undefined;
+    }
+  }
+
+  /** Ends a worker: one that has no call, or, by a signal, whatever it does. */
+  end(member: Member, signal?: Deno.Signal): void {
+    this.#members.delete(member);
+    const at = this.#idle.indexOf(member);
+    if (at >= 0) this.#idle.splice(at, 1);
+    const { link } = member;
+    this.#ending++;
+    const ended = (signal ? link.kill(signal) : link.end()).catch((error) => {
+      console.error(`The end of ${link.label} failed:`, error);
+    }).then(() => {
+      this.#ending--;
+      if (this.#failed === undefined) return;
+      // What it held is free again.
+      this.#failed = undefined;
+      this.#events.onRoom();
+    });
+    this.#events.onEnding(ended);
+  }
+}
