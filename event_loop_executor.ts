@@ -8,6 +8,12 @@ import { currentTask } from "./current_task.ts";
 import { BrokenExecutor } from "./errors.ts";
 import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
+import {
+  type Context,
+  keepContext,
+  type Storage,
+  storageClass,
+} from "./internal/context.ts";
 import type { LinkEvents, PoolKind, WorkerLink } from "./internal/link.ts";
 import type { CheckedSubmitOptions } from "./internal/limits.ts";
 import { localTask } from "./internal/local_task.ts";
@@ -41,7 +47,8 @@ export interface EventLoopExecutorOptions {
  * that have no workers, and for tests. Functions run where they are, closures
  * and all; arguments and results are not copied. It needs no permission.
  *
- * A call starts in a microtask after `submit`, never within it. A call that
+ * A call starts in a microtask after `submit`, never within it, and has the async
+ * context (`AsyncLocalStorage`) of that `submit`. A call that
  * computes holds up everything else, as any code does: nothing runs in parallel
  * here, and no time limit can stop it.
  *
@@ -94,7 +101,10 @@ export class EventLoopExecutor extends Executor {
     super();
     checkOptions(options);
     const {
-      maxWorkers = Math.min(32, (navigator.hardwareConcurrency ?? 1) + 4),
+      maxWorkers = Math.min(
+        32,
+        (globalThis.navigator?.hardwareConcurrency ?? 1) + 4,
+      ),
     } = options;
     checkCount(maxWorkers, "maxWorkers");
     this.#pool = new Pool(loopKind(maxWorkers));
@@ -234,10 +244,32 @@ function loopKind(maxWorkers: number): PoolKind {
     maxTasks: Infinity,
     onWorkerLost: "break",
     describe: describeHere,
-    pack: (_fn, args) => args,
+    pack: (_fn, args) => new Prepared(args),
     packsForGood: true,
     open: (index, _depth, events) => new LoopLink(index, events),
   };
+}
+
+/**
+ * What a call has from its `submit`: arguments, and the async context. The latter
+ * stays with the continuation of a promise, as the runtime keeps it, where there
+ * is an `AsyncLocalStorage` and where not; nothing else costs as little.
+ */
+class Prepared {
+  readonly args: readonly unknown[];
+  /** Has the call start on its place, in a microtask; once. */
+  readonly start: (link: LoopLink) => void;
+
+  constructor(args: readonly unknown[]) {
+    this.args = args;
+    const { promise, resolve } = Promise.withResolvers<LoopLink>();
+    promise.then(startOn);
+    this.start = resolve;
+  }
+}
+
+function startOn(link: LoopLink): void {
+  link.start();
 }
 
 /** A place for one call at a time. */
@@ -260,7 +292,7 @@ class LoopLink implements WorkerLink {
     this.#call = call;
     this.#is = "waiting";
     this.#task = undefined;
-    queueMicrotask(this.#start);
+    (call.args as Prepared).start(this);
   }
 
   hasStarted(): boolean {
@@ -275,9 +307,7 @@ class LoopLink implements WorkerLink {
   abort(_slot: number, _call: number, name: string, message: string): void {
     const task = this.#task;
     // What listens is part of the call.
-    if (task) {
-      runAs(task, () => task.abort(new DOMException(message, name)), []);
-    }
+    task?.abort(new DOMException(message, name));
   }
 
   end(): Promise<void> {
@@ -291,9 +321,9 @@ class LoopLink implements WorkerLink {
 
   // Neither an async function nor one that captures the call: an exception keeps
   // the functions of its stack alive, and they would keep the arguments.
-  readonly #start = () => {
+  start(): void {
     if (this.#call) this.#run(this.#call);
-  };
+  }
 
   #run(call: CallMessage): void {
     const { slot, fn, watched } = call;
@@ -303,7 +333,11 @@ class LoopLink implements WorkerLink {
     }
     this.#is = "started";
     if (watched !== undefined) this.#events.onStarted(slot, watched);
-    const task = this.#task = new LoopTask(this.label);
+    const { args } = call.args as Prepared;
+    const task = this.#task = new LoopTask(
+      this.label,
+      watched === undefined ? undefined : keepContext(),
+    );
     const begin = performance.now();
     const end = (outcome: Outcome) => {
       // A call whose time was over has lost its place to another.
@@ -313,7 +347,6 @@ class LoopLink implements WorkerLink {
       this.#events.onOutcome(slot, performance.now() - begin, outcome);
     };
     const run = functions.get(fn);
-    const args = call.args as readonly unknown[];
     (run
       ? runAs(task, run, args)
       : imported(fn).then((run) => runAs(task, run, args))).then(
@@ -326,19 +359,26 @@ class LoopLink implements WorkerLink {
 /** A call, as it sees itself. */
 class LoopTask implements CurrentTask {
   readonly workerName: string;
+  /** That of its `submit`, of a call that may be aborted. */
+  readonly #context: Context | undefined;
   /** Made when the call asks for its signal. */
   #aborter: AbortController | undefined;
 
-  constructor(workerName: string) {
+  constructor(workerName: string, context: Context | undefined) {
     this.workerName = workerName;
+    this.#context = context;
   }
 
   get signal(): AbortSignal {
     return (this.#aborter ??= new AbortController()).signal;
   }
 
+  /** What listens to its signal is part of the call, and runs as it does. */
   abort(reason: unknown): void {
-    (this.#aborter ??= new AbortController()).abort(reason);
+    const aborter = this.#aborter ??= new AbortController();
+    const abort = () => runAs(this, () => aborter.abort(reason), []);
+    if (this.#context) this.#context(abort);
+    else abort();
   }
 }
 
@@ -377,28 +417,12 @@ async function imported(ref: FunctionRef): Promise<Fn> {
 
 // ---- Which call runs ---------------------------------------------------------
 
-interface Storage {
-  run<A extends unknown[]>(
-    task: CurrentTask,
-    fn: (...args: A) => unknown,
-    ...args: A
-  ): unknown;
-  getStore(): CurrentTask | undefined;
-}
-
-let storage: Storage | undefined;
+let storage: Storage<CurrentTask> | undefined;
 
 /** Follows what a call awaits, where the runtime can; else its first stretch alone. */
-function makeStorage(): Storage {
-  const { process } = globalThis as unknown as {
-    process?: {
-      getBuiltinModule?(name: string): {
-        AsyncLocalStorage: new () => Storage;
-      };
-    };
-  };
-  const found = process?.getBuiltinModule?.("node:async_hooks");
-  if (found) return new found.AsyncLocalStorage();
+function makeStorage(): Storage<CurrentTask> {
+  const AsyncLocalStorage = storageClass();
+  if (AsyncLocalStorage) return new AsyncLocalStorage<CurrentTask>();
   let current: CurrentTask | undefined;
   return {
     run(task, fn, ...args) {

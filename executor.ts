@@ -190,10 +190,10 @@ export abstract class Executor implements AsyncDisposable {
    * its calls, a time limit for each of them, what their arguments are to move.
    * Views nest: signals add up, of the other options the inner one counts.
    *
-   * When a signal aborts, or a call's time is over, a call that waits is
-   * cancelled. One that runs fails at once, with the signal's reason or a
-   * {@linkcode TimeoutError}; the signal of its `currentTask()` aborts, and if it
-   * does not end soon after (100 milliseconds), its worker is replaced. A child
+   * When a signal aborts, or a call's time is over, the call rejects with the
+   * signal's reason or a {@linkcode TimeoutError}. One that waits is cancelled.
+   * One that runs fails at once; the signal of its `currentTask()` aborts, and if
+   * it does not end soon after (100 milliseconds), its worker is replaced. A child
    * process is killed, whatever it does. A thread in a loop that never yields
    * can't be: its call fails, and it spins on until the program ends, which only
    * `Deno.exit()` then brings about. The other calls, and the pool, go on.

@@ -15,6 +15,7 @@
  */
 
 import { CancelledError, InvalidStateError, TimeoutError } from "./errors.ts";
+import { type Context, contextFor } from "./internal/context.ts";
 import { cancelReasons } from "./internal/reasons.ts";
 import { checkTimeout, show, startTimer } from "./internal/timer.ts";
 
@@ -33,6 +34,19 @@ type Done<T> = Extract<State<T>, { is: "cancelled" | "finished" }>;
 // A method's type, so that a Future<number> can stand for a Future<unknown>.
 type Callback<T> = { call(future: Future<T>): unknown }["call"];
 
+/** A done callback, and the async context in which it was added. */
+interface Added<T> {
+  readonly fn: Callback<T>;
+  readonly context: Context | undefined;
+}
+
+/** The done callbacks of a future that is done, as far as they have not run. */
+interface Round {
+  readonly future: Future<unknown>;
+  readonly callbacks: readonly Added<unknown>[];
+  next: number;
+}
+
 /** Who waits for a future: for its result, or for its exception alone. */
 interface Waiter {
   readonly resolve: (value: unknown) => void;
@@ -44,6 +58,11 @@ interface Waiter {
 // Shared by all futures: 300,000 waiting ones hold no state object of their own.
 const PENDING = { is: "pending" } as const;
 const RUNNING = { is: "running" } as const;
+/** The state of a future that follows a promise: nobody else may finish it. */
+const FOLLOWING = { is: "running" } as const;
+
+/** What the done callback that runs at this moment has settled, in that order. */
+let settledMeanwhile: Round[] | undefined;
 
 /**
  * What will come of a call that was submitted to an executor.
@@ -74,7 +93,7 @@ export class Future<T> {
   #state: State<T> = PENDING;
   // Nearly always one: a set of its own would cost more than all the rest.
   #waiters: Waiter | Set<Waiter> | undefined;
-  #callbacks: Callback<T>[] | undefined;
+  #callbacks: Added<T>[] | undefined;
 
   /**
    * Makes a pending future that belongs to no executor: for tests, and for
@@ -91,6 +110,63 @@ export class Future<T> {
    * ```
    */
   constructor() {}
+
+  /**
+   * Gives a future that follows a promise, so that {@linkcode wait} and
+   * {@linkcode asCompleted} take what is no call of an executor. It runs from the
+   * start, and can't be cancelled: nothing here could stop what the promise
+   * stands for. What that keeps alive is its own business.
+   *
+   * @typeParam T What the promise gives.
+   * @param promise The promise, or whatever else has a `then()`.
+   * @returns A future that finishes with what the promise gives, or fails with
+   * what it rejects with; as any future, it does so silently.
+   * @throws {TypeError} when `promise` has no `then()`.
+   *
+   * @example A call of a pool or a promise, whichever is first
+   * ```ts
+   * import {
+   *   FIRST_COMPLETED,
+   *   Future,
+   *   ThreadPoolExecutor,
+   *   wait,
+   * } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new ThreadPoolExecutor({ maxWorkers: 1 });
+   * const sum = executor.submit((a: number, b: number) => a + b, 1, 2);
+   * const page = Future.from(new Promise<string>(() => {}));
+   * const { done } = await wait([sum, page], { returnWhen: FIRST_COMPLETED });
+   * assert.deepEqual([...done], [sum]);
+   * assert.equal(page.cancel(), false);
+   * ```
+   */
+  static from<T>(promise: PromiseLike<T>): Future<Awaited<T>> {
+    const then: unknown = Object(promise) === promise
+      ? promise.then
+      : undefined;
+    if (typeof then !== "function") {
+      throw new TypeError(
+        `Future.from takes a promise: received ${show(promise)}`,
+      );
+    }
+    const future = new Future<Awaited<T>>();
+    future.#state = FOLLOWING;
+    // The first answer counts: a promise of one's own keeps to that, whatever
+    // somebody's then() does after it.
+    new Promise<T>((resolve, reject) => {
+      Reflect.apply(then, promise, [resolve, reject]);
+    }).then(
+      (value) =>
+        future.#settle({
+          is: "finished",
+          threw: false,
+          value: value as Awaited<T>,
+        }),
+      (value) => future.#settle({ is: "finished", threw: true, value }),
+    );
+    return future;
+  }
 
   /**
    * Cancels the call if it has not started. Everyone who waits for this future
@@ -199,7 +275,8 @@ export class Future<T> {
    * @returns What the call returned. Rejects with what the call threw, which
    * may be `undefined`.
    * @throws {TimeoutError} when the call is not done in time; it goes on.
-   * @throws {CancelledError} when the call was cancelled.
+   * @throws {CancelledError} when the call was cancelled, by `cancel()` or a
+   * shutdown. One that a signal ended rejects with the signal's reason instead.
    * @throws {TypeError} when `timeout` is no number.
    * @throws {RangeError} when `timeout` is `NaN`.
    *
@@ -227,7 +304,8 @@ export class Future<T> {
    * what is there now. Default: without limit.
    * @returns What the call threw; `undefined` if it returned.
    * @throws {TimeoutError} when the call is not done in time; it goes on.
-   * @throws {CancelledError} when the call was cancelled.
+   * @throws {CancelledError} when the call was cancelled, by `cancel()` or a
+   * shutdown. One that a signal ended rejects with the signal's reason instead.
    * @throws {TypeError} when `timeout` is no number.
    * @throws {RangeError} when `timeout` is `NaN`.
    *
@@ -249,6 +327,11 @@ export class Future<T> {
    * Has `fn` called with this future once it is done: at once and synchronously
    * if it is done already. Callbacks run in the order they were added. What one
    * throws, or rejects with, is logged with `console.error` and stops nothing.
+   *
+   * A callback runs in the async context (`AsyncLocalStorage`) in which it was
+   * added. If it settles other futures, their callbacks run right after it, and
+   * before those of this future that are left: so futures may settle each other
+   * in a row, however long.
    *
    * @param fn The callback.
    * @throws {TypeError} when `fn` is no function.
@@ -272,8 +355,8 @@ export class Future<T> {
         `addDoneCallback takes a function: received ${show(fn)}`,
       );
     }
-    if (this.done()) this.#call(fn);
-    else (this.#callbacks ??= []).push(fn);
+    if (this.done()) callBack(this, fn);
+    else (this.#callbacks ??= []).push({ fn, context: contextFor(fn) });
   }
 
   /**
@@ -313,7 +396,7 @@ export class Future<T> {
    * Finishes the future with what the call returned. For executors and tests.
    *
    * @param result What the call returned.
-   * @throws {InvalidStateError} when the future is done.
+   * @throws {InvalidStateError} when the future is done, or follows a promise.
    *
    * @example Finishing a future by hand
    * ```ts
@@ -333,7 +416,7 @@ export class Future<T> {
    * Finishes the future with what the call threw. For executors and tests.
    *
    * @param exception What the call threw: any value, as with `throw`.
-   * @throws {InvalidStateError} when the future is done.
+   * @throws {InvalidStateError} when the future is done, or follows a promise.
    *
    * @example Failing a future by hand
    * ```ts
@@ -378,11 +461,12 @@ export class Future<T> {
   }
 
   #finish(state: Finished<T>): void {
-    if (this.done()) {
+    const follows = this.#state === FOLLOWING;
+    if (follows || this.done()) {
       throw new InvalidStateError(
-        `Cannot set ${
-          state.threw ? "an exception" : "a result"
-        }: the future is ${this.#state.is} already`,
+        `Cannot set ${state.threw ? "an exception" : "a result"}: the future ${
+          follows ? "follows a promise" : `is ${this.#state.is} already`
+        }`,
       );
     }
     this.#settle(state);
@@ -399,27 +483,7 @@ export class Future<T> {
     } else if (waiters) {
       this.#answer(waiters);
     }
-    if (callbacks) { for (const fn of callbacks) this.#call(fn); }
-  }
-
-  #call(fn: Callback<T>): void {
-    try {
-      const returned = fn(this);
-      if (typeof (returned as PromiseLike<unknown>)?.then === "function") {
-        Promise.resolve(returned).catch((error) => this.#logCallback(error));
-      }
-    } catch (error) {
-      this.#logCallback(error);
-    }
-  }
-
-  #logCallback(error: unknown): void {
-    try {
-      console.error("exception calling callback for", this, error);
-    } catch {
-      // What was thrown can't be printed; that it was must still be told.
-      console.error("exception calling callback, which can't be printed");
-    }
+    if (callbacks) runCallbacks({ future: this, callbacks, next: 0 });
   }
 
   #ask(
@@ -457,12 +521,9 @@ export class Future<T> {
       return;
     }
     reject(
-      new CancelledError(
-        "The call was cancelled before it started",
-        cancelReasons.has(this)
-          ? { cause: cancelReasons.get(this) }
-          : undefined,
-      ),
+      cancelReasons.has(this)
+        ? cancelReasons.get(this)
+        : new CancelledError("The call was cancelled before it started"),
     );
   }
 
@@ -475,6 +536,61 @@ export class Future<T> {
         `The future is unfinished after ${limit} ms: it is ${is}, and goes on`,
       ),
     );
+  }
+}
+
+/**
+ * Runs the callbacks of a future that was settled. Where a callback settles
+ * another future, it comes back here, and the outermost call runs these next: so
+ * a long chain needs no deep stack.
+ */
+function runCallbacks(round: Round): void {
+  if (settledMeanwhile) settledMeanwhile.push(round);
+  else drain([round]);
+}
+
+/** Runs the callbacks of several rounds, the last round first. */
+function drain(rounds: Round[]): void {
+  const fresh: Round[] = settledMeanwhile = [];
+  try {
+    while (rounds.length > 0) {
+      const round = rounds[rounds.length - 1];
+      const { fn, context } = round.callbacks[round.next++];
+      if (round.next === round.callbacks.length) rounds.pop();
+      if (context) context(callBack, round.future, fn);
+      else callBack(round.future, fn);
+      while (fresh.length > 0) rounds.push(fresh.pop()!);
+    }
+  } finally {
+    settledMeanwhile = undefined;
+    // The stack is at its end, as deep as the caller stands: those that are left
+    // run on a stack of their own.
+    while (fresh.length > 0) rounds.push(fresh.pop()!);
+    if (rounds.length > 0) queueMicrotask(() => drain(rounds));
+  }
+}
+
+function callBack<T>(future: Future<T>, fn: Callback<T>): void {
+  try {
+    const returned = fn(future);
+    if (typeof (returned as PromiseLike<unknown>)?.then === "function") {
+      Promise.resolve(returned).catch((error) => logCallback(future, error));
+    }
+  } catch (error) {
+    logCallback(future, error);
+  }
+}
+
+function logCallback(future: Future<unknown>, error: unknown): void {
+  try {
+    console.error("exception calling callback for", future, error);
+  } catch {
+    try {
+      // What was thrown can't be printed; that it was must still be told.
+      console.error("exception calling callback, which can't be printed");
+    } catch {
+      // The program's own console.error throws: there is nobody to tell.
+    }
   }
 }
 

@@ -12,6 +12,7 @@
 
 import { TimeoutError } from "./errors.ts";
 import { Future } from "./future.ts";
+import { needsNoContext } from "./internal/context.ts";
 import {
   checkSignal,
   checkTimeout,
@@ -74,6 +75,13 @@ const watchers = new WeakMap<
   Set<(future: Future<unknown>) => void>
 >();
 
+/** The one callback of each future that is waited for. It wakes promises, no more. */
+const tellWatchers = needsNoContext((done: Future<unknown>) => {
+  const watching = watchers.get(done);
+  watchers.delete(done);
+  for (const fn of watching ?? []) fn(done);
+});
+
 /** Has `fn` called when the future, which is not done yet, is. */
 function watch(
   future: Future<unknown>,
@@ -81,12 +89,8 @@ function watch(
 ): void {
   let watching = watchers.get(future);
   if (watching === undefined) {
-    const fresh = watching = new Set();
-    watchers.set(future, fresh);
-    future.addDoneCallback((done) => {
-      watchers.delete(done);
-      for (const fn of fresh) fn(done);
-    });
+    watchers.set(future, watching = new Set());
+    future.addDoneCallback(tellWatchers);
   }
   watching.add(fn);
 }

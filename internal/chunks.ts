@@ -38,6 +38,7 @@ import {
   PooledFuture,
   thrownBy,
 } from "./call.ts";
+import { needsNoContext } from "./context.ts";
 import type { Backlog } from "./mapping.ts";
 import type { FunctionRef, Outcome } from "./protocol.ts";
 
@@ -264,9 +265,9 @@ class ChunkFuture extends PooledFuture<unknown> {
   constructor(onEnd: (end: End) => void) {
     super();
     this.#onEnd = onEnd;
-    this.addDoneCallback(() => {
+    this.addDoneCallback(needsNoContext(() => {
       if (this.cancelled()) onEnd(CANCELLED);
-    });
+    }));
   }
 
   override setException(error: unknown): void {

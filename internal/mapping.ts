@@ -2,6 +2,7 @@
 
 import { TimeoutError } from "../errors.ts";
 import type { Future } from "../future.ts";
+import { type Context, keepContext, needsNoContext } from "./context.ts";
 import { checkSignal, checkTimeout, show, startTimer } from "./timer.ts";
 
 /** The options of `Executor.map`. */
@@ -264,6 +265,7 @@ export class Calls implements Backlog {
   /** The future that is watched. */
   #watched: Future<unknown> | undefined;
   #wake: () => void = nothing;
+  readonly #onFirst = needsNoContext(() => this.#wake());
 
   constructor(submit: (args: unknown[]) => Future<unknown>) {
     this.#submit = submit;
@@ -304,7 +306,7 @@ export class Calls implements Backlog {
     const first = this.#futures[this.#head];
     if (!first || first === this.#watched) return;
     this.#watched = first;
-    first.addDoneCallback(() => this.#wake());
+    first.addDoneCallback(this.#onFirst);
   }
 
   cancel(): void {
@@ -329,6 +331,8 @@ export class Results<T> implements AsyncIterableIterator<T> {
   readonly #limit: number | undefined;
   readonly #deadline: number;
   readonly #buffersize: number;
+  /** That of the call of `map`, where inputs are read after it. */
+  readonly #context: Context | undefined;
   #inputs: Zip | undefined;
   #signals: readonly AbortSignal[] = [];
   /** Once set, no more is submitted. */
@@ -349,6 +353,7 @@ export class Results<T> implements AsyncIterableIterator<T> {
     this.#limit = limit;
     this.#deadline = performance.now() + (limit ?? Infinity);
     this.#buffersize = buffersize ?? Infinity;
+    this.#context = buffersize === undefined ? undefined : keepContext();
     const aborted = signals.find((signal) => signal.aborted);
     if (aborted) {
       this.#end = { failed: true, error: aborted.reason };
@@ -366,6 +371,12 @@ export class Results<T> implements AsyncIterableIterator<T> {
       throw error;
     }
     this.#releaseIfRead();
+  }
+
+  /** Runs what reads or closes inputs, or submits, as `map` itself would have. */
+  #inContext(fn: () => void): void {
+    if (this.#context) this.#context(fn);
+    else fn();
   }
 
   next(): Promise<IteratorResult<T>> {
@@ -473,7 +484,7 @@ export class Results<T> implements AsyncIterableIterator<T> {
   /** Makes up for a result that was taken; what fails is told in its turn. */
   #refill(): void {
     try {
-      this.#fill();
+      if (this.#hasRoom()) this.#inContext(() => this.#fill());
     } catch (error) {
       this.#endReading({ failed: true, error });
     }
@@ -512,8 +523,9 @@ export class Results<T> implements AsyncIterableIterator<T> {
 
   #endReading(end: End): void {
     this.#end ??= end;
-    this.#inputs?.close();
+    const inputs = this.#inputs;
     this.#inputs = undefined;
+    if (inputs) this.#inContext(() => inputs.close());
   }
 
   readonly #onAbort = ({ target }: Event) => {

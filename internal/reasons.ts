@@ -1,2 +1,2 @@
-/** Why calls were cancelled, where it is known: the `cause` of their `CancelledError`. */
+/** Why calls were stopped before they started: what their futures reject with. */
 export const cancelReasons: WeakMap<object, unknown> = new WeakMap();

@@ -16,6 +16,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/protocol.ts": [],
   "internal/codec.ts": [],
   "internal/reasons.ts": [],
+  "internal/context.ts": [],
   "internal/statistics.ts": [],
   // What a task can know of itself, and what is moved.
   "internal/worker_globals.ts": [],
@@ -25,12 +26,27 @@ const MAY_IMPORT: Record<string, string[]> = {
   "transfer.ts": ["internal/marks.ts", "internal/worker_globals.ts"],
   // Self-contained: a worker gets it as its source.
   "internal/clonable.ts": [],
-  "future.ts": ["errors.ts", "internal/reasons.ts", "internal/timer.ts"],
-  "wait.ts": ["errors.ts", "future.ts", "internal/timer.ts"],
+  "future.ts": [
+    "errors.ts",
+    "internal/context.ts",
+    "internal/reasons.ts",
+    "internal/timer.ts",
+  ],
+  "wait.ts": [
+    "errors.ts",
+    "future.ts",
+    "internal/context.ts",
+    "internal/timer.ts",
+  ],
   // What may end a call before its time.
   "internal/limits.ts": ["internal/timer.ts"],
   // What map gives.
-  "internal/mapping.ts": ["errors.ts", "future.ts", "internal/timer.ts"],
+  "internal/mapping.ts": [
+    "errors.ts",
+    "future.ts",
+    "internal/context.ts",
+    "internal/timer.ts",
+  ],
   "executor.ts": [
     "errors.ts",
     "future.ts",
@@ -138,6 +154,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "errors.ts",
     "future.ts",
     "internal/call.ts",
+    "internal/context.ts",
     "internal/mapping.ts",
   ],
   "internal/member.ts": [
@@ -193,6 +210,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "errors.ts",
     "executor.ts",
     "future.ts",
+    "internal/context.ts",
     "internal/limits.ts",
     "internal/link.ts",
     "internal/local_task.ts",

@@ -5,6 +5,7 @@
 
 import { testCalls } from "./contract/calls.ts";
 import { testChunks } from "./contract/chunks.ts";
+import { testContexts } from "./contract/contexts.ts";
 import { testControl } from "./contract/control.ts";
 import { testErrors } from "./contract/errors.ts";
 import { testFunctions } from "./contract/functions.ts";
@@ -33,5 +34,6 @@ export function contractSuite(kind: ExecutorKind): void {
   testMany(kind);
   testMemory(kind);
   testControl(kind);
+  testContexts(kind);
   testRaces(kind);
 }
