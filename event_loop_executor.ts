@@ -14,8 +14,8 @@ import {
   type Storage,
   storageClass,
 } from "./internal/context.ts";
+import { setEngine, submitTo } from "./internal/engine.ts";
 import type { LinkEvents, PoolKind, WorkerLink } from "./internal/link.ts";
-import type { CheckedSubmitOptions } from "./internal/limits.ts";
 import { localTask } from "./internal/local_task.ts";
 import { checkCount, checkOptions } from "./internal/packing.ts";
 import { Pool } from "./internal/pool.ts";
@@ -26,7 +26,6 @@ import type {
   Outcome,
   WorkerMarker,
 } from "./internal/protocol.ts";
-import type { PoolStats } from "./internal/statistics.ts";
 import { describe, label } from "./internal/travel.ts";
 import { transfer } from "./transfer.ts";
 
@@ -108,6 +107,7 @@ export class EventLoopExecutor extends Executor {
     } = options;
     checkCount(maxWorkers, "maxWorkers");
     this.#pool = new Pool(loopKind(maxWorkers));
+    setEngine(this, this.#pool, ownSubmit);
   }
 
   /**
@@ -136,41 +136,7 @@ export class EventLoopExecutor extends Executor {
     fn: (...args: A) => R,
     ...args: A
   ): Future<Awaited<R>> {
-    return this.#pool.submit(fn, args) as Future<Awaited<R>>;
-  }
-
-  /**
-   * Tells what the executor does and has done: calls and times. Its workers are
-   * the places for calls that run at once.
-   *
-   * @returns Plain data, of this moment. All times are milliseconds.
-   *
-   * @example How many calls have returned
-   * ```ts
-   * import { EventLoopExecutor } from "@concurrent/futures";
-   * import assert from "node:assert/strict";
-   *
-   * await using executor = new EventLoopExecutor();
-   * await executor.submit(Math.sqrt, 9).result();
-   * assert.equal(executor.stats().calls.finished, 1);
-   * ```
-   */
-  stats(): PoolStats {
-    return this.#pool.stats();
-  }
-
-  /** Submits with the options of a view; see {@linkcode Executor.with}. */
-  protected override submitWith(
-    options: CheckedSubmitOptions,
-    fn: (...args: unknown[]) => unknown,
-    args: readonly unknown[],
-  ): Future<unknown> {
-    return this.#pool.submit(fn, args, options);
-  }
-
-  /** Throws what `submit` would throw. */
-  protected override checkAccepts(fn: unknown): void {
-    this.#pool.check(fn, "map");
+    return submitTo(this, this.#pool, fn, args) as Future<Awaited<R>>;
   }
 
   /**
@@ -196,6 +162,8 @@ export class EventLoopExecutor extends Executor {
     return this.#pool.shutdown(options);
   }
 }
+
+const ownSubmit = EventLoopExecutor.prototype.submit;
 
 // deno-lint-ignore no-explicit-any -- a caller's function, of any type
 type Fn = (...args: any[]) => unknown;

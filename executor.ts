@@ -7,8 +7,16 @@
 
 import type { Future } from "./future.ts";
 import {
+  type Engine,
+  engineForMap,
+  engineOf,
+  takingOptions,
+  withOptions,
+} from "./internal/engine.ts";
+import {
   type CheckedSubmitOptions,
   checkSubmitOptions,
+  NO_OPTIONS,
   type SubmitOptions,
 } from "./internal/limits.ts";
 import {
@@ -20,8 +28,9 @@ import {
   Results,
   splitMapArguments,
 } from "./internal/mapping.ts";
+import type { PoolStats } from "./internal/statistics.ts";
 
-export type { CheckedSubmitOptions, Input, Inputs, MapOptions, SubmitOptions };
+export type { Input, Inputs, MapOptions, SubmitOptions };
 
 /** The options of {@linkcode Executor.shutdown}. */
 export interface ShutdownOptions {
@@ -33,12 +42,10 @@ export interface ShutdownOptions {
 
 /**
  * An executor with other options, as {@linkcode Executor.with} gives it: the
- * same workers, the same queue.
+ * same workers, the same queue, and the same end. It can be used wherever an
+ * executor is expected.
  */
-export type ExecutorView = Pick<Executor, "submit" | "map" | "with">;
-
-// Set by the class itself, which alone may look at what is protected.
-let behind: (executor: Executor) => Behind;
+export type ExecutorView = Executor;
 
 /**
  * Runs calls somewhere else, or later, and gives a {@linkcode Future} for each.
@@ -174,15 +181,13 @@ export abstract class Executor implements AsyncDisposable {
     ...rest: unknown[]
   ): AsyncIterableIterator<unknown> {
     const { inputs, options } = splitMapArguments(fn, rest);
-    const held = this.checkAccepts(fn) as typeof fn | undefined;
-    const signals = this instanceof View
-      ? [...this.signals, ...options.signals]
-      : options.signals;
-    const taken = held ?? fn;
-    const together = this.gather(taken, options.chunksize ?? Infinity);
-    const backlog = together as Backlog | undefined ??
-      new Calls((args) => this.submit(taken, ...args));
-    return new Results(backlog, inputs, { ...options, signals });
+    return takingOptions(this, (view) => {
+      const most = options.chunksize ?? Infinity;
+      const backlog = engineForMap(this)?.map(fn, view, most) ??
+        callsOf(this, fn, view);
+      const signals = [...view.signals, ...options.signals];
+      return new Results(backlog, inputs, { ...options, signals });
+    });
   }
 
   /**
@@ -203,8 +208,8 @@ export abstract class Executor implements AsyncDisposable {
    *
    * @param options The options.
    * @returns The view. What keeps the program alive is the executor, as ever.
-   * @throws {TypeError} when an option is of the wrong type, or this executor
-   * takes none.
+   * @throws {TypeError} when an option is of the wrong type, or the executor is of
+   * a class of one's own that can't obey it.
    * @throws {RangeError} when `timeLimit` is not greater than 0.
    *
    * @example A loop that would never end
@@ -237,59 +242,97 @@ export abstract class Executor implements AsyncDisposable {
    * ```
    */
   with(options: SubmitOptions): ExecutorView {
-    if (this.submitWith === Executor.prototype.submitWith) {
-      throw new TypeError(
-        `${this.constructor.name} takes no options of with(): its class has no submitWith()`,
-      );
+    const checked = checkSubmitOptions(options);
+    if (!engineOf(this)) {
+      for (const [name, value] of Object.entries(options)) {
+        if (value === undefined) continue;
+        throw new TypeError(
+          `${this.constructor.name} has no way to obey the option ${name} of with(): only executors of this library, and subclasses of these, do`,
+        );
+      }
     }
-    return new View(this, checkSubmitOptions(options));
+    return new View(this, checked);
   }
 
   /**
-   * Submits with the options of a view. For subclasses; by default, an executor
-   * takes none.
+   * Tells what the executor does and has done: workers, calls, times.
    *
-   * @param _options The options, checked.
-   * @param _fn The function.
-   * @param _args Its arguments.
-   */
-  protected submitWith(
-    _options: CheckedSubmitOptions,
-    _fn: (...args: unknown[]) => unknown,
-    _args: readonly unknown[],
-  ): Future<unknown> {
-    throw new TypeError("with() needs a submitWith() of the class's own");
-  }
-
-  static {
-    behind = (executor) => ({
-      submitWith: (...args) => executor.submitWith(...args),
-      checkAccepts: (fn) => executor.checkAccepts(fn),
-    });
-  }
-
-  /**
-   * Throws what `submit` would throw, whatever the arguments. `map` asks before
-   * it reads its inputs, which may be none. For subclasses; by default, nothing.
+   * @returns Plain data, of this moment. All times are milliseconds.
+   * @throws {TypeError} when the executor is of a class of one's own that is no
+   * subclass of one of this library's.
    *
-   * @param _fn The function that is to be submitted.
-   * @returns What to submit in its place, once for each item: for subclasses that
-   * read what is around a function, and do so once. `undefined`: the function.
+   * @example How many calls have returned
+   * ```ts
+   * import { ThreadPoolExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new ThreadPoolExecutor({ maxWorkers: 1 });
+   * await executor.submit(Math.sqrt, 9).result();
+   * const { workers, calls, times } = executor.stats();
+   * assert.deepEqual([workers.live, workers.busy], [1, 0]);
+   * assert.equal(calls.finished, 1);
+   * assert.equal(times.running.count, 1);
+   * ```
    */
-  protected checkAccepts(_fn: unknown): unknown {
-    return undefined;
+  stats(): PoolStats {
+    return engineFor(this, "stats").stats();
   }
 
   /**
-   * Takes the items of a `map` in its own way. For subclasses that have many
-   * travel together; by default, each is submitted.
+   * Starts workers before there are calls for them, and waits until they are up:
+   * until they have imported their modules and run the initializer. A worker that
+   * is busy is up. Warm workers end after `idleTimeout`, as all do.
    *
-   * @param _fn The function, or what `checkAccepts` gave.
-   * @param _most How many items may travel together.
-   * @returns What submits items and hands out their results, if there is such.
+   * @param count How many workers are to be up. Default: as many as there may be.
+   * @returns A promise that resolves when they are; it rejects with what the
+   * initializer threw, or the import of a module, and with
+   * {@linkcode RuntimeError} when the executor is shut down before.
+   * @throws {TypeError} when `count` is no integer, or the executor is of a class
+   * of one's own that is no subclass of one of this library's.
+   * @throws {RangeError} when `count` is less than 1, or more than there may be.
+   *
+   * @example A first call that need not wait for a worker to start
+   * ```ts
+   * import { ThreadPoolExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new ThreadPoolExecutor({ maxWorkers: 2 });
+   * await executor.warmUp();
+   * assert.equal(executor.stats().workers.live, 2);
+   * ```
    */
-  protected gather(_fn: unknown, _most: number): unknown {
-    return undefined;
+  async warmUp(count?: number): Promise<void> {
+    await engineFor(this, "warmUp").warmUp(count);
+  }
+
+  /**
+   * Waits until fewer than so many calls wait, as {@linkcode Executor.stats}
+   * counts them: for those who submit more than can be run, and must not get too
+   * far ahead. Who asks first is answered first, and has had its turn to submit
+   * before the next is looked at.
+   *
+   * @param limit How many calls wait when there is no room.
+   * @returns A promise that resolves when there is room; it rejects with
+   * {@linkcode RuntimeError} when the executor is shut down.
+   * @throws {TypeError} when `limit` is no integer, or the executor is of a class
+   * of one's own that is no subclass of one of this library's.
+   * @throws {RangeError} when `limit` is less than 1.
+   *
+   * @example No more than ten calls ahead
+   * ```ts
+   * import { ThreadPoolExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new ThreadPoolExecutor({ maxWorkers: 1 });
+   * for (let n = 0; n < 50; n++) {
+   *   await executor.room(10);
+   *   executor.submit(Math.sqrt, n);
+   *   assert.ok(executor.stats().calls.waiting <= 10);
+   * }
+   * ```
+   */
+  async room(limit: number): Promise<void> {
+    await engineFor(this, "room").room(limit);
   }
 
   /**
@@ -336,57 +379,79 @@ export abstract class Executor implements AsyncDisposable {
   }
 }
 
-/** What is protected of an executor, for its views. */
-interface Behind {
-  submitWith(
-    options: CheckedSubmitOptions,
-    fn: (...args: unknown[]) => unknown,
-    args: readonly unknown[],
-  ): Future<unknown>;
-  checkAccepts(fn: unknown): unknown;
+/** What submits each item by the executor's own `submit`. It holds no inputs. */
+function callsOf(
+  executor: Executor,
+  fn: (...args: unknown[]) => unknown,
+  view: CheckedSubmitOptions,
+): Backlog {
+  return new Calls(
+    view === NO_OPTIONS
+      ? (args) => executor.submit(fn, ...args)
+      : (args) =>
+        withOptions(executor, view, () => executor.submit(fn, ...args)),
+  );
+}
+
+function engineFor(executor: Executor, method: string): Engine {
+  const engine = engineOf(executor);
+  if (engine) return engine;
+  throw new TypeError(
+    `${executor.constructor.name} has no ${method}(): only executors of this library, and subclasses of these, do`,
+  );
 }
 
 /** An executor with options. */
 class View extends Executor {
   readonly #executor: Executor;
-  readonly #behind: Behind;
   readonly #options: CheckedSubmitOptions;
 
   constructor(executor: Executor, options: CheckedSubmitOptions) {
     super();
     this.#executor = executor;
-    this.#behind = behind(executor);
     this.#options = options;
-  }
-
-  /** They end an iteration of `map`, too. */
-  get signals(): readonly AbortSignal[] {
-    return this.#options.signals;
   }
 
   override submit<A extends unknown[], R>(
     fn: (...args: A) => R,
     ...args: A
   ): Future<Awaited<R>> {
-    return this.submitWith(
+    const executor = this.#executor;
+    return withOptions(
+      executor,
       this.#options,
-      fn as (...args: unknown[]) => unknown,
-      args,
-    ) as Future<Awaited<R>>;
+      () => executor.submit(fn, ...args),
+    );
+  }
+
+  override map(
+    fn: (...args: unknown[]) => unknown,
+    ...rest: unknown[]
+  ): AsyncIterableIterator<never> {
+    const executor = this.#executor;
+    return withOptions(
+      executor,
+      this.#options,
+      () => executor.map(fn, ...rest as [Input<unknown>]),
+    ) as AsyncIterableIterator<never>;
   }
 
   override with(options: SubmitOptions): ExecutorView {
+    // Asked first: it may take no options at all.
+    this.#executor.with(options);
     return new View(this.#executor, checkSubmitOptions(options, this.#options));
   }
 
-  protected override submitWith(
-    ...args: Parameters<Behind["submitWith"]>
-  ): Future<unknown> {
-    return this.#behind.submitWith(...args);
+  override stats(): PoolStats {
+    return this.#executor.stats();
   }
 
-  protected override checkAccepts(fn: unknown): unknown {
-    return this.#behind.checkAccepts(fn);
+  override warmUp(count?: number): Promise<void> {
+    return this.#executor.warmUp(count);
+  }
+
+  override room(limit: number): Promise<void> {
+    return this.#executor.room(limit);
   }
 
   override shutdown(options?: ShutdownOptions): Promise<void> {

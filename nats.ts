@@ -33,7 +33,12 @@
  * @module
  */
 
-import { Executor, type ShutdownOptions } from "./executor.ts";
+import {
+  Executor,
+  type ExecutorView,
+  type ShutdownOptions,
+  type SubmitOptions,
+} from "./executor.ts";
 import type { Future } from "./future.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
 import { makeCodec } from "./internal/codec.ts";
@@ -56,6 +61,8 @@ import {
   checkServers,
 } from "./internal/queue_options.ts";
 import { Remote } from "./internal/remote.ts";
+import { type Engine, setEngine } from "./internal/engine.ts";
+import { Calls } from "./internal/mapping.ts";
 import { checkTimeout, show } from "./internal/timer.ts";
 
 /** The options of {@linkcode NatsExecutor}. */
@@ -222,6 +229,7 @@ export class NatsExecutor extends Executor {
         );
       },
     });
+    setEngine(this, engineOf(this.#remote), ownSubmit);
   }
 
   /**
@@ -262,9 +270,11 @@ export class NatsExecutor extends Executor {
     return this.#remote.submit(fn, args) as Future<Awaited<R>>;
   }
 
-  /** Throws what `submit` would throw. */
-  protected override checkAccepts(fn: unknown): void {
-    this.#remote.check(fn, "map");
+  /** Calls on other machines take no options. */
+  override with(options: SubmitOptions): ExecutorView {
+    throw new TypeError(
+      `NatsExecutor takes no options of with(): received ${show(options)}`,
+    );
   }
 
   /**
@@ -290,6 +300,24 @@ export class NatsExecutor extends Executor {
   override shutdown(options?: ShutdownOptions): Promise<void> {
     return this.#remote.shutdown(options);
   }
+}
+
+const ownSubmit = NatsExecutor.prototype.submit;
+
+function engineOf(remote: Remote): Engine {
+  const cannot = (): never => {
+    throw new TypeError("NatsExecutor does not do this");
+  };
+  return {
+    submit: (fn, args) => remote.submit(fn, args),
+    map: (fn) => {
+      remote.check(fn, "map");
+      return new Calls((args) => remote.submit(fn, args));
+    },
+    stats: cannot,
+    warmUp: cannot,
+    room: cannot,
+  };
 }
 
 /** What the `module` option calls modules. */

@@ -10,7 +10,7 @@ import type { Future } from "./future.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
 import { makeCodec, type PackedWithBuffers } from "./internal/codec.ts";
 import { findConfig } from "./internal/config.ts";
-import type { CheckedSubmitOptions } from "./internal/limits.ts";
+import { setEngine, submitTo } from "./internal/engine.ts";
 import type { PoolKind } from "./internal/link.ts";
 import {
   checkArguments,
@@ -23,6 +23,7 @@ import {
   checkText,
   explained,
   isSmall,
+  packCaptured,
   packInitializer,
 } from "./internal/packing.ts";
 import { childPermissions, pathOf } from "./internal/permissions.ts";
@@ -36,8 +37,7 @@ import {
   ALSO_BETWEEN_PROCESSES,
   NOT_BETWEEN_PROCESSES,
 } from "./internal/process_worker.ts";
-import type { FunctionRef } from "./internal/protocol.ts";
-import type { PoolStats } from "./internal/statistics.ts";
+import type { Captured, FunctionRef } from "./internal/protocol.ts";
 import { show } from "./internal/timer.ts";
 
 /**
@@ -239,6 +239,7 @@ export class ProcessPoolExecutor<I extends unknown[] = any[]> extends Executor {
   constructor(options: ProcessPoolExecutorOptions<I> = {}) {
     super();
     this.#pool = new Pool(processKind(options));
+    setEngine(this, this.#pool, ownSubmit);
   }
 
   /**
@@ -270,51 +271,7 @@ export class ProcessPoolExecutor<I extends unknown[] = any[]> extends Executor {
     fn: (...args: A) => R,
     ...args: A
   ): Future<Awaited<R>> {
-    return this.#pool.submit(fn, args) as Future<Awaited<R>>;
-  }
-
-  /**
-   * Tells what the pool does and has done: workers, calls, times.
-   *
-   * @returns Plain data, of this moment. All times are milliseconds.
-   *
-   * @example How many calls have returned
-   * ```ts
-   * import { ProcessPoolExecutor } from "@concurrent/futures";
-   * import assert from "node:assert/strict";
-   *
-   * await using executor = new ProcessPoolExecutor({ maxWorkers: 1 });
-   * await executor.submit(Math.sqrt, 9).result();
-   * const { workers, calls, times } = executor.stats();
-   * assert.deepEqual(workers, { live: 1, busy: 0 });
-   * assert.equal(calls.finished, 1);
-   * assert.equal(times.running.count, 1);
-   * ```
-   */
-  stats(): PoolStats {
-    return this.#pool.stats();
-  }
-
-  /** Submits with the options of a view; see {@linkcode Executor.with}. */
-  protected override submitWith(
-    options: CheckedSubmitOptions,
-    fn: (...args: unknown[]) => unknown,
-    args: readonly unknown[],
-  ): Future<unknown> {
-    return this.#pool.submit(fn, args, options);
-  }
-
-  /** Throws what `submit` would throw; reads what the function captured. */
-  protected override checkAccepts(fn: unknown): unknown {
-    return this.#pool.hold(fn);
-  }
-
-  /** Has the items of a `map` travel together. */
-  protected override gather(fn: unknown, most: number): unknown {
-    // Where a subclass submits in a way of its own, its maps do so, too.
-    return this.submit === ProcessPoolExecutor.prototype.submit
-      ? this.#pool.gather(fn, most)
-      : undefined;
+    return submitTo(this, this.#pool, fn, args) as Future<Awaited<R>>;
   }
 
   /**
@@ -385,6 +342,8 @@ export class ProcessPoolExecutor<I extends unknown[] = any[]> extends Executor {
   }
 }
 
+const ownSubmit = ProcessPoolExecutor.prototype.submit;
+
 /** Checks the options. For what stands on the children without being a pool. */
 export function processKind<I extends unknown[]>(
   options: ProcessPoolExecutorOptions<I>,
@@ -439,11 +398,12 @@ export function processKind<I extends unknown[]>(
     initializer: packInitializer(
       options.initializer,
       options.initargs ?? [],
+      closures,
       (fn, args, root) => {
         pack(fn, args, root);
         return structuredClone(args);
       },
-      closures,
+      carry,
     ),
   };
   pools++;
@@ -458,7 +418,7 @@ export function processKind<I extends unknown[]>(
     maxTasks: maxTasksPerChild ?? Infinity,
     onWorkerLost,
     pack: (fn, args, _now, transfer) => pack(fn, args, "args", transfer),
-    copy: (captured) => codec.decode(codec.encode(captured)),
+    carry,
     packsForGood: true,
     // Children that come and go count their calls.
     ...(onWorkerLost === "break" && maxTasksPerChild === undefined &&
@@ -474,6 +434,11 @@ export function processKind<I extends unknown[]>(
     open: (index, depth, events) =>
       new ProcessLink(index, depth, child, events),
   };
+}
+
+/** What a function captured, as it is sent. */
+function carry(fn: FunctionRef, captured: Captured): unknown {
+  return packCaptured(checker, fn, captured, () => codec.encode(captured, 2));
 }
 
 function checkTexts(list: unknown, name: string): void {

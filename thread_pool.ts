@@ -9,9 +9,9 @@ import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
 import { Lanes } from "./internal/lanes.ts";
-import type { CheckedSubmitOptions } from "./internal/limits.ts";
-import type { PoolStats } from "./internal/statistics.ts";
 import { thrownBy } from "./internal/call.ts";
+import { Deliveries } from "./internal/carried.ts";
+import { setEngine, submitTo } from "./internal/engine.ts";
 import {
   type LinkEvents,
   type PoolKind,
@@ -21,6 +21,8 @@ import {
 import { Pool } from "./internal/pool.ts";
 import type {
   CallMessage,
+  Captured,
+  Carried,
   FromWorker,
   FunctionRef,
   Outcome,
@@ -40,6 +42,7 @@ import {
   hasOwnModule,
   isPrimitive,
   isSmall,
+  packCaptured,
   packInitializer,
 } from "./internal/packing.ts";
 import { workerProgram } from "./internal/worker_runtime.ts";
@@ -228,6 +231,7 @@ export class ThreadPoolExecutor<I extends unknown[] = any[]> extends Executor {
   constructor(options: ThreadPoolExecutorOptions<I> = {}) {
     super();
     this.#pool = new Pool(threadKind(options));
+    setEngine(this, this.#pool, ownSubmit);
   }
 
   /**
@@ -265,51 +269,7 @@ export class ThreadPoolExecutor<I extends unknown[] = any[]> extends Executor {
     fn: (...args: A) => R,
     ...args: A
   ): Future<Awaited<R>> {
-    return this.#pool.submit(fn, args) as Future<Awaited<R>>;
-  }
-
-  /**
-   * Tells what the pool does and has done: workers, calls, times.
-   *
-   * @returns Plain data, of this moment. All times are milliseconds.
-   *
-   * @example How many calls have returned
-   * ```ts
-   * import { ThreadPoolExecutor } from "@concurrent/futures";
-   * import assert from "node:assert/strict";
-   *
-   * await using executor = new ThreadPoolExecutor({ maxWorkers: 1 });
-   * await executor.submit(Math.sqrt, 9).result();
-   * const { workers, calls, times } = executor.stats();
-   * assert.deepEqual(workers, { live: 1, busy: 0 });
-   * assert.equal(calls.finished, 1);
-   * assert.equal(times.running.count, 1);
-   * ```
-   */
-  stats(): PoolStats {
-    return this.#pool.stats();
-  }
-
-  /** Submits with the options of a view; see {@linkcode Executor.with}. */
-  protected override submitWith(
-    options: CheckedSubmitOptions,
-    fn: (...args: unknown[]) => unknown,
-    args: readonly unknown[],
-  ): Future<unknown> {
-    return this.#pool.submit(fn, args, options);
-  }
-
-  /** Throws what `submit` would throw; reads what the function captured. */
-  protected override checkAccepts(fn: unknown): unknown {
-    return this.#pool.hold(fn);
-  }
-
-  /** Has the items of a `map` travel together. */
-  protected override gather(fn: unknown, most: number): unknown {
-    // Where a subclass submits in a way of its own, its maps do so, too.
-    return this.submit === ThreadPoolExecutor.prototype.submit
-      ? this.#pool.gather(fn, most)
-      : undefined;
+    return submitTo(this, this.#pool, fn, args) as Future<Awaited<R>>;
   }
 
   /**
@@ -336,6 +296,8 @@ export class ThreadPoolExecutor<I extends unknown[] = any[]> extends Executor {
   }
 }
 
+const ownSubmit = ThreadPoolExecutor.prototype.submit;
+
 /** Checks the options. For what stands on the threads without being a pool. */
 export function threadKind<I extends unknown[]>(
   options: ThreadPoolExecutorOptions<I>,
@@ -361,8 +323,9 @@ export function threadKind<I extends unknown[]>(
     initializer: packInitializer(
       initializer,
       initargs,
-      (fn, args, root) => pack(fn, args, false, [], root) as readonly unknown[],
       closures,
+      (fn, args, root) => pack(fn, args, false, [], root) as readonly unknown[],
+      carry,
     ),
   };
   const kind: PoolKind = {
@@ -384,7 +347,7 @@ export function threadKind<I extends unknown[]>(
         : pack(fn, args, now, transfer),
     ...(onWorkerLost === "break" &&
       { chunks: { isFlat, takes } }),
-    copy: structuredClone,
+    carry,
     open: (index, depth, events) =>
       new ThreadLink(
         `${threadNamePrefix}_${index}`,
@@ -431,6 +394,11 @@ class Moving {
   }
 }
 
+/** A copy of what a function captured. */
+function carry(fn: FunctionRef, captured: Captured): unknown {
+  return packCaptured(checker, fn, captured, () => structuredClone(captured));
+}
+
 /** Refuses arguments that can't be copied; copies them unless they are sent at once. */
 function pack(
   fn: FunctionRef,
@@ -467,6 +435,7 @@ class ThreadLink implements WorkerLink {
   /** Whether each slot's call waits, has started, or was taken back. */
   readonly #flags: Int32Array<SharedArrayBuffer>;
   readonly #lanes: Lanes;
+  readonly #deliveries = new Deliveries();
   readonly #token: string = crypto.randomUUID();
 
   constructor(
@@ -520,7 +489,12 @@ class ThreadLink implements WorkerLink {
 
   readonly #post = (calls: readonly CallMessage[]) => {
     const transfer: Transferable[] = [];
-    const messages = calls.map((call): CallMessage => {
+    const fresh: Carried[] = [];
+    const messages = calls.map((given): CallMessage => {
+      const { carried, ...plain } = given;
+      const call = carried
+        ? { ...plain, captured: this.#deliveries.messageOf(carried, fresh) }
+        : given;
       const { args } = call;
       if (call.count !== undefined) return packedChunk(call);
       if (Array.isArray(args)) return call;
@@ -535,6 +509,7 @@ class ThreadLink implements WorkerLink {
       if (transfer.length === 0) this.#worker.postMessage(message);
       else this.#worker.postMessage(message, transfer);
     });
+    if (fresh.length > 0) this.#deliveries.sent(fresh);
   };
 
   hasStarted(slot: number): boolean {
@@ -547,6 +522,12 @@ class ThreadLink implements WorkerLink {
 
   takeRest(slot: number): number {
     return Atomics.exchange(this.#flags, slot, TAKEN_REST);
+  }
+
+  forget(carried: Carried): void {
+    if (!this.#deliveries.forget(carried)) return;
+    const forget: ToWorker = { type: "forget", ids: [carried.id!] };
+    this.#worker.postMessage(forget);
   }
 
   abort(slot: number, call: number, name: string, message: string): void {

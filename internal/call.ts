@@ -4,7 +4,7 @@ import { RuntimeError } from "../errors.ts";
 import { Future } from "../future.ts";
 import { reviveThrown } from "./exception.ts";
 import type { Limits } from "./limits.ts";
-import type { FunctionRef, Outcome } from "./protocol.ts";
+import type { Carried, FunctionRef, Outcome } from "./protocol.ts";
 
 /** The slot of a call in the queue. */
 export const WAITING = -1;
@@ -15,7 +15,7 @@ export const RELEASED = -2;
 export interface Call {
   readonly future: PooledFuture<unknown>;
   readonly fn: FunctionRef;
-  /** As packed. */
+  /** As packed; of a function that captured something, `WithCaptured`. */
   args: unknown;
   /** Who has it, where it was handed over. */
   worker: CallHolder | undefined;
@@ -46,6 +46,15 @@ export interface Chunk {
   isCut: boolean;
 }
 
+/** The arguments of items. */
+export interface ChunkArguments {
+  /** As packed, or each one's only value. */
+  readonly args: unknown[];
+  readonly single: boolean;
+  /** What the function captured. */
+  readonly carried: Carried | undefined;
+}
+
 /** The items of one `map`, as those see them that have a part of them. */
 export interface ChunkedItems {
   /** How many may travel together; fewer once some could not. */
@@ -54,8 +63,8 @@ export interface ChunkedItems {
   readonly cancelled: boolean;
   /** A chunk of items, as a call that waits; it may be part of another. */
   chunk(first: number, count: number, of?: Call): Call;
-  /** The arguments of a chunk's items: as packed, or each one's only value. */
-  argsOf(chunk: Chunk): { args: unknown[]; single: boolean };
+  /** What a message has of a chunk's items. */
+  argsOf(chunk: Chunk): ChunkArguments;
   /** An item has ended. */
   end(number: number, outcome: Outcome): void;
   /** All items of a chunk are done. */

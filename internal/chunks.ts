@@ -32,12 +32,14 @@ import {
   type Call,
   type CallOwner,
   type Chunk,
+  type ChunkArguments,
   type ChunkedItems,
   expected,
   newCall,
   PooledFuture,
   thrownBy,
 } from "./call.ts";
+import type { Target } from "./carried.ts";
 import { needsNoContext } from "./context.ts";
 import type { Backlog } from "./mapping.ts";
 import type { FunctionRef, Outcome } from "./protocol.ts";
@@ -78,11 +80,9 @@ export interface ItemsOwner extends CallOwner {
 
 /** The items of one `map`, from when they are submitted to when they are read. */
 export class Items implements Backlog, ChunkedItems {
-  /** What was mapped, as `submit` takes it. */
-  readonly given: unknown;
+  /** What was mapped. */
+  readonly target: Target;
   readonly fn: FunctionRef;
-  /** What every item has behind its own arguments: what the function captured. */
-  readonly more: readonly unknown[];
   readonly #owner: ItemsOwner;
   most: number;
   /**
@@ -101,18 +101,18 @@ export class Items implements Backlog, ChunkedItems {
   last: Call | undefined;
   /** Whether nobody will read what is left. */
   cancelled = false;
+  /** How many have not ended; and whether no more will come. */
+  #open = 0;
+  #closed = false;
 
   constructor(
     owner: ItemsOwner,
-    given: unknown,
-    fn: FunctionRef,
-    more: readonly unknown[],
+    target: Target,
     most: number,
   ) {
     this.#owner = owner;
-    this.given = given;
-    this.fn = fn;
-    this.more = more;
+    this.target = target;
+    this.fn = target.ref;
     this.most = most;
   }
 
@@ -148,6 +148,17 @@ export class Items implements Backlog, ChunkedItems {
     this.#wake = wake;
   }
 
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#dropIfOver();
+  }
+
+  /** What the function captured is needed no more once all items have ended. */
+  #dropIfOver(): void {
+    if (this.#closed && this.#open === 0) this.target.carried?.drop();
+  }
+
   cancel(): void {
     this.cancelled = true;
     const futures = [...this.#futures];
@@ -155,6 +166,10 @@ export class Items implements Backlog, ChunkedItems {
     this.#results = [];
     this.#args = [];
     this.#read = 0;
+    // What runs has been sent what it needs.
+    const wasOpen = this.#open > 0;
+    this.#open = 0;
+    if (wasOpen) this.#dropIfOver();
   }
 
   // ---- What the pool does --------------------------------------------------
@@ -173,6 +188,7 @@ export class Items implements Backlog, ChunkedItems {
 
   /** Takes an item in whose one argument travels as it is. */
   addValue(value: unknown): void {
+    this.#open++;
     this.#args.push(value);
     this.#results.push(PENDING);
   }
@@ -221,15 +237,16 @@ export class Items implements Backlog, ChunkedItems {
   }
 
   /** The arguments of a chunk's items: as packed, or each one's only value. */
-  argsOf({ first, count }: Chunk): { args: unknown[]; single: boolean } {
+  argsOf({ first, count }: Chunk): ChunkArguments {
     const at = first - this.#head + this.#read;
     const args = this.#args.slice(at, at + count);
     const single = !args.some((item) => item instanceof Packed);
-    if (single) return { args, single };
+    const { carried } = this.target;
+    if (single) return { args, single, carried };
     const packed = args.map((item) =>
       item instanceof Packed ? item.args : this.#owner.packValue(this.fn, item)
     );
-    return { args: packed, single };
+    return { args: packed, single, carried };
   }
 
   /** An item has ended. */
@@ -239,6 +256,8 @@ export class Items implements Backlog, ChunkedItems {
     if (at < this.#read || this.#results[at] !== PENDING) return;
     this.#results[at] = end.is === "returned" ? end.value : new Failed(end);
     this.#args[at] = undefined;
+    this.#open--;
+    if (this.#closed) this.#dropIfOver();
     if (at !== this.#read) return;
     const wake = this.#wake;
     this.#wake = undefined;

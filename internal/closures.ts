@@ -211,6 +211,7 @@ class Capture {
         finds,
         names,
         owners,
+        readsOnly: false,
         modules: [...modules],
       };
       refs.set(key, ref);

@@ -34,6 +34,8 @@ export interface Codec {
   /** The text that `encode` makes of a value, `undefined` if it makes bytes of it. */
   text(value: unknown, own?: number): string | undefined;
   decode(packed: Packed): unknown;
+  /** Decodes what was packed with no buffers apart, a text as its bytes or as it is. */
+  read(packed: string | Uint8Array<ArrayBuffer>): unknown;
   /** Whether `encode` threw this since it has something to read, and when it has. */
   whenRead(thrown: unknown): Promise<void> | undefined;
 }
@@ -88,6 +90,8 @@ export function makeCodec(canWait = false): Codec {
   const { isFinite } = Number;
   const brandOf = Object.prototype.toString;
   const { Blob, File, Worker, URL } = globalThis;
+  const decoder = new TextDecoder();
+  const decodeText = decoder.decode.bind(decoder);
 
   /** What V8's serialiser throws, as opposed to what a getter does. */
   class CloneError extends Error {}
@@ -433,6 +437,13 @@ export function makeCodec(canWait = false): Codec {
         ? fromBytes(packed, [])
         : fromBytes(packed.bytes, packed.buffers);
     },
+    read: (packed) =>
+      typeof packed === "string"
+        ? parse(packed)
+        // What V8's serialiser wrote begins with this, and no text does.
+        : packed[0] === 0xff
+        ? fromBytes(packed, [])
+        : parse(decodeText(packed)),
     whenRead: (thrown) => thrown === UNREAD ? reading : undefined,
   };
 }

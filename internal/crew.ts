@@ -112,6 +112,16 @@ export class Crew {
     }
   }
 
+  /** Starts one that has nothing to do yet; `false` if none may be, or can. */
+  startIdle(
+    depth: number,
+    eventsOf: (memberOf: () => Member) => LinkEvents,
+  ): boolean {
+    const member = this.start(depth, eventsOf);
+    if (member) this.idleIfDone(member);
+    return member !== undefined;
+  }
+
   /** Ends a worker: one that has no call, or, by a signal, whatever it does. */
   end(member: Member, signal?: Deno.Signal): void {
     this.#members.delete(member);

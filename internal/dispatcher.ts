@@ -23,16 +23,18 @@ import {
   thrownBy,
   WAITING,
 } from "./call.ts";
+import { argsAlone, WithCaptured } from "./carried.ts";
 import { sizeOf } from "./chunks.ts";
 import { Crew } from "./crew.ts";
 import { textOf } from "./exception.ts";
 import type { LinkEvents, PoolKind } from "./link.ts";
 import { HOPELESS, Losses } from "./losses.ts";
-import type { Member } from "./member.ts";
+import { countBusy, type Member } from "./member.ts";
 import { AHEAD, CallQueue } from "./queue.ts";
-import type { FunctionRef, Outcome } from "./protocol.ts";
+import type { Carried, FunctionRef, Outcome, Thrown } from "./protocol.ts";
 import type { PoolStats, Statistics } from "./statistics.ts";
 import { startLimit } from "./timer.ts";
+import { Warming } from "./warming.ts";
 
 /** How much goes to an idle worker at once, where short calls go together. */
 const TOGETHER = AHEAD / 4;
@@ -73,6 +75,8 @@ export class Dispatcher {
   #watching: ReturnType<typeof setTimeout> | undefined;
   readonly #statistics: Statistics;
   readonly #losses = new Losses();
+  /** Those who wait for workers that nobody has a call for yet. */
+  readonly warming: Warming;
   /** How many pools the workers of this one are inside of, this one included. */
   depth = 1;
 
@@ -86,13 +90,20 @@ export class Dispatcher {
     this.#events = events;
     this.#crew = new Crew(kind, {
       onNone: (message, cause) => events.onBroken(message, cause),
-      onEnding: (ended) => events.onEnding(ended),
+      onEnding: (ended) => {
+        this.warming.plan();
+        events.onEnding(ended);
+      },
       onRoom: () => this.plan(),
       onChunkDone: (call) => {
         call.chunk!.items.forget(call.future);
         this.release(call);
       },
     });
+    this.warming = new Warming(
+      this.#crew,
+      () => this.#crew.startIdle(this.depth, this.#eventsOf),
+    );
   }
 
   /** How many calls are not done. */
@@ -107,19 +118,16 @@ export class Dispatcher {
 
   /** What is true at this moment. */
   stats(): PoolStats {
-    let busy = 0;
-    let running = 0;
-    for (const member of this.#crew) {
-      if (member.live > 0) busy++;
-      // Of what was handed to a child, all but one waits.
-      if ([...member.calls()].some((call) => member.hasStarted(call))) {
-        running++;
-      }
-    }
+    const { busy, running } = countBusy(this.#crew);
     return this.#statistics.snapshot(
       { live: this.#crew.size, busy },
       { waiting: this.#pending - running, running },
     );
+  }
+
+  /** How many calls wait, in the queue or behind another. */
+  countWaiting(): number {
+    return this.#pending - countBusy(this.#crew).running;
   }
 
   /** Whether a call that comes now can be sent at once. */
@@ -176,10 +184,16 @@ export class Dispatcher {
   release(call: Call): void {
     this.#pending -= sizeOf(call);
     if (call.limits) this.#events.onReleased(call);
+    if (call.args instanceof WithCaptured) call.args.carried?.drop();
     call.args = undefined;
     call.worker = undefined;
     call.slot = RELEASED;
     call.future.attach();
+  }
+
+  /** Nobody needs any more what a function captured. */
+  forget(carried: Carried): void {
+    for (const { link } of this.#crew) link.forget?.(carried);
   }
 
   /** Calls were cancelled: gives back what they held. */
@@ -419,9 +433,12 @@ export class Dispatcher {
       }
     };
     return {
-      onReady: whileLive((member) => {
+      onReady: whileLive((member, failures?: readonly Thrown[]) => {
         member.ready = true;
+        member.importFailure = failures?.[0];
         member.progress = performance.now();
+        this.warming.look();
+        this.#events.onProgress();
       }),
       onStarted: whileLive((member, slot: number, order: number) => {
         const call = member.callIn(slot);
@@ -448,6 +465,7 @@ export class Dispatcher {
       }),
       onInitializerFailed: whileLive((member, outcome: Outcome) => {
         const error = thrownBy(outcome);
+        this.warming.end(() => error);
         this.#events.onBroken(
           `the initializer failed in ${member.link.label} with ${
             textOf(error)
@@ -502,7 +520,7 @@ export class Dispatcher {
       if (call) {
         learn(call.fn, ms);
         if (!chunk) {
-          this.#kind.recycle?.(call.args);
+          this.#kind.recycle?.(argsAlone(call.args));
           this.release(call);
         }
         if (!call.future.done()) {

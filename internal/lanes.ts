@@ -293,8 +293,10 @@ export class Lanes {
    * kinds. One that is no object may come without a list.
    */
   #leaveArguments(call: CallMessage): number | undefined {
-    const { slot, args, watched, count } = call;
-    if (watched !== undefined || count !== undefined) return undefined;
+    const { slot, args, watched, count, carried } = call;
+    if (watched !== undefined || count !== undefined || carried) {
+      return undefined;
+    }
     if (!Array.isArray(args)) {
       const kind = this.#leaveArgument(slot, 0, args);
       return kind === undefined ? undefined : 1 << COUNT | kind;

@@ -75,6 +75,7 @@ export function checkSubmitOptions(
     );
   }
   loadTimers();
+  if (!signal && !transfer && options.timeLimit === undefined) return outer;
   return {
     signals: signal ? [...outer.signals, signal] : outer.signals,
     timeLimit: options.timeLimit === undefined

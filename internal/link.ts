@@ -5,9 +5,12 @@
 
 import type {
   CallMessage,
+  Captured,
+  Carried,
   FromWorker,
   FunctionRef,
   Outcome,
+  Thrown,
 } from "./protocol.ts";
 
 /** A worker as the pool sees it. */
@@ -37,6 +40,8 @@ export interface WorkerLink {
   recall?(slots: readonly number[], chunks: readonly number[]): void;
   /** Asks a call that runs to stop, by the signal of its `currentTask()`. */
   abort?(slot: number, call: number, name: string, message: string): void;
+  /** Nobody needs any more what a function captured: the worker may drop it. */
+  forget?(carried: Carried): void;
   /** Whether the worker can be given a call of this function. */
   accepts?(fn: FunctionRef): boolean;
   /** Ends the worker, which has no call; resolves when nothing of it is left. */
@@ -72,8 +77,8 @@ export interface LinkEvents {
   ): void;
   /** A call that is watched has started; its slot may have another by now. */
   onStarted(slot: number, call: number): void;
-  /** Modules are imported and the initializer has run. */
-  onReady(): void;
+  /** Modules are imported, but for `failures`, and the initializer has run. */
+  onReady(failures?: readonly Thrown[]): void;
   /** The initializer failed. */
   onInitializerFailed(outcome: Outcome): void;
   /**
@@ -136,8 +141,13 @@ export interface PoolKind {
     now: boolean,
     transfer: readonly Transferable[],
   ): unknown;
-  /** A copy of what a function captured, as its workers would be sent it. */
-  copy?(captured: unknown): unknown;
+  /**
+   * Checks and copies what a function captured, to be sent any number of times.
+   * For kinds whose `closures` is true.
+   *
+   * @throws what keeps it from travelling, with the name of the variable.
+   */
+  carry?(fn: FunctionRef, captured: Captured): unknown;
   /** Whether what `pack` gives can be sent whenever that may be, and again. */
   readonly packsForGood?: boolean;
   /** Has what was packed back, of a call that has ended. */
@@ -152,7 +162,7 @@ export function tell(
 ): void {
   switch (message.type) {
     case "ready":
-      return events.onReady();
+      return events.onReady(message.failures);
     case "outcome":
       return events.onOutcome(
         message.slot,

@@ -75,11 +75,6 @@ export function splitMapArguments(
   checkCount(buffersize, "buffersize");
   const limit = checkTimeout(options.timeout);
   checkSignal(signal);
-  if (inputs.length === 0) {
-    throw new TypeError(
-      "map takes an iterable for each parameter after the function: received none",
-    );
-  }
   inputs.forEach((input, i) => {
     if (!isIterable(input)) {
       throw new TypeError(
@@ -146,6 +141,8 @@ class Zip {
 
   constructor(inputs: readonly Input<unknown>[]) {
     this.sync = inputs.every(isSync);
+    // None are exhausted before the first item, as those of zip() are.
+    this.#open = inputs.length > 0;
     try {
       for (const input of inputs) {
         this.#iterators.push(
@@ -162,6 +159,7 @@ class Zip {
 
   /** The next arguments; `undefined` at the end. Only if all inputs are `sync`. */
   read(): unknown[] | undefined {
+    if (!this.#open) return undefined;
     const items: unknown[] = [];
     for (const iterator of this.#iterators as Iterator<unknown>[]) {
       let result;
@@ -251,6 +249,8 @@ export interface Backlog {
   take(): unknown;
   /** Has `wake` called once the first is done, which it is not. */
   watch(wake: () => void): void;
+  /** No more is pushed. It may be said again. */
+  close(): void;
   /** Drops what is left, and cancels what of it has not started. */
   cancel(): void;
 }
@@ -258,6 +258,7 @@ export interface Backlog {
 /** Items of which each is a call of its own. */
 export class Calls implements Backlog {
   readonly #submit: (args: unknown[]) => Future<unknown>;
+  #onClosed: (() => void) | undefined;
   /** Places before `#head` were read and are empty. */
   #futures: (Future<unknown> | undefined)[] = [];
   #head = 0;
@@ -267,8 +268,13 @@ export class Calls implements Backlog {
   #wake: () => void = nothing;
   readonly #onFirst = needsNoContext(() => this.#wake());
 
-  constructor(submit: (args: unknown[]) => Future<unknown>) {
+  /** @param onClosed Told, once, that no more is submitted. */
+  constructor(
+    submit: (args: unknown[]) => Future<unknown>,
+    onClosed?: () => void,
+  ) {
     this.#submit = submit;
+    this.#onClosed = onClosed;
   }
 
   get size(): number {
@@ -307,6 +313,12 @@ export class Calls implements Backlog {
     if (!first || first === this.#watched) return;
     this.#watched = first;
     first.addDoneCallback(this.#onFirst);
+  }
+
+  close(): void {
+    const onClosed = this.#onClosed;
+    this.#onClosed = undefined;
+    onClosed?.();
   }
 
   cancel(): void {
@@ -357,9 +369,15 @@ export class Results<T> implements AsyncIterableIterator<T> {
     const aborted = signals.find((signal) => signal.aborted);
     if (aborted) {
       this.#end = { failed: true, error: aborted.reason };
+      this.#backlog.close();
       return;
     }
-    this.#inputs = new Zip(inputs);
+    try {
+      this.#inputs = new Zip(inputs);
+    } catch (error) {
+      this.#backlog.close();
+      throw error;
+    }
     this.#signals = signals;
     for (const signal of signals) {
       signal.addEventListener("abort", this.#onAbort);
@@ -526,6 +544,7 @@ export class Results<T> implements AsyncIterableIterator<T> {
     const inputs = this.#inputs;
     this.#inputs = undefined;
     if (inputs) this.#inContext(() => inputs.close());
+    this.#backlog.close();
   }
 
   readonly #onAbort = ({ target }: Event) => {

@@ -7,9 +7,10 @@ import {
   learnSending,
   WAITING,
 } from "./call.ts";
+import { WithCaptured } from "./carried.ts";
 import { costOfItem, cutRest, sizeOf, WORTH } from "./chunks.ts";
 import type { PoolKind, WorkerLink } from "./link.ts";
-import type { CallMessage, FunctionRef } from "./protocol.ts";
+import type { CallMessage, FunctionRef, Thrown } from "./protocol.ts";
 import { label } from "./travel.ts";
 
 /** A worker of a pool: its link, and the calls that were handed to it. */
@@ -33,6 +34,8 @@ export class Member implements CallHolder {
   ready = false;
   /** Whether it has ended a call. */
   hasWorked = false;
+  /** What the import of one of its modules threw. */
+  importFailure: Thrown | undefined;
   /** What was asked for by a `recall` that is unanswered. */
   #recalled: readonly Call[] = [];
 
@@ -78,6 +81,12 @@ export class Member implements CallHolder {
   /** Whether it has nothing to do and nothing to pass over. */
   get isIdle(): boolean {
     return this.#calls.size === 0;
+  }
+
+  /** Whether it runs a call. */
+  get isRunning(): boolean {
+    for (const call of this.calls()) if (this.hasStarted(call)) return true;
+    return false;
   }
 
   /** Whether it has run as many calls as it may. */
@@ -133,6 +142,11 @@ export class Member implements CallHolder {
       this.load += call.cost = costOf(call, size);
       this.#tasksLeft--;
       const { fn, args, limits, chunk } = call;
+      if (args instanceof WithCaptured) {
+        const watched = limits ? call.order : undefined;
+        messages.push({ slot, fn, ...args, watched });
+        continue;
+      }
       messages.push(
         limits
           ? { slot, fn, args, watched: call.order }
@@ -371,6 +385,19 @@ export class Member implements CallHolder {
     this.#tasksLeft++;
     waits(call);
   }
+}
+
+/** How many have calls, and how many of these run one: of what was handed to a child, all but one waits. */
+export function countBusy(
+  members: Iterable<Member>,
+): { busy: number; running: number } {
+  let busy = 0;
+  let running = 0;
+  for (const member of members) {
+    if (member.live > 0) busy++;
+    if (member.isRunning) running++;
+  }
+  return { busy, running };
 }
 
 /** What a call is taken for, in microseconds; an integer. */

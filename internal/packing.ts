@@ -5,7 +5,12 @@
 
 import type { CloneChecker } from "./clonable.ts";
 import { closureOf } from "./closures.ts";
-import type { ClosureRef, FunctionRef, StartMessage } from "./protocol.ts";
+import type {
+  Captured,
+  ClosureRef,
+  FunctionRef,
+  Initializer,
+} from "./protocol.ts";
 import { show } from "./timer.ts";
 import { describe, label, moduleUrl } from "./travel.ts";
 
@@ -55,7 +60,7 @@ export function checkArguments(
   const moved = transfer.length > 0 ? new Set<object>(transfer) : undefined;
   const met = new Set<object>();
   const found = checker.find(args, root, moved, met);
-  if (found) throw cannotSend(fn, args, found.path, found.what);
+  if (found) throw cannotSend(fn, found.path, found.what);
   return [...met] as Transferable[];
 }
 
@@ -74,30 +79,16 @@ export function explained<R>(
       throw error;
     }
     const found = checker.locate(args, root);
-    throw cannotSend(fn, args, found.path, found.what, error);
+    throw cannotSend(fn, found.path, found.what, error);
   }
 }
 
 function cannotSend(
   fn: FunctionRef,
-  args: readonly unknown[],
   path: string,
   what: string,
   cause?: unknown,
 ): DOMException {
-  const captured = fn.by === "closure"
-    ? nameOfCaptured(fn, args.length - 1, path)
-    : undefined;
-  if (captured !== undefined) {
-    const error = new DOMException(
-      `Cannot send ${
-        label(fn)
-      } to a worker: captured "${captured}" is ${what}, which can't be copied; make it in the function, or pass the plain data that it is made from`,
-      "DataCloneError",
-    );
-    if (cause !== undefined) error.cause = cause;
-    return error;
-  }
   const advice = ADVICE[what] ??
     (what.endsWith("was moved before")
       ? "pass what came back, or a copy that was made before"
@@ -112,21 +103,59 @@ function cannotSend(
   return error;
 }
 
-/** What a caller calls a value that is on its way behind the arguments. */
-function nameOfCaptured(
-  { names, owners }: ClosureRef,
-  last: number,
+/**
+ * Refuses what a function captured if it holds something known not to travel, and
+ * copies it.
+ *
+ * @throws {DOMException} `DataCloneError`, which names the variable and the way.
+ */
+export function packCaptured<R>(
+  checker: CloneChecker,
+  fn: FunctionRef,
+  captured: Captured,
+  copy: () => R,
+): R {
+  const { values, ...more } = captured;
+  // Numbers and texts are as they are.
+  if (Object.keys(more).length === 0 && values.every(isPrimitive)) {
+    return copy();
+  }
+  const found = checker.find(captured, "");
+  if (found) throw cannotSendCaptured(fn, found.path, found.what);
+  try {
+    return copy();
+  } catch (error) {
+    if (!(error instanceof DOMException && error.name === "DataCloneError")) {
+      throw error;
+    }
+    const found = checker.locate(captured, "");
+    throw cannotSendCaptured(fn, found.path, found.what, error);
+  }
+}
+
+function cannotSendCaptured(
+  fn: FunctionRef,
   path: string,
-): string | undefined {
-  const way = path.replace(/^\w+/, "");
-  const place = `[${last}].`;
-  if (!way.startsWith(place)) return undefined;
-  const [, kind, index, rest] =
-    /^(\w+)\[(\d+)\](.*)$/s.exec(way.slice(place.length)) ?? [];
+  what: string,
+  cause?: unknown,
+): DOMException {
+  const error = new DOMException(
+    `Cannot send ${label(fn)} to a worker: captured "${
+      nameOfCaptured(fn as ClosureRef, path)
+    }" is ${what}, which can't be copied; make it in the function, or pass the plain data that it is made from`,
+    "DataCloneError",
+  );
+  if (cause !== undefined) error.cause = cause;
+  return error;
+}
+
+/** What a caller calls a captured value, by the way to it in the record. */
+function nameOfCaptured({ names, owners }: ClosureRef, path: string): string {
+  const [, kind, index, rest] = /^\.?(\w+)\[(\d+)\](.*)$/s.exec(path) ?? [];
   if (kind === "values") return `${names[Number(index)]}${rest}`;
   return kind === "properties"
     ? `${owners[Number(index)]}${rest.replace("[1]", "")}`
-    : undefined;
+    : path;
 }
 
 /**
@@ -137,13 +166,14 @@ function nameOfCaptured(
 export function packInitializer(
   initializer: unknown,
   initargs: unknown,
+  closures: boolean,
   pack: (
     fn: FunctionRef,
     args: readonly unknown[],
     root: string,
   ) => readonly unknown[],
-  closures: boolean,
-): StartMessage["initializer"] {
+  carry: (fn: FunctionRef, captured: Captured) => unknown,
+): Initializer | undefined {
   if (!Array.isArray(initargs)) {
     throw new TypeError(
       `initargs must be an array: received ${show(initargs)}`,
@@ -155,12 +185,16 @@ export function packInitializer(
       `initializer must be a function: received ${show(initializer)}`,
     );
   }
-  const fn = describe(initializer, "initializer");
-  const closure = closures ? closureOf(initializer, fn) : undefined;
+  const described = describe(initializer, "initializer");
+  const closure = closures ? closureOf(initializer, described) : undefined;
+  const fn = closure?.ref ?? described;
   const captured = closure?.captured;
-  const ref = closure?.ref ?? fn;
-  const args = captured ? [...initargs, captured] : initargs;
-  return { fn: ref, args: pack(ref, args, "initargs") };
+  return {
+    fn,
+    args: pack(fn, initargs, "initargs"),
+    captured: captured &&
+      { id: undefined, captured: carry(fn, captured) },
+  };
 }
 
 /**

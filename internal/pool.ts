@@ -85,7 +85,11 @@ import type { Future } from "../future.ts";
 import { type Call, newCall, PooledFuture, WAITING } from "./call.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Items, type ItemsOwner, sizeOf } from "./chunks.ts";
-import { type Closure, closureOf, takesNothing } from "./closures.ts";
+import { joinCaptured, packCall, targetOf } from "./call_arguments.ts";
+import { Target, WithCaptured } from "./carried.ts";
+import { takesNothing } from "./closures.ts";
+import type { Engine } from "./engine.ts";
+import { depthInside } from "./guard.ts";
 import {
   type CheckedSubmitOptions,
   NO_OPTIONS,
@@ -94,14 +98,14 @@ import {
 } from "./limits.ts";
 import type { PoolKind } from "./link.ts";
 import { transferablesOf } from "./marks.ts";
-import type { Captured, FunctionRef, WorkerMarker } from "./protocol.ts";
+import { type Backlog, Calls } from "./mapping.ts";
+import { Room } from "./room.ts";
+import type { Carried, FunctionRef } from "./protocol.ts";
 import { cancelReasons } from "./reasons.ts";
 import { type PoolStats, Statistics } from "./statistics.ts";
+import { checkCount } from "./packing.ts";
 import { loadTimers, planTimers, startTimer } from "./timer.ts";
 import { describe, label } from "./travel.ts";
-
-/** Pools inside of workers inside of pools: deeper is a mistake. */
-const DEEPEST = 6;
 
 type State =
   | { readonly is: "open" }
@@ -113,22 +117,13 @@ type State =
     readonly cause: ErrorOptions | undefined;
   };
 
-/** A function that is submitted many times, with what it captured. */
-interface Held {
-  readonly ref: FunctionRef;
-  /** What keeps it from travelling. */
-  readonly failure?: { readonly error: unknown };
-  readonly closure?: Closure;
-}
-
 /** The engine of an executor that has workers. */
-export class Pool implements ItemsOwner {
+export class Pool implements Engine, ItemsOwner {
   readonly #kind: PoolKind;
   readonly #dispatcher: Dispatcher;
   readonly #statistics = new Statistics();
   readonly #watch: Watch<Call>;
-  /** What stands for functions of which `map` reads once what they capture. */
-  #held: WeakMap<object, Held> | undefined;
+  readonly #room = new Room(() => this.#dispatcher.countWaiting());
   #state: State = { is: "open" };
   #stopIdleTimer: (() => void) | undefined;
   #idleSince = 0;
@@ -162,24 +157,42 @@ export class Pool implements ItemsOwner {
   submit(
     fn: unknown,
     args: readonly unknown[],
-    { signals, timeLimit, transfer: listed }: CheckedSubmitOptions = NO_OPTIONS,
+    options: CheckedSubmitOptions = NO_OPTIONS,
+  ): Future<unknown> {
+    const ref = this.check(fn, "submit");
+    const { closures, describe } = this.#kind;
+    if (!describe) this.#dispatcher.depth = depthInside(this.#kind);
+    let target: Target | undefined;
+    if (closures && !takesNothing(ref)) {
+      try {
+        target = targetOf(this.#kind, fn, ref, args);
+      } catch (error) {
+        return this.#failed(error);
+      }
+    }
+    return this.#submitAs(fn, target?.ref ?? ref, target, args, options);
+  }
+
+  /** The future of a call that can't travel. */
+  #failed(error: unknown): Future<unknown> {
+    const future = new PooledFuture<unknown>();
+    this.#statistics.failed++;
+    future.setException(error);
+    return future;
+  }
+
+  #submitAs(
+    given: unknown,
+    ref: FunctionRef,
+    target: Target | undefined,
+    args: readonly unknown[],
+    { signals, timeLimit, transfer: listed }: CheckedSubmitOptions,
   ): Future<unknown> {
     const dispatcher = this.#dispatcher;
-    let ref = this.check(fn, "submit");
-    if (!this.#kind.describe) dispatcher.depth = this.#checkDepth();
     const future = new PooledFuture<unknown>();
     const transfer = transferablesOf(args, listed);
     const once = transfer.length > 0 && !this.#kind.packsForGood;
     const isPlain = signals.length === 0 && timeLimit === undefined && !once;
-    try {
-      const closure = this.#closure(fn, ref);
-      if (closure) ref = closure.ref;
-      if (closure?.captured) args = [...args, closure.captured];
-    } catch (error) {
-      this.#statistics.failed++;
-      future.setException(error);
-      return future;
-    }
     const call = newCall(
       future,
       ref,
@@ -191,8 +204,9 @@ export class Pool implements ItemsOwner {
     // Where the pool goes on after a worker's death, another may be sent them.
     const asTheyAre = now && this.#kind.onWorkerLost === "break";
     try {
-      call.args = this.#kind.pack(ref, args, asTheyAre, transfer);
-      this.check(fn, "submit");
+      if (target) args = joinCaptured(target, call, args);
+      packCall(this.#kind, call, args, asTheyAre, transfer);
+      this.check(given, "submit");
       if (now && !dispatcher.isFree) {
         now = false;
         if (asTheyAre) this.#packLate(call, args, transfer);
@@ -256,8 +270,8 @@ export class Pool implements ItemsOwner {
     args: readonly unknown[],
     transfer: readonly Transferable[],
   ): void {
-    const { packsForGood, pack } = this.#kind;
-    if (!packsForGood) call.args = pack(call.fn, args, false, transfer);
+    if (this.#kind.packsForGood) return;
+    packCall(this.#kind, call, args, false, transfer);
   }
 
   /** Ends a call before its time; see "When a call is stopped" above. */
@@ -290,6 +304,28 @@ export class Pool implements ItemsOwner {
     return this.#dispatcher.stats();
   }
 
+  /** Starts workers, and waits until they are up. */
+  warmUp(count: number = this.#kind.maxWorkers): Promise<void> {
+    checkCount(count, "warmUp's count of workers");
+    const { maxWorkers, name } = this.#kind;
+    if (count > maxWorkers) {
+      throw new RangeError(
+        `warmUp can start ${maxWorkers} workers at most, which is maxWorkers: received ${count}`,
+      );
+    }
+    this.#checkOpen(`Cannot warm up ${name}`);
+    if (!this.#kind.describe) this.#dispatcher.depth = depthInside(this.#kind);
+    loadTimers();
+    return this.#dispatcher.warming.wait(count);
+  }
+
+  /** Waits until fewer calls wait. */
+  room(limit: number): Promise<void> {
+    checkCount(limit, "room's limit");
+    this.#checkOpen(`Cannot wait for room in ${this.#kind.name}`);
+    return this.#room.wait(limit);
+  }
+
   takeBack(call: Call): boolean {
     return this.#dispatcher.takeBack(call);
   }
@@ -301,72 +337,63 @@ export class Pool implements ItemsOwner {
     this.#finishIfIdle();
   }
 
-  /** What a function takes along, read now unless it is held. */
-  #closure(fn: unknown, ref: FunctionRef): Closure | undefined {
-    if (!this.#kind.closures || takesNothing(ref)) return undefined;
-    const held = this.#held?.get(fn as object);
-    if (!held) return closureOf(fn, ref);
-    if (held.failure) throw held.failure.error;
-    return held.closure;
-  }
-
-  /**
-   * Reads what a function takes along, once for many calls: submitted in its
-   * place, what this gives is a call of the function as it is now.
-   */
-  hold(fn: unknown): unknown {
+  /** What submits the items of a `map`; what the function captured is read now. */
+  map(fn: unknown, options: CheckedSubmitOptions, most: number): Backlog {
     const ref = this.check(fn, "map");
-    let held: Held | undefined;
-    try {
-      const closure = this.#closure(fn, ref);
-      if (!closure?.captured) return fn;
-      const captured = (this.#kind.copy?.(closure.captured) ??
-        closure.captured) as Captured;
-      held = { ref, closure: { ref: closure.ref, captured } };
-    } catch (error) {
-      held = { ref, failure: { error } };
+    const { closures, chunks } = this.#kind;
+    let target = new Target(fn, ref);
+    if (closures && !takesNothing(ref)) {
+      try {
+        target = targetOf(this.#kind, fn, ref, undefined, this.#onUnused);
+      } catch (error) {
+        // Each item fails, in its turn.
+        return new Calls(() => {
+          this.check(fn, "submit");
+          return this.#failed(error);
+        });
+      }
     }
-    const standIn = () => {};
-    this.#held ??= new WeakMap();
-    this.#held.set(standIn, held);
-    return standIn;
+    const { carried } = target;
+    if (chunks && options === NO_OPTIONS) {
+      return new Items(this, target, most);
+    }
+    return new Calls(
+      (args) => {
+        this.check(fn, "submit");
+        if (!this.#kind.describe) {
+          this.#dispatcher.depth = depthInside(this.#kind);
+        }
+        return this.#submitAs(fn, target.ref, target, args, options);
+      },
+      () => carried?.drop(),
+    );
   }
 
-  /**
-   * Takes the items of a `map`, to have them travel together.
-   *
-   * @param fn As `hold` gave it.
-   * @param most How many may be together.
-   * @returns `undefined` if each is better submitted by itself.
-   */
-  gather(fn: unknown, most: number): Items | undefined {
-    if (!this.#kind.chunks || this.#held?.get(fn as object)?.failure) {
-      return undefined;
-    }
-    const described = this.check(fn, "map");
-    const { ref, captured } = this.#closure(fn, described) ??
-      { ref: described, captured: undefined };
-    return new Items(this, fn, ref, captured ? [captured] : [], most);
-  }
+  readonly #onUnused = (carried: Carried) => this.#dispatcher.forget(carried);
 
   /** Takes an item of a `map`, as `submit` takes a call. */
   submitItem(items: Items, args: readonly unknown[]): void {
     const dispatcher = this.#dispatcher;
     const { chunks, pack } = this.#kind;
-    const { fn, given, more } = items;
+    const { fn, target } = items;
+    const { given } = target;
     if (this.#state.is !== "open") this.check(given, "submit");
-    if (!items.last) dispatcher.depth = this.#checkDepth();
+    if (!items.last) dispatcher.depth = depthInside(this.#kind);
     let single: Call | undefined;
     const number = items.next;
-    if (args.length === 1 && more.length === 0 && chunks!.isFlat(args[0])) {
+    if (args.length === 1 && chunks!.isFlat(args[0])) {
       items.addValue(args[0]);
     } else {
-      // What moves is sent by itself: it can't be sent again.
-      if (transferablesOf(args, []).length > 0) {
-        return items.addCall(this.submit(given, args));
-      }
       try {
-        const packed = pack(fn, [...args, ...more], false, []);
+        // What moves can't be sent again; and what is captured, too, needs to be
+        // told of. They are sent by themselves.
+        if (
+          transferablesOf(args, []).length > 0 || target.sharedWith(args)
+        ) {
+          const future = this.#submitAs(given, fn, target, args, NO_OPTIONS);
+          return items.addCall(future);
+        }
+        const packed = pack(fn, args, false, []);
         // Reading the arguments may have shut the pool down, or ended the iteration.
         if (this.#state.is !== "open") this.check(given, "submit");
         if (items.cancelled) {
@@ -374,7 +401,14 @@ export class Pool implements ItemsOwner {
           return;
         }
         if (chunks!.takes(packed)) items.addPacked(packed);
-        else single = newCall(new PooledFuture<unknown>(), fn, packed);
+        else {
+          const { carried } = target;
+          single = newCall(
+            new PooledFuture<unknown>(),
+            fn,
+            carried ? new WithCaptured(packed, carried) : packed,
+          );
+        }
       } catch (error) {
         this.#statistics.failed++;
         return items.addFailed(error);
@@ -401,42 +435,28 @@ export class Pool implements ItemsOwner {
 
   /** Describes a function that is to be submitted, if the pool takes calls. */
   check(value: unknown, caller: string): FunctionRef {
-    const fn = this.#held?.get(value as object)?.ref ??
-      (this.#kind.describe ?? describe)(value, caller);
-    const state = this.#state;
-    if (state.is === "open") return fn;
-    const cannot = `Cannot submit ${label(fn)} to ${this.#kind.name}`;
-    if (state.is === "broken") {
-      throw new this.#kind.broken(`${cannot}: ${state.message}`, state.cause);
+    const fn = (this.#kind.describe ?? describe)(value, caller);
+    if (this.#state.is !== "open") {
+      this.#checkOpen(`Cannot submit ${label(fn)} to ${this.#kind.name}`);
     }
-    throw new RuntimeError(
-      `${cannot}: cannot schedule new futures after shutdown`,
-    );
+    return fn;
   }
 
-  /** Keeps a module that workers import from starting workers that import it. */
-  #checkDepth(): number {
-    const marker = (globalThis as unknown as Record<symbol, WorkerMarker>)[
-      Symbol.for("@concurrent/futures worker")
-    ] as WorkerMarker | undefined;
-    if (!marker) return 1;
-    // A module may also come to start workers when its import is over.
-    const late = marker.inTask()
-      ? undefined
-      : marker.modules.find((module) => this.#kind.modules.includes(module));
-    const module = marker.importing[0] ?? late;
-    if (module !== undefined) {
-      marker.unguarded = new RuntimeError(
-        `Cannot start workers of ${this.#kind.name} from ${module} itself, or from what it imports, while a worker imports it: put the main part of the module that does under "if (import.meta.main)"`,
-      );
-      throw marker.unguarded;
+  /** Throws if the pool takes no calls any more. */
+  #checkOpen(cannot: string): void {
+    const error = this.#closedError(cannot);
+    if (error) throw error;
+  }
+
+  #closedError(cannot: string): Error | undefined {
+    const state = this.#state;
+    if (state.is === "open") return undefined;
+    if (state.is === "broken") {
+      return new this.#kind.broken(`${cannot}: ${state.message}`, state.cause);
     }
-    if (marker.depth >= DEEPEST) {
-      throw new RuntimeError(
-        `Cannot start workers of ${this.#kind.name} inside of ${DEEPEST} others: put the main part of a module that workers import under "if (import.meta.main)"`,
-      );
-    }
-    return marker.depth + 1;
+    return new RuntimeError(
+      `${cannot}: cannot schedule new futures after shutdown`,
+    );
   }
 
   // ---- The end -------------------------------------------------------------
@@ -512,6 +532,11 @@ export class Pool implements ItemsOwner {
 
   #advance(to: State): void {
     this.#state = to;
+    const { name } = this.#kind;
+    this.#room.close(() => this.#closedError(`No more room in ${name}`)!);
+    this.#dispatcher.warming.end(() =>
+      this.#closedError(`Cannot warm up ${name}`)!
+    );
     this.#stopIdleTimer?.();
     this.#stopIdleTimer = undefined;
   }
@@ -523,6 +548,7 @@ export class Pool implements ItemsOwner {
 
   /** Ends what can end: workers without calls, the pool that drains. */
   #finishIfIdle(): void {
+    this.#room.look();
     if (this.#dispatcher.pending === 0) {
       if (this.#state.is === "draining") {
         this.#advance({ is: "closed" });
@@ -551,6 +577,9 @@ export class Pool implements ItemsOwner {
     this.#stopIdleTimer = startTimer(ms, () => {
       this.#stopIdleTimer = undefined;
       if (this.#dispatcher.pending > 0) return;
+      if (this.#dispatcher.warming.isAwaited) {
+        return this.#armIdleTimer(this.#kind.idleTimeout);
+      }
       const left = this.#idleSince + this.#kind.idleTimeout - performance.now();
       if (left > 1) this.#armIdleTimer(left);
       else this.#dispatcher.endAll();

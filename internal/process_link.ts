@@ -1,5 +1,6 @@
 /** A child process as the pool sees it: a `WorkerLink` over its pipes. */
 
+import { Deliveries } from "./carried.ts";
 import type { Codec, Packed } from "./codec.ts";
 import { thrownBy } from "./call.ts";
 import { FrameReader, joined } from "./framing.ts";
@@ -15,6 +16,7 @@ import {
 } from "./process_worker.ts";
 import type {
   CallMessage,
+  Carried,
   FromWorker,
   FunctionRef,
   StartMessage,
@@ -56,6 +58,13 @@ function textOfArguments(packed: string | number): string {
   return typeof packed === "number" ? `[${packed}]` : packed;
 }
 
+/** The bytes of what a function captured: of a text, or of V8's serialiser. */
+function bytesOf(packed: Packed): Uint8Array {
+  return typeof packed === "string"
+    ? encoder.encode(packed)
+    : packed as Uint8Array;
+}
+
 /** What all children of a pool have in common. */
 export interface ChildOptions {
   readonly name: string;
@@ -88,6 +97,7 @@ export class ProcessLink implements WorkerLink {
   readonly label: string;
   readonly #child: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #deliveries = new Deliveries();
   readonly #events: LinkEvents;
   /** The modules that the child can import, `undefined` if it can all. */
   readonly #modules: ReadonlySet<string> | undefined;
@@ -200,10 +210,23 @@ export class ProcessLink implements WorkerLink {
     const watched: Record<number, number> = {};
     const parts: Uint8Array[] = [];
     const buffers: ArrayBuffer[] = [];
+    const fresh: Carried[] = [];
+    let carriedText = "";
     let text = "";
     for (const call of calls) {
-      const { slot, fn, args, watched: number, count, single } = call;
+      const { slot, fn, args, carried, shared, count, single } = call;
+      const number = call.watched;
       if (number !== undefined) watched[slot] = number;
+      if (carried) {
+        const { id, captured } = this.#deliveries.messageOf(carried, fresh);
+        const bytes = captured === undefined
+          ? undefined
+          : bytesOf(captured as Packed);
+        const list = shared ? JSON.stringify(shared) : "null";
+        const length = bytes?.length ?? null;
+        carriedText += `,"${slot}":[${id ?? null},${length},${list}]`;
+        if (bytes) parts.push(bytes);
+      }
       let id = fns.get(fn);
       if (id === undefined) {
         fns.set(fn, id = fns.size);
@@ -230,11 +253,34 @@ export class ProcessLink implements WorkerLink {
       parts.push(bytes);
       buffers.push(...apart);
     }
-    const line = encoder.encode(
+    const more = carriedText && `,"carried":{${carriedText.slice(1)}}`;
+    this.#writeCalls(
       `{"fns":[${texts.slice(1)}],"watched":${
         JSON.stringify(watched)
-      },"calls":[${text.slice(1)}]}\n`,
+      },"calls":[${text.slice(1)}]${more}}`,
+      slots,
+      parts,
+      buffers,
     );
+    if (fresh.length > 0) this.#deliveries.sent(fresh);
+  }
+
+  forget(carried: Carried): void {
+    if (!this.#deliveries.forget(carried)) return;
+    this.#sent = true;
+    this.#writeCalls(
+      `{"fns":[],"watched":{},"calls":[],"forget":[${carried.id}]}`,
+    );
+  }
+
+  /** Writes a `CallsLine` for the worker, and the bytes that it announces. */
+  #writeCalls(
+    text: string,
+    slots: readonly number[] = [],
+    parts: readonly Uint8Array[] = [],
+    buffers: readonly ArrayBuffer[] = [],
+  ): void {
+    const line = encoder.encode(`${text}\n`);
     let bytes = line.length;
     for (const part of parts) bytes += part.length;
     this.#writeLine(

@@ -28,17 +28,14 @@
  */
 
 import { makeCloneChecker } from "./clonable.ts";
+import { type CallsReader, makeCallsReader } from "./calls_line.ts";
 import { type Codec, makeCodec, type Packed } from "./codec.ts";
 import { listErrorClasses } from "./error_classes.ts";
 import { makeFrameWriter } from "./framing.ts";
+import { makeKeeper } from "./keeping.ts";
 import { makeLookout } from "./lookout.ts";
-import type {
-  AbortMessage,
-  CallMessage,
-  FunctionRef,
-  StartMessage,
-  ToWorker,
-} from "./protocol.ts";
+import type { AbortMessage, StartMessage, ToWorker } from "./protocol.ts";
+import { objectsIn } from "./numbering.ts";
 import { makeResults, type Results, type SharedResults } from "./results.ts";
 import { makeRebuilder } from "./rebuild.ts";
 import { makeRecorder } from "./recording.ts";
@@ -92,34 +89,6 @@ export type ToChild =
   /** The main thread is to hear its worker again, which it may not while it reads. */
   | { readonly type: "listen" }
   | AbortMessage;
-
-/**
- * The line of JSON that calls come in: for each, slot, function and arguments;
- * or the arguments of many items, how many, and whether each has but one; or how
- * many bytes the arguments are.
- */
-export interface CallsLine {
-  readonly fns: readonly FunctionRef[];
-  /** By their slots, the calls whose start is to be told: `CallMessage.watched`. */
-  readonly watched: Readonly<Record<number, number>>;
-  readonly calls: readonly (
-    | readonly [slot: number, fn: number, args: unknown]
-    | readonly [
-      slot: number,
-      fn: number,
-      args: unknown,
-      count: number,
-      single: boolean,
-    ]
-    | readonly [
-      slot: number,
-      fn: number,
-      args: null,
-      bytes: number,
-      buffers: readonly number[],
-    ]
-  )[];
-}
 
 /** What the main thread says to the worker. */
 type ToTasks =
@@ -197,8 +166,8 @@ const checker = (${makeCloneChecker})(${list(NOT_BETWEEN_PROCESSES)}, ${
   });
 const codec = (${makeCodec})(true);
 (${guardStreams})();
-(${serveTasks})(self, codec, ${makeFrameWriter}, ${makeTray}, ${makeLookout}, ${makeResults}, (scope) =>
-  (${serve})(scope, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), imports));
+(${serveTasks})(self, codec, (${makeCallsReader})(codec), ${makeFrameWriter}, ${makeTray}, ${makeLookout}, ${makeResults}, (scope) =>
+  (${serve})(scope, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})(${objectsIn}, (bytes) => codec.read(bytes)), imports));
 }`;
   return `${evaluating(program)}({__proto__: null, ${imports}});`;
 }
@@ -374,6 +343,7 @@ function serveTasks(
   // deno-lint-ignore no-explicit-any -- a worker's global scope
   scope: any,
   codec: Codec,
+  readCalls: CallsReader,
   writer: typeof makeFrameWriter,
   trays: typeof makeTray,
   lookoutOf: typeof makeLookout,
@@ -388,10 +358,7 @@ function serveTasks(
    */
   const PATIENCE = 0.15;
   // Taken before any task runs: one may put its own in their place.
-  const { parse } = JSON;
   const { round } = Math;
-  const decoder = new TextDecoder();
-  const decode = decoder.decode.bind(decoder);
   const post = scope.postMessage.bind(scope);
   const close = scope.close.bind(scope);
   const exit = Deno.exit;
@@ -454,7 +421,7 @@ function serveTasks(
     },
     onIdle() {
       const bytes = tray.take();
-      if (bytes) tell({ type: "calls", calls: callsIn(bytes, []) });
+      if (bytes) takeIn(bytes, []);
     },
     close: () => {
       post({ exit: 1, secret });
@@ -480,45 +447,19 @@ function serveTasks(
     written = now();
   }
 
-  function tell(message: ToWorker): void {
-    listener({ data: message, stopImmediatePropagation() {} });
+  function takeIn(
+    bytes: Uint8Array<ArrayBuffer>,
+    buffers: readonly ArrayBuffer[],
+  ): void {
+    tell({ type: "calls", calls: readCalls(bytes, buffers, forget) });
   }
 
-  /** The calls of a message: a line of JSON, then bytes, and buffers apart. */
-  function callsIn(
-    data: Uint8Array<ArrayBuffer>,
-    apart: readonly ArrayBuffer[],
-  ): CallMessage[] {
-    const end = data.indexOf(10);
-    let at = end + 1;
-    let next = 0;
-    const { fns, watched, calls }: CallsLine = parse(
-      decode(data.subarray(0, end)),
-    );
-    return calls.map((call) => {
-      // Not taken apart by iterating, which takes as long as all the rest.
-      const slot = call[0];
-      const fn = fns[call[1]];
-      const number = call[3];
-      if (number === undefined) {
-        return { slot, fn, args: call[2], watched: watched[slot] };
-      }
-      const lengths = call[4];
-      if (typeof lengths === "boolean") {
-        return { slot, fn, args: call[2], count: number, single: lengths };
-      }
-      const bytes = data.subarray(at, at += number);
-      const buffers = apart.slice(next, next += lengths!.length);
-      return {
-        slot,
-        fn,
-        watched: watched[slot],
-        // When the call starts: what can't be read fails that call alone.
-        get args() {
-          return codec.decode({ bytes, buffers });
-        },
-      };
-    });
+  function forget(ids: readonly number[]): void {
+    tell({ type: "forget", ids });
+  }
+
+  function tell(message: ToWorker): void {
+    listener({ data: message, stopImmediatePropagation() {} });
   }
 
   scope.addEventListener("message", (event: MessageEvent<ToTasks>) => {
@@ -528,12 +469,10 @@ function serveTasks(
     tray.received();
     if (data.type === "abort") return tell(data);
     if (data.type === "calls") {
-      return tell({ type: "calls", calls: callsIn(data.bytes, data.buffers) });
+      return takeIn(data.bytes, data.buffers);
     }
-    // What V8's serialiser wrote begins with 0xff.
-    const isText = data.bytes[0] === 0x7b;
-    const { secret: bytes, ...message } = codec.decode(
-      isText ? decode(data.bytes) : data.bytes,
+    const { secret: bytes, ...message } = codec.read(
+      data.bytes,
     ) as StartMessage & { secret: readonly number[] };
     secret = `${bytes}`;
     alone = data.alone;

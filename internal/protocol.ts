@@ -15,7 +15,7 @@ export type FunctionRef =
     /** Only the export will do: the source is not to be run. */
     readonly exportedOnly?: true;
   }
-  /** Made anew, with what it captured: the last of the call's arguments. */
+  /** Made anew, with what it captured. */
   | ClosureRef
   /** A built-in, by the way to it from `globalThis`; the source proves it is the same. */
   | {
@@ -46,6 +46,8 @@ export interface ClosureRef {
   readonly names: readonly string[];
   /** The names of the functions that have properties. */
   readonly owners: readonly string[];
+  /** Whether the functions are known to change nothing of what they captured. */
+  readonly readsOnly: boolean;
 }
 
 /** What a worker finds by itself. */
@@ -66,12 +68,46 @@ export interface Captured {
   readonly properties?: readonly (readonly [number, object])[];
 }
 
+/** What a function captured, as its calls have it on their way; see `carried.ts`. */
+export interface Carried {
+  /** As packed by the kind of pool; it can be sent any number of times. */
+  readonly packed: unknown;
+  /** What workers know it by; `undefined`: it is of one call alone. */
+  readonly id: number | undefined;
+  /** One more needs it. */
+  hold(): void;
+  /** One needs it no more. */
+  drop(): void;
+}
+
+/** What a function captured, as a message to a worker has it. */
+export interface CarriedMessage {
+  readonly id: number | undefined;
+  /** `undefined`: the worker keeps it. */
+  readonly captured: unknown;
+}
+
+/** Arguments that are objects of what was captured; see `numbering.ts`. */
+export type SharedArguments = readonly (readonly [
+  argument: number,
+  object: number,
+])[];
+
 /** A call on its way to a worker. `slot` names it there until it is answered. */
 export interface CallMessage {
   readonly slot: number;
   readonly fn: FunctionRef;
   /** As packed by the kind of pool; plain arguments once it is in the worker. */
   readonly args: unknown;
+  /**
+   * What the function captured, as the pool has it. A function that captured
+   * something and comes without has it behind the arguments.
+   */
+  readonly carried?: Carried;
+  /** The same, as the worker gets it. */
+  readonly captured?: CarriedMessage;
+  /** Arguments that are objects of what was captured: which, by their numbers there. */
+  readonly shared?: SharedArguments;
   /**
    * If the worker is to say when it starts the call: which call it is, among all
    * that have had the slot. What is said of it later may come when that has another.
@@ -109,6 +145,13 @@ export interface SharedLanes {
   readonly values: SharedCells;
 }
 
+/** What a worker runs before its first call. */
+export interface Initializer {
+  readonly fn: FunctionRef;
+  readonly args: readonly unknown[];
+  readonly captured: CarriedMessage | undefined;
+}
+
 /** The first message to a worker. */
 export interface StartMessage {
   readonly type: "start";
@@ -122,9 +165,7 @@ export interface StartMessage {
   readonly modules: readonly string[];
   /** Whether one of these is the program itself, whose main part may run again. */
   readonly ownModule: boolean;
-  readonly initializer:
-    | { readonly fn: FunctionRef; readonly args: readonly unknown[] }
-    | undefined;
+  readonly initializer: Initializer | undefined;
   /** How many pools this worker is inside of. */
   readonly depth: number;
 }
@@ -144,6 +185,8 @@ export interface AbortMessage {
 export type ToWorker =
   | StartMessage
   | AbortMessage
+  /** Nobody needs what was captured under these numbers any more. */
+  | { readonly type: "forget"; readonly ids: readonly number[] }
   | { readonly type: "calls"; readonly calls: readonly CallMessage[] };
 
 /** A value, or an exception of the record's list. */
@@ -181,7 +224,11 @@ export type Outcome =
 /** What a worker says. */
 export type FromWorker =
   /** Modules and initializer are done: calls run from here on. */
-  | { readonly type: "ready" }
+  | {
+    readonly type: "ready";
+    /** Modules that could not be imported, each with what the import threw. */
+    readonly failures?: readonly Thrown[];
+  }
   | { readonly type: "initializer failed"; readonly outcome: Outcome }
   | {
     readonly type: "outcome";

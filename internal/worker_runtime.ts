@@ -9,8 +9,10 @@
 
 import { type CloneChecker, makeCloneChecker } from "./clonable.ts";
 import { listErrorClasses } from "./error_classes.ts";
+import { type Keeper, type Kept, makeKeeper } from "./keeping.ts";
 import { makeCells, makeWorkerLanes, type WorkerLanes } from "./lanes.ts";
 import { makeLookout } from "./lookout.ts";
+import { objectsIn } from "./numbering.ts";
 import { makeRebuilder, type Rebuilder } from "./rebuild.ts";
 import { makeRecorder, type Recorder } from "./recording.ts";
 import type {
@@ -22,6 +24,7 @@ import type {
   FromWorker,
   FunctionRef,
   Outcome,
+  SharedArguments,
   StartMessage,
   Thrown,
   ToWorker,
@@ -66,7 +69,7 @@ interface Waiting {
 export function workerProgram(): string {
   return evaluating(
     `const checker = (${makeCloneChecker})();
-(${serve})(self, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), {}, (${makeWorkerLanes})(${makeCells}, ${makeLookout}))`,
+(${serve})(self, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})(${objectsIn}), {}, (${makeWorkerLanes})(${makeCells}, ${makeLookout}))`,
   );
 }
 
@@ -93,12 +96,21 @@ export function serve(
   checker: CloneChecker,
   rebuilder: Rebuilder,
   recorder: Recorder,
+  keeper: Keeper,
   imports: Readonly<Record<string, () => Promise<Imported>>> = {},
   lanes?: WorkerLanes,
 ): void {
   // deno-lint-ignore no-explicit-any -- a caller's function, of any type
   type Fn = (...args: any[]) => unknown;
   type Failure = { readonly error: unknown };
+  /** What is needed to run a call. */
+  interface Runnable {
+    readonly fn: FunctionRef;
+    readonly args: unknown;
+    /** What its function captured; it may also come behind the arguments. */
+    kept?: Kept;
+    readonly shared?: SharedArguments;
+  }
 
   /** A module whose import started a pool: each worker would start its own. */
   class Unguarded {
@@ -622,19 +634,21 @@ export function serve(
   }
 
   /** Runs a call; a promise where the call, or an import, takes its time. */
-  function run(
-    call: { readonly fn: FunctionRef; readonly args: unknown },
-  ): Outcome | Promise<Outcome> {
+  function run(call: Runnable): Outcome | Promise<Outcome> {
     const ref = call.fn;
     try {
       // Where they are unpacked only now, that may fail.
       let args = call.args as readonly unknown[];
       let fn: Fn | Promise<Fn>;
-      if (ref.by === "closure") {
+      if (ref.by !== "closure") {
+        fn = revive(ref);
+      } else if (call.kept) {
+        const captured = call.kept.fresh(ref.readsOnly && !call.shared);
+        if (call.shared) args = keeper.shared(captured, args, call.shared);
+        fn = reviveClosure(ref, captured);
+      } else {
         fn = reviveClosure(ref, args.at(-1) as Captured);
         args = args.slice(0, -1);
-      } else {
-        fn = revive(ref);
       }
       const value = typeof fn === "function"
         ? concurrentFuturesRun(fn, args)
@@ -774,7 +788,9 @@ export function serve(
               skipped[skipped.length] = slot;
               break;
             }
-            const started = count === undefined ? call : itemOf(call, item);
+            const started: Runnable = count === undefined
+              ? call
+              : itemOf(call, item);
             running = call;
             aborter = undefined;
             if (call.watched !== undefined) {
@@ -813,14 +829,14 @@ export function serve(
 
   /** An item of a chunk, as a call. */
   function itemOf(
-    { fn, args, single }: CallMessage,
+    { fn, args, single, kept }: CallMessage & Runnable,
     item: number,
-  ): { readonly fn: FunctionRef; readonly args: unknown } {
+  ): Runnable {
     const all = args as unknown[];
     const own = all[item];
     // Nothing of an item that is done is kept for the sake of those after it.
     all[item] = undefined;
-    return { fn, args: single ? [own] : own };
+    return { fn, args: single ? [own] : own, kept };
   }
 
   function currentTask(): CurrentTask | undefined {
@@ -847,7 +863,9 @@ export function serve(
 
   function takeIn(calls: readonly CallMessage[]): void {
     for (let i = 0; i < calls.length; i++) {
-      const waiting: Waiting = { call: calls[i], next: undefined };
+      const call: CallMessage & Runnable = calls[i];
+      if (call.captured) call.kept = keeper.take(call.captured);
+      const waiting: Waiting = { call, next: undefined };
       if (first) last!.next = waiting;
       else first = waiting;
       last = waiting;
@@ -904,15 +922,25 @@ export function serve(
     }
     const { initializer } = message;
     if (initializer) {
-      const outcome = await (asTask
-        ? asTask(() => run(initializer))
-        : run(initializer));
+      const { captured } = initializer;
+      const first = captured
+        ? { ...initializer, kept: keeper.take(captured) }
+        : initializer;
+      const outcome = await (asTask ? asTask(() => run(first)) : run(first));
       if (outcome.is !== "returned") {
         say({ type: "initializer failed", outcome });
         return;
       }
     }
-    say({ type: "ready" });
+    let failures: Thrown[] | undefined;
+    for (const [url, { error }] of failedImports) {
+      (failures ??= []).push(recordThrown(
+        error instanceof Unguarded
+          ? new Error(error.message)
+          : new Error(`Cannot import ${url}: ${error}`, { cause: error }),
+      ));
+    }
+    say({ type: "ready", failures });
     concurrentFuturesServe();
   }
 
@@ -922,6 +950,7 @@ export function serve(
       event.stopImmediatePropagation();
       if (message.type === "start") start(message).catch(dieOf);
       else if (message.type === "calls") takeIn(message.calls);
+      else if (message.type === "forget") keeper.forget(message.ids);
       else abort(message);
     } catch (error) {
       dieOf(error);

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { BrokenProcessPool } from "../errors.ts";
+import { NO_OPTIONS } from "../internal/limits.ts";
 import type { PoolKind } from "../internal/link.ts";
 import { Results, splitMapArguments } from "../internal/mapping.ts";
 import type { CallMessage, Outcome } from "../internal/protocol.ts";
@@ -240,10 +241,9 @@ export class ChunkPool extends HandPool {
   }
 
   /** As an executor's `map` does. */
-  map(fn: Any, ...rest: unknown[]): Results<Any> {
+  override map(fn: Any, ...rest: Any[]): Any {
     const { inputs, options } = splitMapArguments(fn, rest);
-    const taken = this.hold(fn);
-    const items = this.gather(taken, options.chunksize ?? Infinity)!;
+    const items = super.map(fn, NO_OPTIONS, options.chunksize ?? Infinity);
     return new Results<Any>(items, inputs, options);
   }
 

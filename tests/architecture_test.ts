@@ -47,11 +47,20 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/context.ts",
     "internal/timer.ts",
   ],
-  "executor.ts": [
-    "errors.ts",
+  // How the methods of an executor reach what runs the calls.
+  "internal/engine.ts": [
     "future.ts",
     "internal/limits.ts",
     "internal/mapping.ts",
+    "internal/statistics.ts",
+  ],
+  "executor.ts": [
+    "errors.ts",
+    "future.ts",
+    "internal/engine.ts",
+    "internal/limits.ts",
+    "internal/mapping.ts",
+    "internal/statistics.ts",
     "internal/timer.ts",
   ],
   // How an exception travels: a worker gets the other two as their source.
@@ -109,6 +118,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   // What a child may do, and the configuration that holds in it.
   "internal/permissions.ts": ["internal/timer.ts"],
   "internal/config.ts": ["internal/permissions.ts"],
+  // What functions captured, on its way; workers get these as their source.
+  "internal/numbering.ts": [],
+  "internal/keeping.ts": ["internal/numbering.ts"],
+  "internal/carried.ts": ["internal/numbering.ts"],
   // Self-contained: a worker gets it as its source.
   "internal/rebuild.ts": [],
   // The seam: types, and one function that passes a message on.
@@ -120,8 +133,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/worker_runtime.ts": [
     "internal/clonable.ts",
     "internal/error_classes.ts",
+    "internal/keeping.ts",
     "internal/lanes.ts",
     "internal/lookout.ts",
+    "internal/numbering.ts",
     "internal/rebuild.ts",
     "internal/recording.ts",
   ],
@@ -130,12 +145,16 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/tray.ts": ["internal/lookout.ts"],
   // What a child does with its streams.
   "internal/streams.ts": [],
+  "internal/calls_line.ts": ["internal/codec.ts"],
   "internal/process_worker.ts": [
+    "internal/calls_line.ts",
     "internal/clonable.ts",
     "internal/codec.ts",
     "internal/error_classes.ts",
     "internal/framing.ts",
+    "internal/keeping.ts",
     "internal/lookout.ts",
+    "internal/numbering.ts",
     "internal/rebuild.ts",
     "internal/recording.ts",
     "internal/results.ts",
@@ -155,10 +174,12 @@ const MAY_IMPORT: Record<string, string[]> = {
     "future.ts",
     "internal/call.ts",
     "internal/context.ts",
+    "internal/carried.ts",
     "internal/mapping.ts",
   ],
   "internal/member.ts": [
     "internal/call.ts",
+    "internal/carried.ts",
     "internal/chunks.ts",
     "internal/link.ts",
     "internal/travel.ts",
@@ -175,9 +196,13 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/chunks.ts",
     "internal/deque.ts",
   ],
+  // Those who wait for workers, and for room.
+  "internal/warming.ts": ["errors.ts", "internal/exception.ts"],
+  "internal/room.ts": ["internal/deque.ts", "internal/timer.ts"],
   // Both see a worker only as a link: neither the workers nor their codec.
   "internal/dispatcher.ts": [
     "internal/call.ts",
+    "internal/carried.ts",
     "internal/chunks.ts",
     "internal/crew.ts",
     "internal/exception.ts",
@@ -187,19 +212,35 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/queue.ts",
     "internal/statistics.ts",
     "internal/timer.ts",
+    "internal/warming.ts",
+  ],
+  "internal/guard.ts": ["errors.ts"],
+  "internal/call_arguments.ts": [
+    "internal/call.ts",
+    "internal/carried.ts",
+    "internal/closures.ts",
+    "internal/link.ts",
+    "internal/packing.ts",
   ],
   "internal/pool.ts": [
     "errors.ts",
     "executor.ts",
     "future.ts",
     "internal/call.ts",
+    "internal/call_arguments.ts",
+    "internal/carried.ts",
     "internal/chunks.ts",
     "internal/closures.ts",
     "internal/dispatcher.ts",
+    "internal/engine.ts",
+    "internal/guard.ts",
     "internal/limits.ts",
     "internal/link.ts",
+    "internal/mapping.ts",
     "internal/marks.ts",
+    "internal/packing.ts",
     "internal/reasons.ts",
+    "internal/room.ts",
     "internal/statistics.ts",
     "internal/timer.ts",
     "internal/travel.ts",
@@ -211,6 +252,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "executor.ts",
     "future.ts",
     "internal/context.ts",
+    "internal/engine.ts",
     "internal/limits.ts",
     "internal/link.ts",
     "internal/local_task.ts",
@@ -225,6 +267,8 @@ const MAY_IMPORT: Record<string, string[]> = {
     "executor.ts",
     "future.ts",
     "internal/call.ts",
+    "internal/carried.ts",
+    "internal/engine.ts",
     "internal/clonable.ts",
     "internal/lanes.ts",
     "internal/limits.ts",
@@ -240,6 +284,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   // A child as the pool sees it.
   "internal/process_link.ts": [
     "internal/call.ts",
+    "internal/carried.ts",
     "internal/codec.ts",
     "internal/framing.ts",
     "internal/link.ts",
@@ -256,6 +301,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "errors.ts",
     "executor.ts",
     "future.ts",
+    "internal/engine.ts",
     "internal/clonable.ts",
     "internal/codec.ts",
     "internal/config.ts",
@@ -273,7 +319,6 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   // Calls on other machines: nothing that `mod.ts` loads.
   "internal/module_names.ts": [],
-  "internal/guard.ts": ["errors.ts"],
   "internal/batches.ts": [],
   "internal/queue_options.ts": ["internal/timer.ts"],
   "internal/envelope.ts": ["internal/codec.ts"],
@@ -350,6 +395,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   "nats.ts": [
     "executor.ts",
     "future.ts",
+    "internal/engine.ts",
+    "internal/mapping.ts",
     "internal/clonable.ts",
     "internal/codec.ts",
     "internal/module_names.ts",

@@ -8,8 +8,8 @@ import {
 } from "@std/assert";
 import { assertSpyCalls, stub } from "@std/testing/mock";
 import { CancelledError, RuntimeError, TimeoutError } from "../errors.ts";
+import { EventLoopExecutor } from "../event_loop_executor.ts";
 import {
-  type CheckedSubmitOptions,
   Executor,
   type MapOptions,
   type ShutdownOptions,
@@ -1346,84 +1346,122 @@ Deno.test("Executor: await using calls shutdown when the block throws", async ()
 Deno.test("Executor: needs no more of a subclass than submit and shutdown", () => {
   assertEquals(
     Object.getOwnPropertyNames(Executor.prototype).sort(),
-    ["checkAccepts", "constructor", "gather", "map", "submitWith", "with"],
+    ["constructor", "map", "room", "stats", "warmUp", "with"],
   );
   assert(new AtOnce() instanceof Executor);
 });
 
 // ---- Views -----------------------------------------------------------------
 
-/** An executor that takes options, and notes them. */
-class Noting extends Executor {
-  readonly noted: CheckedSubmitOptions[] = [];
+/** A pool's class that has what comes of each call doubled, and notes the calls. */
+class Doubling extends EventLoopExecutor {
+  readonly noted: string[] = [];
 
-  submit<A extends unknown[], R>(
+  override submit<A extends unknown[], R>(
     fn: (...args: A) => R,
     ...args: A
   ): Future<Awaited<R>> {
-    const future = new Future<Awaited<R>>();
-    future.setResult(fn(...args) as Awaited<R>);
-    return future;
-  }
-
-  override shutdown(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  protected override submitWith(
-    options: CheckedSubmitOptions,
-    fn: (...args: unknown[]) => unknown,
-    args: readonly unknown[],
-  ): Future<unknown> {
-    this.noted.push(options);
-    return this.submit(fn, ...args);
+    this.noted.push(fn.name);
+    const double = async (...args: A) => (await fn(...args) as number) * 2;
+    return super.submit(double, ...args) as Future<Awaited<R>>;
   }
 }
 
-Deno.test("with() hands options to the executor's submitWith(), for submit and map, and never to submit()", async () => {
-  const executor = new Noting();
-  const { signal } = new AbortController();
-  const inner = new AbortController().signal;
-  const buffer = new ArrayBuffer(8);
-  const view = executor.with({ signal, timeLimit: 5, transfer: [buffer] });
-  assertEquals(await view.submit(Math.sqrt, 4).result(), 2);
-  assertEquals(await Array.fromAsync(view.map(Math.sqrt, [9])), [3]);
-  await view.with({ signal: inner, timeLimit: 7, transfer: [] })
-    .submit(Math.sqrt, 4).result();
-  await view.with({}).submit(Math.sqrt, 4).result();
-  await executor.submit(Math.sqrt, 4).result();
-  const all = { signals: [signal], timeLimit: 5, transfer: [buffer] };
-  assertEquals(executor.noted, [
-    all,
-    all,
-    { signals: [signal, inner], timeLimit: 7, transfer: [] },
-    all,
-  ]);
+Deno.test("a subclass's submit() is what map(), views, and maps of views submit by", async () => {
+  await using executor = new Doubling();
+  const view = executor.with({ timeLimit: 60_000 });
+  const inner = view.with({ signal: new AbortController().signal });
+  for (const each of [executor, view, inner]) {
+    assertEquals(await each.submit(Math.sqrt, 4).result(), 4);
+    assertEquals(await Array.fromAsync(each.map(Math.abs, [1, -2])), [2, 4]);
+    const one = { chunksize: 1, buffersize: 1 };
+    assertEquals(await Array.fromAsync(each.map(Math.abs, [3, 4], one)), [
+      6,
+      8,
+    ]);
+  }
+  const three = ["sqrt", "abs", "abs", "abs", "abs"];
+  assertEquals(executor.noted, [...three, ...three, ...three]);
 });
 
-Deno.test("with() keeps a list of what is moved as it was", async () => {
-  const executor = new Noting();
-  const list = [new ArrayBuffer(8)];
-  const view = executor.with({ transfer: list });
-  list.length = 0;
-  await view.submit(Math.sqrt, 4).result();
-  assertEquals(executor.noted[0].transfer.length, 1);
+Deno.test("a method of one executor's own is obeyed as a subclass's is", async () => {
+  await using executor = new EventLoopExecutor();
+  const own = executor.submit.bind(executor);
+  executor.submit =
+    ((fn: () => unknown, ...args: []) =>
+      own(async () => [await fn(...args)])) as typeof executor.submit;
+  assertEquals(
+    await Array.fromAsync(executor.map(Math.abs, [-1])),
+    [[1]] as unknown,
+  );
+  const view = executor.with({ timeLimit: 60_000 });
+  assertEquals(await view.submit(Math.abs, -1).result(), [1] as unknown);
 });
 
-Deno.test("with() of an executor that takes no options says so", () => {
-  class Plain extends Executor {
-    submit(): Future<never> {
-      return new Future<never>();
-    }
-    override shutdown(): Promise<void> {
-      return Promise.resolve();
+Deno.test("the options of a view hold for what a subclass's submit() submits, and for no other executor", async () => {
+  await using other = new EventLoopExecutor();
+  const gate = Promise.withResolvers<number>();
+  const besides: Future<number>[] = [];
+  class Besides extends Doubling {
+    override submit<A extends unknown[], R>(
+      fn: (...args: A) => R,
+      ...args: A
+    ): Future<Awaited<R>> {
+      besides.push(other.submit(() => gate.promise));
+      return super.submit(fn, ...args);
     }
   }
+  const controller = new AbortController();
+  await using executor = new Besides({ maxWorkers: 8 });
+  const view = executor.with({ signal: controller.signal });
+  const through = view.submit(() => gate.promise);
+  const first = view.map(() => gate.promise, [1, 2]).next();
+  const plain = executor.submit(() => gate.promise);
+  await turn();
+  controller.abort(new Error("enough"));
+  await assertRejects(() => through.result(), Error, "enough");
+  await assertRejects(() => first, Error, "enough");
+  gate.resolve(21);
+  assertEquals(await plain.result(), 42);
+  assertEquals(besides.length, 4);
+  for (const future of besides) assertEquals(await future.result(), 21);
+});
+
+Deno.test("a view is an executor: what it tells and ends is the executor's", async () => {
+  const executor = new EventLoopExecutor({ maxWorkers: 2 });
+  const view: Executor = executor.with({ timeLimit: 60_000 });
+  assert(view instanceof Executor);
+  await view.warmUp();
+  await view.room(1);
+  assertEquals(view.stats(), executor.stats());
+  assertEquals(view.stats().workers.live, 2);
+  await view.shutdown();
+  assertThrows(() => executor.submit(Math.sqrt, 4), RuntimeError);
+});
+
+Deno.test("an executor of one's own has views without options, and says by name what it can't do", async () => {
+  const executor = new AtOnce();
+  const view = executor.with({});
+  assertEquals(await view.submit(Math.sqrt, 4).result(), 2);
+  assertEquals(await Array.fromAsync(view.map(Math.sqrt, [9])), [3]);
+  assertEquals(executor.submitted, 2);
+  const cannot = (what: string) =>
+    `AtOnce has no ${what}: only executors of this library, and subclasses of these, do`;
+  const noOption = (name: string) =>
+    `AtOnce has no way to obey the option ${name} of with(): only executors of this library, and subclasses of these, do`;
   assertThrows(
-    () => new Plain().with({}),
+    () => executor.with({ timeLimit: 5 }),
     TypeError,
-    "Plain takes no options of with(): its class has no submitWith()",
+    noOption("timeLimit"),
   );
+  assertThrows(
+    () => view.with({ signal: new AbortController().signal }),
+    TypeError,
+    noOption("signal"),
+  );
+  assertThrows(() => executor.stats(), TypeError, cannot("stats()"));
+  await assertRejects(() => view.warmUp(), TypeError, cannot("warmUp()"));
+  await assertRejects(() => executor.room(1), TypeError, cannot("room()"));
 });
 
 Deno.test("map: says so at once where an executor's submit gives no future", () => {

@@ -113,8 +113,14 @@ export async function types() {
 
   // @ts-expect-error an argument of the wrong type, through a view
   view.submit(add, 1, "2");
-  // @ts-expect-error a view is no executor to be shut down
-  executor.with({}).shutdown();
+  // A view can be used where an executor is expected.
+  const asExecutor: Executor = executor.with({});
+  hasType<Promise<void>>()(asExecutor.shutdown({ wait: false }));
+  hasType<PoolStats>()(asExecutor.stats());
+  hasType<Promise<void>>()(executor.with({}).warmUp());
+  hasType<Promise<void>>()(executor.room(5));
+  // @ts-expect-error how many calls may wait
+  executor.room();
   // @ts-expect-error no options
   executor.with();
   // @ts-expect-error a controller is no signal

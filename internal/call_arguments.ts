@@ -1,0 +1,84 @@
+/** What a call takes along, of a pool whose functions bring what they captured. */
+
+import type { Call } from "./call.ts";
+import { CarriedValues, isFlat, Target, WithCaptured } from "./carried.ts";
+import { closureOf } from "./closures.ts";
+import type { PoolKind } from "./link.ts";
+import { isPrimitive } from "./packing.ts";
+import type { Captured, Carried, FunctionRef } from "./protocol.ts";
+
+/**
+ * A function with what it captured, read now.
+ *
+ * @param args Those of its only call; `undefined`: there are many.
+ * @param onUnused Told when none of many calls needs it any more.
+ * @throws what keeps it from travelling.
+ */
+export function targetOf(
+  kind: PoolKind,
+  fn: unknown,
+  ref: FunctionRef,
+  args: readonly unknown[] | undefined,
+  onUnused?: (carried: Carried) => void,
+): Target {
+  const closure = closureOf(fn, ref);
+  if (!closure) return new Target(fn, ref);
+  const { captured } = closure;
+  if (!captured) return new Target(fn, closure.ref);
+  // Of one call, both are copied together where both may hold the same.
+  const isApart = !args || isFlat(captured) || args.every(isPrimitive);
+  const carried = isApart
+    ? new CarriedValues(kind.carry!(closure.ref, captured), onUnused)
+    : undefined;
+  return new Target(fn, closure.ref, captured, carried);
+}
+
+/**
+ * Has a call bring what its function captured.
+ *
+ * @returns The arguments that are to be packed.
+ */
+export function joinCaptured(
+  target: Target,
+  call: Call,
+  args: readonly unknown[],
+): readonly unknown[] {
+  if (target.ref.by !== "closure") return args;
+  const { carried } = target;
+  const shared = carried ? target.sharedWith(args) : true;
+  if (shared === true) {
+    call.args = new WithCaptured(undefined);
+    return target.joined(args);
+  }
+  call.args = new WithCaptured(undefined, carried, shared);
+  if (!shared) return args;
+  const others = [...args];
+  for (const [i] of shared) others[i] = undefined;
+  return others;
+}
+
+/**
+ * Packs the arguments of a call.
+ *
+ * @throws what keeps them, or what comes with them, from travelling.
+ */
+export function packCall(
+  { pack, carry }: PoolKind,
+  call: Call,
+  args: readonly unknown[],
+  now: boolean,
+  transfer: readonly Transferable[],
+): void {
+  const { fn } = call;
+  if (!(call.args instanceof WithCaptured)) {
+    call.args = pack(fn, args, now, transfer);
+    return;
+  }
+  try {
+    call.args.args = pack(fn, args, now, transfer);
+  } catch (error) {
+    // Where it is what was captured that can't travel, this names it.
+    if (!call.args.carried) carry!(fn, args.at(-1) as Captured);
+    throw error;
+  }
+}

@@ -1,0 +1,146 @@
+/** How calls are written to a child, and read there. */
+
+import type { Codec } from "./codec.ts";
+import type {
+  CallMessage,
+  CarriedMessage,
+  FunctionRef,
+  SharedArguments,
+} from "./protocol.ts";
+
+/**
+ * The line of JSON that calls come in: for each, slot, function and arguments;
+ * or the arguments of many items, how many, and whether each has but one; or how
+ * many bytes the arguments are.
+ */
+export interface CallsLine {
+  readonly fns: readonly FunctionRef[];
+  /** By their slots, the calls whose start is to be told: `CallMessage.watched`. */
+  readonly watched: Readonly<Record<number, number>>;
+  /**
+   * By their slots, what the functions of calls captured: its number, how many bytes
+   * it is, which come before those of the arguments, and `CallMessage.shared`.
+   */
+  readonly carried?: Readonly<
+    Record<
+      number,
+      readonly [
+        id: number | null,
+        bytes: number | null,
+        shared: SharedArguments | null,
+      ]
+    >
+  >;
+  /** What nobody needs any more of that. */
+  readonly forget?: readonly number[];
+  readonly calls: readonly (
+    | readonly [slot: number, fn: number, args: unknown]
+    | readonly [
+      slot: number,
+      fn: number,
+      args: unknown,
+      count: number,
+      single: boolean,
+    ]
+    | readonly [
+      slot: number,
+      fn: number,
+      args: null,
+      bytes: number,
+      buffers: readonly number[],
+    ]
+  )[];
+}
+
+/** Reads the calls of a message: a `CallsLine`, then bytes, and buffers apart. */
+export type CallsReader = (
+  data: Uint8Array<ArrayBuffer>,
+  apart: readonly ArrayBuffer[],
+  onForget: (ids: readonly number[]) => void,
+) => CallMessage[];
+
+/**
+ * Makes a reader.
+ *
+ * Self-contained: children get it as its source.
+ */
+export function makeCallsReader(codec: Codec): CallsReader {
+  // Taken before any task runs: one may put its own in their place.
+  const { parse } = JSON;
+  const decoder = new TextDecoder();
+  const decode = decoder.decode.bind(decoder);
+
+  function callsIn(
+    data: Uint8Array<ArrayBuffer>,
+    apart: readonly ArrayBuffer[],
+    onForget: (ids: readonly number[]) => void,
+  ): CallMessage[] {
+    const end = data.indexOf(10);
+    let at = end + 1;
+    let next = 0;
+    const { fns, watched, carried, forget, calls }: CallsLine = parse(
+      decode(data.subarray(0, end)),
+    );
+    if (forget) onForget(forget);
+    const capturedOf = (slot: number): CarriedMessage | undefined => {
+      const found = carried?.[slot];
+      if (!found) return undefined;
+      const id = found[0] ?? undefined;
+      const length = found[1];
+      if (length === null) return { id, captured: undefined };
+      // A copy, where it is kept and the rest of the message is not.
+      const from = at;
+      at += length;
+      return {
+        id,
+        captured: id === undefined
+          ? data.subarray(from, at)
+          : data.slice(from, at),
+      };
+    };
+    return calls.map((call) => {
+      // Not taken apart by iterating, which takes as long as all the rest.
+      const slot = call[0];
+      const fn = fns[call[1]];
+      const captured = carried && capturedOf(slot);
+      const shared = carried?.[slot]?.[2] ?? undefined;
+      const number = call[3];
+      if (number === undefined) {
+        return {
+          slot,
+          fn,
+          args: call[2],
+          watched: watched[slot],
+          captured,
+          shared,
+        };
+      }
+      const lengths = call[4];
+      if (typeof lengths === "boolean") {
+        return {
+          slot,
+          fn,
+          args: call[2],
+          count: number,
+          single: lengths,
+          captured,
+        };
+      }
+      const bytes = data.subarray(at, at += number);
+      const buffers = apart.slice(next, next += lengths!.length);
+      return {
+        slot,
+        fn,
+        watched: watched[slot],
+        captured,
+        shared,
+        // When the call starts: what can't be read fails that call alone.
+        get args() {
+          return codec.decode({ bytes, buffers });
+        },
+      };
+    });
+  }
+
+  return callsIn;
+}
