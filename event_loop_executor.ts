@@ -26,6 +26,7 @@ import type {
   Outcome,
   WorkerMarker,
 } from "./internal/protocol.ts";
+import { ownClock } from "./internal/timer.ts";
 import { describe, label } from "./internal/travel.ts";
 import { transfer } from "./transfer.ts";
 
@@ -306,13 +307,13 @@ class LoopLink implements WorkerLink {
       this.label,
       watched === undefined ? undefined : keepContext(),
     );
-    const begin = performance.now();
+    const begin = ownClock.now();
     const end = (outcome: Outcome) => {
       // A call whose time was over has lost its place to another.
       if (this.#call !== call) return;
       this.#call = undefined;
       this.#task = undefined;
-      this.#events.onOutcome(slot, performance.now() - begin, outcome);
+      this.#events.onOutcome(slot, ownClock.now() - begin, outcome);
     };
     const run = functions.get(fn);
     (run

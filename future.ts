@@ -17,7 +17,12 @@
 import { CancelledError, InvalidStateError, TimeoutError } from "./errors.ts";
 import { type Context, contextFor } from "./internal/context.ts";
 import { cancelReasons } from "./internal/reasons.ts";
-import { checkTimeout, show, startTimer } from "./internal/timer.ts";
+import {
+  checkTimeout,
+  programClock,
+  show,
+  startTimer,
+} from "./internal/timer.ts";
 
 type State<T> =
   | { readonly is: "pending" }
@@ -501,7 +506,11 @@ export class Future<T> {
       if (this.done()) return this.#answer(waiter);
       if (limit !== undefined) {
         if (limit <= 0) return this.#expire(waiter, limit);
-        waiter.stopTimer = startTimer(limit, () => this.#expire(waiter, limit));
+        waiter.stopTimer = startTimer(
+          limit,
+          () => this.#expire(waiter, limit),
+          programClock,
+        );
       }
       const others = this.#waiters;
       if (!others) this.#waiters = waiter;

@@ -16,6 +16,7 @@ import { needsNoContext } from "./internal/context.ts";
 import {
   checkSignal,
   checkTimeout,
+  programClock,
   show,
   startTimer,
 } from "./internal/timer.ts";
@@ -220,7 +221,7 @@ export async function wait<F extends Future<unknown>>(
       };
       const stop = limit === undefined || limit <= 0
         ? undefined
-        : startTimer(limit, end);
+        : startTimer(limit, end, programClock);
       signal?.addEventListener("abort", onAbort);
       for (const future of pending) watch(future, onDone);
       if (returnWhen === FIRST_EXCEPTION) {
@@ -328,12 +329,16 @@ class AsCompleted<F extends Future<unknown>>
     this.#signal = signal;
     signal?.addEventListener("abort", this.#onAbort);
     if (limit !== undefined) {
-      this.#stopTimer = startTimer(limit, () =>
-        this.#fail(
-          new TimeoutError(
-            `${this.#pending.size} (of ${this.#total}) futures unfinished after ${limit} ms`,
+      this.#stopTimer = startTimer(
+        limit,
+        () =>
+          this.#fail(
+            new TimeoutError(
+              `${this.#pending.size} (of ${this.#total}) futures unfinished after ${limit} ms`,
+            ),
           ),
-        ));
+        programClock,
+      );
     }
   }
 

@@ -5,6 +5,7 @@ import { Future } from "../future.ts";
 import { reviveThrown } from "./exception.ts";
 import type { Limits } from "./limits.ts";
 import type { Carried, FunctionRef, Outcome } from "./protocol.ts";
+import { ownClock } from "./timer.ts";
 
 /** The slot of a call in the queue. */
 export const WAITING = -1;
@@ -217,7 +218,7 @@ export function learnSending(fn: FunctionRef, ms: number, calls: number): void {
 const TICKS = 16;
 
 /** A time as a whole number, which comes round after some days. */
-export function clock(now: number = performance.now()): number {
+export function clock(now: number = ownClock.now()): number {
   return (now * TICKS) | 0;
 }
 

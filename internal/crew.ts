@@ -4,6 +4,7 @@ import type { Call } from "./call.ts";
 import { textOf } from "./exception.ts";
 import type { LinkEvents, PoolKind } from "./link.ts";
 import { Member } from "./member.ts";
+import { ownClock } from "./timer.ts";
 
 /** Where one could not be started, no other is before so long, in milliseconds. */
 const AGAIN = 1000;
@@ -70,7 +71,7 @@ export class Crew {
   get mayStart(): boolean {
     if (this.#members.size >= this.#kind.maxWorkers) return false;
     return this.#failed === undefined ||
-      performance.now() - this.#failed >= AGAIN;
+      ownClock.now() - this.#failed >= AGAIN;
   }
 
   /**
@@ -103,7 +104,7 @@ export class Crew {
       return member;
     } catch (error) {
       if (this.#members.size > 0 || this.#ending > 0) {
-        this.#failed = performance.now();
+        this.#failed = ownClock.now();
       } else {
         const message = `no worker can be started (${textOf(error)})`;
         this.#events.onNone(message, { cause: error });

@@ -33,7 +33,7 @@ import { countBusy, type Member } from "./member.ts";
 import { AHEAD, CallQueue } from "./queue.ts";
 import type { Carried, FunctionRef, Outcome, Thrown } from "./protocol.ts";
 import type { PoolStats, Statistics } from "./statistics.ts";
-import { startLimit } from "./timer.ts";
+import { ownClock, startLimit, startTimer } from "./timer.ts";
 import { Warming } from "./warming.ts";
 
 /** How much goes to an idle worker at once, where short calls go together. */
@@ -72,7 +72,7 @@ export class Dispatcher {
   #pending = 0;
   #planned = false;
   #stopped = false;
-  #watching: ReturnType<typeof setTimeout> | undefined;
+  #stopWatch: (() => void) | undefined;
   readonly #statistics: Statistics;
   readonly #losses = new Losses();
   /** Those who wait for workers that nobody has a call for yet. */
@@ -244,17 +244,17 @@ export class Dispatcher {
    * give no event for long, and those behind it must not pass for started.
    */
   #watchForLong(): void {
-    if (this.#stopped || this.#watching !== undefined) return;
+    if (this.#stopped || this.#stopWatch) return;
     if (![...this.#crew].some(({ live }) => live > 1)) return;
-    this.#watching = setTimeout(() => {
-      this.#watching = undefined;
+    this.#stopWatch = startTimer(LONG + 1, () => {
+      this.#stopWatch = undefined;
       this.dispatch();
-    }, LONG + 1);
+    });
   }
 
   #stopWatching(): void {
-    clearTimeout(this.#watching);
-    this.#watching = undefined;
+    this.#stopWatch?.();
+    this.#stopWatch = undefined;
   }
 
   /** One call each for the workers that have none. */
@@ -315,7 +315,7 @@ export class Dispatcher {
 
   /** Hands short calls to workers that are busy, ahead of time. */
   #handAhead(): void {
-    const now = performance.now();
+    const now = ownClock.now();
     const most = Math.ceil(this.#queue.size / this.#crew.size);
     // Topped up at half, so that one message carries several calls; and not while
     // earlier calls are asked back, which would then come after these.
@@ -336,7 +336,7 @@ export class Dispatcher {
     let now: number | undefined;
     for (const member of this.#crew) {
       if (member.live < 2) continue;
-      now ??= performance.now();
+      now ??= ownClock.now();
       if (now - member.progress >= LONG) {
         this.#requeue(member.takeBackLast(Infinity));
       }
@@ -436,7 +436,7 @@ export class Dispatcher {
       onReady: whileLive((member, failures?: readonly Thrown[]) => {
         member.ready = true;
         member.importFailure = failures?.[0];
-        member.progress = performance.now();
+        member.progress = ownClock.now();
         this.warming.look();
         this.#events.onProgress();
       }),
@@ -501,7 +501,7 @@ export class Dispatcher {
     outcome: Outcome,
     more = false,
     item = 0,
-    now = performance.now(),
+    now = ownClock.now(),
   ) => {
     const call = member.callIn(slot);
     const chunk = call?.chunk;

@@ -40,6 +40,7 @@ import type {
   SharedCells,
   SharedLanes,
 } from "./protocol.ts";
+import { ownClock } from "./timer.ts";
 
 /** How long a text may be, in code units, to be plain; a result has twice the room. */
 const SHORT = 64;
@@ -319,7 +320,7 @@ export class Lanes {
   /** Takes the results that the worker left. */
   look(): void {
     const ring = this.#results;
-    const now = performance.now();
+    const now = ownClock.now();
     // Before it is looked: what is left from here on is told of anew.
     Atomics.store(ring, 1, 0);
     const left = Atomics.load(ring, 0);

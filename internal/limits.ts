@@ -7,6 +7,7 @@ import {
   checkSignal,
   checkTimeout,
   loadTimers,
+  programClock,
   show,
   startLimit,
 } from "./timer.ts";
@@ -158,7 +159,7 @@ export class Watch<C extends Limited> {
       limits.stopTimer = undefined;
       const reason = this.#timeout(call, timeLimit);
       this.#onStop(call, { reason, by: "time limit" });
-    });
+    }, programClock);
   }
 
   /** A call was stopped, or has left the pool: nothing of its limits counts any more. */

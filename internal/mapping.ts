@@ -3,7 +3,13 @@
 import { TimeoutError } from "../errors.ts";
 import type { Future } from "../future.ts";
 import { type Context, keepContext, needsNoContext } from "./context.ts";
-import { checkSignal, checkTimeout, show, startTimer } from "./timer.ts";
+import {
+  checkSignal,
+  checkTimeout,
+  programClock,
+  show,
+  startTimer,
+} from "./timer.ts";
 
 /** The options of `Executor.map`. */
 export interface MapOptions {
@@ -363,7 +369,7 @@ export class Results<T> implements AsyncIterableIterator<T> {
   ) {
     this.#backlog = backlog;
     this.#limit = limit;
-    this.#deadline = performance.now() + (limit ?? Infinity);
+    this.#deadline = programClock.now() + (limit ?? Infinity);
     this.#buffersize = buffersize ?? Infinity;
     this.#context = buffersize === undefined ? undefined : keepContext();
     const aborted = signals.find((signal) => signal.aborted);
@@ -443,7 +449,7 @@ export class Results<T> implements AsyncIterableIterator<T> {
         if (end.failed) throw end.error;
         return { done: true, value: undefined };
       }
-      if (performance.now() >= this.#deadline) {
+      if (programClock.now() >= this.#deadline) {
         this.#stop(RAN_OUT);
         throw new TimeoutError(
           `map has no result to give after ${this.#limit} ms: the calls that run go on, the others are cancelled`,
@@ -470,9 +476,11 @@ export class Results<T> implements AsyncIterableIterator<T> {
 
   #change(): Promise<void> {
     return new Promise((resolve) => {
-      const stop = this.#limit === undefined
-        ? undefined
-        : startTimer(this.#deadline - performance.now(), () => this.#wake());
+      const stop = this.#limit === undefined ? undefined : startTimer(
+        this.#deadline - programClock.now(),
+        () => this.#wake(),
+        programClock,
+      );
       this.#wake = () => {
         this.#wake = nothing;
         stop?.();

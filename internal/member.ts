@@ -11,6 +11,7 @@ import { WithCaptured } from "./carried.ts";
 import { costOfItem, cutRest, sizeOf, WORTH } from "./chunks.ts";
 import type { PoolKind, WorkerLink } from "./link.ts";
 import type { CallMessage, FunctionRef, Thrown } from "./protocol.ts";
+import { ownClock } from "./timer.ts";
 import { label } from "./travel.ts";
 
 /** A worker of a pool: its link, and the calls that were handed to it. */
@@ -132,7 +133,7 @@ export class Member implements CallHolder {
    */
   take(calls: readonly Call[]): void {
     const messages: CallMessage[] = [];
-    if (this.isIdle) this.progress = performance.now();
+    if (this.isIdle) this.progress = ownClock.now();
     for (const call of calls) {
       const slot = call.slot = this.#freeSlots.pop()!;
       call.worker = this;
@@ -156,9 +157,9 @@ export class Member implements CallHolder {
       );
     }
     try {
-      const begin = performance.now();
+      const begin = ownClock.now();
       this.link.send(messages);
-      const ms = performance.now() - begin;
+      const ms = ownClock.now() - begin;
       const count = calls.reduce((sum, call) => sum + sizeOf(call), 0);
       for (let i = 0; i < calls.length; i++) {
         const { fn } = calls[i];

@@ -12,7 +12,7 @@ import {
   NoRespondersError,
 } from "@nats-io/nats-core/internal";
 import { joined } from "./framing.ts";
-import { startTimer } from "./timer.ts";
+import { ownClock, startTimer } from "./timer.ts";
 
 /** A question without an answer so far. */
 interface Question {
@@ -94,7 +94,7 @@ export class Messages {
     }
     const id = `${++this.#count}`;
     return new Promise((resolve, reject) => {
-      const end = performance.now() + timeout;
+      const end = ownClock.now() + timeout;
       this.publish(subject, data, { reply: `${this.#inbox}.${id}`, headers });
       this.#questions.set(id, { subject, end, resolve, reject });
       this.#look();
@@ -116,7 +116,7 @@ export class Messages {
   #look(): void {
     this.#stopLooking ??= startTimer(LOOK, () => {
       this.#stopLooking = undefined;
-      const now = performance.now();
+      const now = ownClock.now();
       for (const [id, { end, reject }] of this.#questions) {
         if (now < end) continue;
         this.#questions.delete(id);

@@ -104,7 +104,7 @@ import type { Carried, FunctionRef } from "./protocol.ts";
 import { cancelReasons } from "./reasons.ts";
 import { type PoolStats, Statistics } from "./statistics.ts";
 import { checkCount } from "./packing.ts";
-import { loadTimers, planTimers, startTimer } from "./timer.ts";
+import { loadTimers, ownClock, planTimers, startTimer } from "./timer.ts";
 import { describe, label } from "./travel.ts";
 
 type State =
@@ -567,7 +567,7 @@ export class Pool implements Engine, ItemsOwner {
   /** Has idle workers end after a while, unless calls come before. */
   #planIdleEnd(): void {
     if (this.#kind.idleTimeout === Infinity) return;
-    this.#idleSince = performance.now();
+    this.#idleSince = ownClock.now();
     loadTimers();
     // One timer for all: it looks again when it fires too early.
     if (!this.#stopIdleTimer) this.#armIdleTimer(this.#kind.idleTimeout);
@@ -580,7 +580,7 @@ export class Pool implements Engine, ItemsOwner {
       if (this.#dispatcher.warming.isAwaited) {
         return this.#armIdleTimer(this.#kind.idleTimeout);
       }
-      const left = this.#idleSince + this.#kind.idleTimeout - performance.now();
+      const left = this.#idleSince + this.#kind.idleTimeout - ownClock.now();
       if (left > 1) this.#armIdleTimer(left);
       else this.#dispatcher.endAll();
     });

@@ -23,7 +23,7 @@ import type {
 } from "./protocol.ts";
 import { drained, readAll, readFrames } from "./reading.ts";
 import { type ResultsMessage, type ResultText, valueOf } from "./results.ts";
-import { startTimer } from "./timer.ts";
+import { ownClock, startTimer } from "./timer.ts";
 import { taskModules } from "./travel.ts";
 
 /** How long a child that was asked to end may take, in milliseconds. */
@@ -417,7 +417,7 @@ export class ProcessLink implements WorkerLink {
   }
 
   #onResults(results: readonly unknown[], more: boolean): void {
-    const now = performance.now();
+    const now = ownClock.now();
     for (let i = 0; i < results.length; i += 4) {
       this.#events.onOutcome(
         results[i] as number,

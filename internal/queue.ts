@@ -12,6 +12,7 @@ import {
 import { costOfItem, rejoin, sizeOf, splitFirst, WORTH } from "./chunks.ts";
 import { Deque } from "./deque.ts";
 import type { FunctionRef } from "./protocol.ts";
+import { ownClock } from "./timer.ts";
 
 /** How much work a worker is given at once, and ahead, in microseconds. */
 export const AHEAD = UNKNOWN * 1000;
@@ -91,7 +92,7 @@ export class CallQueue {
    */
   join(call: Call, inTurn: boolean): boolean {
     if (call.slot !== WAITING || call !== this.#calls.last) return false;
-    if (!inTurn && elapsed(call.since, performance.now()) > FRESH) return false;
+    if (!inTurn && elapsed(call.since, ownClock.now()) > FRESH) return false;
     call.chunk!.count++;
     return true;
   }

@@ -3,6 +3,7 @@
 import type { CallHolder } from "./call.ts";
 import { HANDED } from "./envelope.ts";
 import type { Holder, RemoteCall } from "./remote_watch.ts";
+import { ownClock } from "./timer.ts";
 import type { SubmitterLink } from "./transport.ts";
 
 /** For how long a worker that ended a call is taken for free, in milliseconds. */
@@ -30,7 +31,7 @@ export class Handing {
 
   /** A worker has ended a call that it held. */
   offer(holder: Holder): void {
-    this.#offer = { holder, end: performance.now() + OFFER };
+    this.#offer = { holder, end: ownClock.now() + OFFER };
   }
 
   forget(): void {
@@ -41,7 +42,7 @@ export class Handing {
   freeFor(call: RemoteCall): Holder | undefined {
     const offer = this.#offer;
     this.#offer = undefined;
-    if (!offer || performance.now() > offer.end) return undefined;
+    if (!offer || ownClock.now() > offer.end) return undefined;
     if (this.#calls.size > FEW) return undefined;
     for (const other of this.#calls.values()) {
       if (other !== call && !other.holder) return undefined;

@@ -5,7 +5,7 @@
 
 import type { Call } from "./call.ts";
 import type { RunRef } from "./envelope.ts";
-import { startTimer } from "./timer.ts";
+import { ownClock, startTimer } from "./timer.ts";
 import type { SubmitterLink } from "./transport.ts";
 
 /** Who runs a call. */
@@ -203,7 +203,7 @@ export class Watch {
   }
 
   async #lookForWorkers(): Promise<void> {
-    const now = performance.now();
+    const now = ownClock.now();
     if (now - this.#looked < LATEST * 0.9) return;
     this.#looked = now;
     if (!this.#isWaiting) {
@@ -220,7 +220,7 @@ export class Watch {
         return;
       }
       this.#unattendedSince ??= now;
-      const ms = performance.now() - this.#unattendedSince;
+      const ms = ownClock.now() - this.#unattendedSince;
       if (ms >= workerTimeout && this.#isWaiting) {
         this.#events.onUnattended(workerTimeout);
       }
@@ -255,7 +255,7 @@ export class Absence {
   }
 
   begin(): void {
-    this.#since ??= performance.now();
+    this.#since ??= ownClock.now();
   }
 
   /** From now on it may last for so many milliseconds, if there is one. */
@@ -270,6 +270,6 @@ export class Absence {
     const since = this.#since;
     this.#since = undefined;
     this.#stopTimer?.();
-    return since === undefined ? undefined : performance.now() - since;
+    return since === undefined ? undefined : ownClock.now() - since;
   }
 }

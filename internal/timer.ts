@@ -1,9 +1,87 @@
 /**
- * Timeouts as the contract knows them: any number of milliseconds, where
- * `setTimeout` turns what is over 2³¹ − 1 into 1.
+ * Times: timeouts as the contract knows them, any number of milliseconds, where
+ * `setTimeout` turns what is over 2³¹ − 1 into 1; and by whose clock they count.
+ *
+ * There are two clocks. A time that a caller gave (the timeout of `result()`,
+ * `wait()` and `map()`, a call's time limit) counts by the clock that the program
+ * has at that moment: a test that fakes its timers can test those. What the
+ * library does for itself (an idle worker ends, a call that was stopped has its
+ * grace, calls are taken back from behind a long one) counts by the clock that
+ * was there when this module was loaded: a test that fakes its timers neither
+ * stops a pool nor keeps its own program alive with it.
  */
 
 const LONGEST = 2 ** 31 - 1;
+
+/** What tells the time. */
+export interface Clock {
+  /** Calls `fn` after `ms` milliseconds, by `setTimeout`; returns what stops that. */
+  start(fn: () => void, ms: number): () => void;
+  /** Milliseconds since some moment. */
+  now(): number;
+}
+
+/** The clock that the program has now. */
+export const programClock: Clock = {
+  // Who stops it may have been given another clock since.
+  start: (fn, ms) =>
+    startBy(globalThis.setTimeout, globalThis.clearTimeout, fn, ms),
+  // Some runtime may have none.
+  now: () => globalThis.performance?.now() ?? Date.now(),
+};
+
+/** The clock of the library's own life. Tests, and they alone, put another there. */
+export const ownClock: Clock = {
+  start(fn, ms) {
+    takeClock();
+    return ownClock.start(fn, ms);
+  },
+  now() {
+    takeClock();
+    return ownClock.now();
+  },
+};
+
+// Only found here, and read when they are needed: to read them has Deno load its
+// timers, and a runtime may forbid it while modules load.
+const own = {
+  setTimeout: globalOf("setTimeout"),
+  clearTimeout: globalOf("clearTimeout"),
+  performance: globalOf("performance"),
+};
+// A test replaces the method, of an object that is often there already.
+const ownNow = (own.performance.value as Performance | undefined)?.now;
+
+/** Finds a global by its description, though another may be put in its place. */
+function globalOf(name: string): PropertyDescriptor {
+  for (let owner = globalThis; owner; owner = Object.getPrototypeOf(owner)) {
+    const found = Object.getOwnPropertyDescriptor(owner, name);
+    if (found) return found;
+  }
+  return {};
+}
+
+function read<T>({ get, value }: PropertyDescriptor): T {
+  return get ? get.call(globalThis) : value;
+}
+
+function takeClock(): void {
+  const setTimeout = read<typeof globalThis.setTimeout>(own.setTimeout);
+  const clearTimeout = read<typeof globalThis.clearTimeout>(own.clearTimeout);
+  const performance = read<Performance | undefined>(own.performance);
+  ownClock.start = (fn, ms) => startBy(setTimeout, clearTimeout, fn, ms);
+  ownClock.now = (ownNow ?? performance?.now)?.bind(performance!) ?? Date.now;
+}
+
+function startBy(
+  setTimeout: (fn: () => void, ms: number) => unknown,
+  clearTimeout: (timer: number) => void,
+  fn: () => void,
+  ms: number,
+): () => void {
+  const timer = setTimeout(fn, ms) as number;
+  return () => clearTimeout(timer);
+}
 
 let loaded = false;
 
@@ -17,6 +95,7 @@ export function loadTimers(): void {
   if (loaded) return;
   loaded = true;
   void globalThis.setTimeout;
+  read(own.setTimeout);
 }
 
 let planned = false;
@@ -83,16 +162,23 @@ export function show(value: unknown): string {
   }
 }
 
-/** Calls `fn` once `ms` milliseconds have passed, however many; returns what stops that. */
-export function startTimer(ms: number, fn: () => void): () => void {
-  const end = performance.now() + ms;
-  let timer: ReturnType<typeof setTimeout>;
+/**
+ * Calls `fn` once `ms` milliseconds have passed, however many; returns what stops
+ * that.
+ */
+export function startTimer(
+  ms: number,
+  fn: () => void,
+  clock: Clock = ownClock,
+): () => void {
+  const end = clock.now() + ms;
+  let stop: () => void;
   let stopped = false;
   const arm = (left: number) => {
-    timer = setTimeout(() => {
+    stop = clock.start(() => {
       // Deno 2.5 fires some that were cleared when they were about to.
       if (stopped) return;
-      const still = end - performance.now();
+      const still = end - clock.now();
       // A timer may fire a little early; only a long one is worth a second.
       if (left > LONGEST && still > 0) arm(still);
       else fn();
@@ -101,7 +187,7 @@ export function startTimer(ms: number, fn: () => void): () => void {
   arm(ms);
   return () => {
     stopped = true;
-    clearTimeout(timer);
+    stop();
   };
 }
 
@@ -109,11 +195,15 @@ export function startTimer(ms: number, fn: () => void): () => void {
  * Does the same for what an event may forestall. Where this thread was busy, a timer
  * fires before those are heard that came meanwhile: so one that is late waits a turn.
  */
-export function startLimit(ms: number, fn: () => void): () => void {
-  const end = performance.now() + ms;
+export function startLimit(
+  ms: number,
+  fn: () => void,
+  clock: Clock = ownClock,
+): () => void {
+  const end = clock.now() + ms;
   let stop = startTimer(ms, () => {
-    if (performance.now() > end) stop = startTimer(0, fn);
+    if (clock.now() > end) stop = startTimer(0, fn, clock);
     else fn();
-  });
+  }, clock);
   return () => stop();
 }

@@ -2,6 +2,7 @@
 
 import { FakeTime } from "@std/testing/time";
 import { Future } from "../future.ts";
+import { ownClock, programClock } from "../internal/timer.ts";
 
 /** The longest that anything may take before a test calls it a hang: a bound, never a wait. */
 export const UPPER_BOUND_MS = 60_000;
@@ -58,10 +59,16 @@ export function bound(): () => void {
   };
 }
 
-/** A clock that stands still until the test moves it: the timers, `Date` and `performance.now()`. */
+/**
+ * A clock that stands still until the test moves it: the timers, `Date` and
+ * `performance.now()`, for the program and for the library itself.
+ */
 export class FakeClock extends FakeTime {
+  readonly #own = { ...ownClock };
+
   constructor() {
     super(0);
+    Object.assign(ownClock, programClock);
     Object.defineProperty(performance, "now", {
       value: () => this.now,
       configurable: true,
@@ -71,6 +78,7 @@ export class FakeClock extends FakeTime {
   override restore(): void {
     // What is uncovered is the prototype's own.
     delete (performance as { now?: unknown }).now;
+    Object.assign(ownClock, this.#own);
     super.restore();
   }
 

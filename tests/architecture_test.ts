@@ -128,7 +128,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/link.ts": [],
   // What pool and thread share; a thread gets its end as its source.
   "internal/lookout.ts": [],
-  "internal/lanes.ts": ["internal/link.ts", "internal/lookout.ts"],
+  "internal/lanes.ts": [
+    "internal/link.ts",
+    "internal/lookout.ts",
+    "internal/timer.ts",
+  ],
   // What a worker does: it sends these along, and knows nothing else.
   "internal/worker_runtime.ts": [
     "internal/clonable.ts",
@@ -167,6 +171,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "future.ts",
     "internal/exception.ts",
     "internal/limits.ts",
+    "internal/timer.ts",
   ],
   // Many calls as one.
   "internal/chunks.ts": [
@@ -183,6 +188,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/chunks.ts",
     "internal/link.ts",
     "internal/travel.ts",
+    "internal/timer.ts",
   ],
   "internal/losses.ts": ["internal/call.ts"],
   "internal/crew.ts": [
@@ -190,11 +196,13 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/exception.ts",
     "internal/link.ts",
     "internal/member.ts",
+    "internal/timer.ts",
   ],
   "internal/queue.ts": [
     "internal/call.ts",
     "internal/chunks.ts",
     "internal/deque.ts",
+    "internal/timer.ts",
   ],
   // Those who wait for workers, and for room.
   "internal/warming.ts": ["errors.ts", "internal/exception.ts"],
@@ -261,6 +269,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/statistics.ts",
     "internal/travel.ts",
     "transfer.ts",
+    "internal/timer.ts",
   ],
   "thread_pool.ts": [
     "errors.ts",
@@ -358,6 +367,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/envelope.ts",
     "internal/remote_watch.ts",
     "internal/transport.ts",
+    "internal/timer.ts",
   ],
   "internal/remote.ts": [
     "errors.ts",

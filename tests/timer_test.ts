@@ -100,8 +100,8 @@ Deno.test("startTimer's stop leaves nothing that keeps a program alive", () => {
 
 test("startTimer's stop holds though the runtime fires the timer", async (clock) => {
   let calls = 0;
-  const stop = startTimer(5, () => calls++);
   using _clear = stub(globalThis, "clearTimeout", () => {});
+  const stop = startTimer(5, () => calls++);
   stop();
   await clock.pass(5);
   assertEquals(calls, 0);
