@@ -31,6 +31,7 @@ import {
   programOf,
   type Value,
 } from "./closure_program.ts";
+import { changesNothing } from "./effects.ts";
 import type { OuterUse, SourceFacts } from "./free_names.ts";
 import { namespaceOf, scriptFacts } from "./scripts.ts";
 import type { Captured, ClosureRef, Find, FunctionRef } from "./protocol.ts";
@@ -211,7 +212,7 @@ class Capture {
         finds,
         names,
         owners,
-        readsOnly: false,
+        readsOnly: finds.length === 0 && this.#made.every(changesNothing),
         modules: [...modules],
       };
       refs.set(key, ref);

@@ -8,6 +8,7 @@
  * it knows no precedence, and accepts more than the language does.
  */
 
+import { type Callee, Effects, UNKNOWN_CALLEE } from "./effects.ts";
 import { Names, type Ref } from "./names.ts";
 import { type Imported, Statements } from "./statements.ts";
 import { isReserved, REGEX, TEMPLATE, Tokens } from "./tokens.ts";
@@ -42,6 +43,10 @@ export interface SourceFacts {
   readonly heritage: readonly [start: number, end: number] | undefined;
   /** Whether it is a class whose objects have private members. */
   readonly hasPrivate: boolean;
+  /** Whether it changes no object, as long as nothing of what it calls by name does. */
+  readonly changesNothing: boolean;
+  /** What it calls by name. */
+  readonly called: ReadonlySet<string>;
 }
 
 /**
@@ -99,9 +104,11 @@ class Reader {
   #isTop = false;
   #computed: Ref[] = [];
   #heritage: [number, number] | undefined;
+  readonly #effects: Effects;
 
   constructor(source: string) {
     this.#tokens = new Tokens(source);
+    this.#effects = new Effects(source);
     this.#statements = new Statements(this.#tokens, this.#names, {
       assign: (noIn) => this.#assign(noIn),
       expression: (noIn) => this.#expression(noIn),
@@ -147,6 +154,8 @@ class Reader {
       computed: this.#computed.map(({ name }) => name),
       heritage: isClass ? this.#heritage : undefined,
       hasPrivate: isClass && this.#hasPrivate,
+      changesNothing: !this.#effects.mayChange,
+      called: this.#effects.called,
     };
   }
 
@@ -482,8 +491,10 @@ class Reader {
         this.#inAsync && this.#tokens.is("await")
       ) {
         changes = this.#tokens.is("++") || this.#tokens.is("--");
+        if (this.#tokens.is("delete")) this.#effects.change();
         this.#tokens.next();
       }
+      const isName = this.#tokens.isName();
       const isPlain = this.#operand();
       if (
         isPlain && (this.#tokens.is("++") || this.#tokens.is("--")) &&
@@ -493,11 +504,13 @@ class Reader {
         this.#tokens.next();
       }
       if (changes && isPlain) this.#names.assignFrom(first);
+      if (changes && !(isPlain && isName)) this.#effects.change();
       if (
         this.#tokens.token.type === "punct" &&
         ASSIGN.has(this.#tokens.token.value)
       ) {
         if (isPlain) this.#names.assignFrom(first);
+        if (!(isPlain && isName)) this.#effects.change();
         this.#tokens.next();
         return this.#assign(noIn);
       }
@@ -530,13 +543,23 @@ class Reader {
    * which itself something may be assigned.
    */
   #operand(): boolean {
-    const start = this.#tokens.token.start;
+    const { start, value: first } = this.#tokens.token;
+    let callee: Callee = this.#tokens.isName()
+      ? { is: "name", name: first }
+      : UNKNOWN_CALLEE;
     let isPlain = this.#primary();
     while (true) {
       const { type, value, newLine } = this.#tokens.token;
       if (type !== "punct") break;
       if (value === "." || value === "?.") {
         this.#tokens.next();
+        const { value: name } = this.#tokens.token;
+        if (this.#tokens.token.type === "name") {
+          this.#effects.member(name);
+          callee = { is: "member", name };
+        } else {
+          callee = UNKNOWN_CALLEE;
+        }
         if (this.#tokens.token.type === "private") {
           this.#privates.push(this.#tokens.token.value);
         }
@@ -550,12 +573,18 @@ class Reader {
         this.#tokens.next();
         this.#expression();
         this.#tokens.expect("]");
+        callee = UNKNOWN_CALLEE;
       } else if (value === "(") {
-        this.#parentheses();
+        const { source, token } = this.#tokens;
+        this.#effects.call(callee, source, token.start);
+        this.#effects.callEnds(callee, this.#parentheses());
+        callee = UNKNOWN_CALLEE;
       } else if (value === "`") {
+        this.#effects.change();
         this.#template();
       } else {
         if ((value === "++" || value === "--") && !newLine && !isPlain) {
+          this.#effects.change();
           this.#tokens.next();
         }
         break;
@@ -566,14 +595,16 @@ class Reader {
     return isPlain;
   }
 
-  /** Items in parentheses, none included. */
-  #parentheses(): void {
+  /** Items in parentheses; gives how many there are, one spread out counted as two. */
+  #parentheses(): number {
+    let count = 0;
     this.#tokens.expect("(");
     while (!this.#tokens.eat(")")) {
-      this.#tokens.eat("...");
+      count += this.#tokens.eat("...") ? 2 : 1;
       this.#assign();
       if (!this.#tokens.is(")")) this.#tokens.expect(",");
     }
+    return count;
   }
 
   #primary(): boolean {

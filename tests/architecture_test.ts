@@ -76,7 +76,9 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/tokens.ts": [],
   "internal/names.ts": [],
   "internal/statements.ts": ["internal/names.ts", "internal/tokens.ts"],
+  "internal/effects.ts": [],
   "internal/free_names.ts": [
+    "internal/effects.ts",
     "internal/names.ts",
     "internal/statements.ts",
     "internal/tokens.ts",
@@ -96,6 +98,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/closures.ts": [
     "internal/captured_values.ts",
     "internal/closure_program.ts",
+    "internal/effects.ts",
     "internal/free_names.ts",
     "internal/scripts.ts",
     "internal/scopes.ts",
