@@ -16,6 +16,7 @@ import { testMapping } from "./contract/mapping.ts";
 import { testMemory } from "./contract/memory.ts";
 import { testModules } from "./contract/modules.ts";
 import { testRaces } from "./contract/races.ts";
+import { testReady } from "./contract/ready.ts";
 import { testValues } from "./contract/values.ts";
 
 export { sharedMemoryGate, socketGate } from "./contract/gates.ts";
@@ -36,4 +37,5 @@ export function contractSuite(kind: ExecutorKind): void {
   testControl(kind);
   testContexts(kind);
   testRaces(kind);
+  testReady(kind);
 }
