@@ -62,7 +62,9 @@ export function testReady(kind: ExecutorKind): void {
   test("warmUp() and room() reject after a shutdown, and when it comes meanwhile", async () => {
     const pool = kind.make({ maxWorkers: 1 });
     await using gate = kind.makeGate();
-    const futures = [0, 1, 2].map((id) => pool.submit(gate.pass, gate.handle, id));
+    const futures = [0, 1, 2].map((id) =>
+      pool.submit(gate.pass, gate.handle, id)
+    );
     await gate.entered(0);
     const room = assertRejects(() => pool.room(1), RuntimeError, "shutdown");
     const over = pool.shutdown();
@@ -78,7 +80,9 @@ export function testReady(kind: ExecutorKind): void {
     await using pool = kind.make({ maxWorkers: 1 });
     await using gate = kind.makeGate();
     await pool.room(1);
-    const futures = [0, 1, 2].map((id) => pool.submit(gate.pass, gate.handle, id));
+    const futures = [0, 1, 2].map((id) =>
+      pool.submit(gate.pass, gate.handle, id)
+    );
     await gate.entered(0);
     assertEquals(pool.stats().calls.waiting, 2);
     await pool.room(3);
@@ -96,7 +100,8 @@ export function testReady(kind: ExecutorKind): void {
     await using pool = kind.make({ maxWorkers: 1 });
     await using gate = kind.makeGate();
     const futures: Future<unknown>[] = [];
-    const submit = () => futures.push(pool.submit(gate.pass, gate.handle, futures.length));
+    const submit = () =>
+      futures.push(pool.submit(gate.pass, gate.handle, futures.length));
     submit();
     await gate.entered(0);
     submit();
