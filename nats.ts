@@ -41,6 +41,7 @@ import {
 } from "./executor.ts";
 import type { Future } from "./future.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
+import { early } from "./internal/early.ts";
 import { makeCodec } from "./internal/codec.ts";
 import { byName, nameOfModule } from "./internal/module_names.ts";
 import { NatsTransport } from "./internal/nats_transport.ts";
@@ -111,8 +112,10 @@ export interface NatsExecutorOptions {
     | Readonly<Record<string, string | URL>>;
 }
 
-const checker = makeCloneChecker(NOT_BETWEEN_PROCESSES, ALSO_BETWEEN_PROCESSES);
-const codec = makeCodec();
+const checker = early(() =>
+  makeCloneChecker(NOT_BETWEEN_PROCESSES, ALSO_BETWEEN_PROCESSES)
+);
+const codec = early(makeCodec);
 
 /**
  * Runs calls on workers that are connected to the same NATS server, on this
@@ -219,13 +222,13 @@ export class NatsExecutor extends Executor {
         return reference;
       },
       pack(fn, args) {
-        checkArguments(checker, fn, args, "args");
+        checkArguments(checker(), fn, args, "args");
         return explained(
-          checker,
+          checker(),
           fn,
           args,
           "args",
-          () => codec.encode(args, 1),
+          () => codec().encode(args, 1),
         );
       },
     });

@@ -8,6 +8,7 @@ import { BrokenProcessPool, RuntimeError } from "./errors.ts";
 import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
+import { early } from "./internal/early.ts";
 import { makeCodec, type PackedWithBuffers } from "./internal/codec.ts";
 import { findConfig } from "./internal/config.ts";
 import { setEngine, submitTo } from "./internal/engine.ts";
@@ -132,8 +133,10 @@ const SLOTS = 256;
 const MOST_ON_WINDOWS = 61;
 
 let pools = 0;
-const checker = makeCloneChecker(NOT_BETWEEN_PROCESSES, ALSO_BETWEEN_PROCESSES);
-const codec = makeCodec();
+const checker = early(() =>
+  makeCloneChecker(NOT_BETWEEN_PROCESSES, ALSO_BETWEEN_PROCESSES)
+);
+const codec = early(makeCodec);
 
 /**
  * Runs calls in child processes, each a `deno run`. Values cross as structured
@@ -385,7 +388,7 @@ export function processKind<I extends unknown[]>(
   const closures = checkClosures(options.closures, modules);
   const child: ChildOptions = {
     name: `ProcessPoolExecutor-${pools}`,
-    codec,
+    codec: codec(),
     slots: SLOTS,
     execPath: execPath ?? Deno.execPath(),
     execArgv: [...execArgv],
@@ -438,7 +441,12 @@ export function processKind<I extends unknown[]>(
 
 /** What a function captured, as it is sent. */
 function carry(fn: FunctionRef, captured: Captured): unknown {
-  return packCaptured(checker, fn, captured, () => codec.encode(captured, 2));
+  return packCaptured(
+    checker(),
+    fn,
+    captured,
+    () => codec().encode(captured, 2),
+  );
 }
 
 function checkTexts(list: unknown, name: string): void {
@@ -482,11 +490,11 @@ function pack(
     return only;
   }
   // There is nothing in plain values that can't travel.
-  const text = codec.text(args, 1);
+  const text = codec().text(args, 1);
   if (text !== undefined) return text;
-  const moved = checkArguments(checker, fn, args, root, transfer);
-  return explained(checker, fn, args, root, () => {
-    const packed = codec.encode(args, 1, true);
+  const moved = checkArguments(checker(), fn, args, root, transfer);
+  return explained(checker(), fn, args, root, () => {
+    const packed = codec().encode(args, 1, true);
     if (typeof packed === "string") return packed;
     const { bytes, buffers } = packed instanceof Uint8Array
       ? { bytes: packed, buffers: [] }

@@ -8,6 +8,7 @@ import { BrokenThreadPool } from "./errors.ts";
 import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
+import { early } from "./internal/early.ts";
 import { Lanes } from "./internal/lanes.ts";
 import { thrownBy } from "./internal/call.ts";
 import { Deliveries } from "./internal/carried.ts";
@@ -114,7 +115,7 @@ const TAKEN_REST = 1 << 30;
 
 let pools = 0;
 let programUrl: string | undefined;
-const checker = makeCloneChecker();
+const checker = early(makeCloneChecker);
 
 /**
  * Runs calls on Web Workers: threads with a heap of their own, between which
@@ -396,7 +397,7 @@ class Moving {
 
 /** A copy of what a function captured. */
 function carry(fn: FunctionRef, captured: Captured): unknown {
-  return packCaptured(checker, fn, captured, () => structuredClone(captured));
+  return packCaptured(checker(), fn, captured, () => structuredClone(captured));
 }
 
 /** Refuses arguments that can't be copied; copies them unless they are sent at once. */
@@ -408,14 +409,14 @@ function pack(
   root = "args",
 ): readonly unknown[] | Moving {
   if (args.every(isPrimitive)) return args;
-  const moved = checkArguments(checker, fn, args, root, transfer);
+  const moved = checkArguments(checker(), fn, args, root, transfer);
   if (moved.length === 0) {
     return now
       ? args
-      : explained(checker, fn, args, root, () => structuredClone(args));
+      : explained(checker(), fn, args, root, () => structuredClone(args));
   }
   if (now) return new Moving(args, moved);
-  return explained(checker, fn, args, root, () => {
+  return explained(checker(), fn, args, root, () => {
     // It moves here first; what it is then comes along as a list.
     const [copy, list]: readonly (readonly unknown[])[] = structuredClone([
       args,
@@ -503,7 +504,7 @@ class ThreadLink implements WorkerLink {
       return { ...call, args: args.args };
     });
     const [{ fn, args }] = messages;
-    explained(checker, fn, args as readonly unknown[], "args", () => {
+    explained(checker(), fn, args as readonly unknown[], "args", () => {
       const message: ToWorker = { type: "calls", calls: messages };
       // With a list, be it empty, the runtime takes a longer way.
       if (transfer.length === 0) this.#worker.postMessage(message);

@@ -4,6 +4,7 @@
  */
 
 import { makeCloneChecker } from "./clonable.ts";
+import { early } from "./early.ts";
 import type { Fn, Made } from "./closure_program.ts";
 import { readSource, type SourceFacts } from "./free_names.ts";
 import type { Captured, FunctionRef } from "./protocol.ts";
@@ -29,7 +30,7 @@ const read = new WeakMap<
   FunctionRef,
   SourceFacts | { readonly error: Error }
 >();
-const checker = makeCloneChecker();
+const checker = early(makeCloneChecker);
 
 /** What the source of a function says, read once. */
 export function factsOf(
@@ -210,7 +211,7 @@ function hasPrivate(fn: Fn): boolean {
 }
 
 function isOfRuntime(proto: object): boolean {
-  const what = checker.find(Object.create(proto), "")?.what;
+  const what = checker().find(Object.create(proto), "")?.what;
   // Of a class of the caller's that extends `Map` or `Set`, this is no genuine one.
   return what !== undefined && what !== "a Proxy or the like";
 }

@@ -74,8 +74,9 @@ let session: Session | undefined;
 let depth = 0;
 const exchange: Exchange = { fn: undefined, scopes: {} };
 /** The one name that the inspector can find that by, while it is asked. */
-const EXCHANGE = `@concurrent/futures ${crypto.randomUUID()}`;
-const FIND_EXCHANGE = `globalThis[${JSON.stringify(EXCHANGE)}]`;
+let exchangeName = "";
+/** What finds it by that name. */
+let findExchange = "";
 /** Whether this runtime turned out to answer; or not to. */
 let hasAnswered = false;
 let isMute = false;
@@ -155,7 +156,10 @@ function isAskedItself(): boolean {
 function open(): void {
   session = new (inspectorOf().Session)();
   session.connect();
-  Object.defineProperty(globalThis, EXCHANGE, {
+  // Not while modules load: a runtime may forbid random numbers at that time.
+  exchangeName ||= `@concurrent/futures ${crypto.randomUUID()}`;
+  findExchange ||= `globalThis[${JSON.stringify(exchangeName)}]`;
+  Object.defineProperty(globalThis, exchangeName, {
     value: exchange,
     configurable: true,
   });
@@ -167,7 +171,7 @@ function open(): void {
 function close(): void {
   session?.disconnect();
   session = undefined;
-  Reflect.deleteProperty(globalThis, EXCHANGE);
+  Reflect.deleteProperty(globalThis, exchangeName);
 }
 
 /** Asks the inspector, and has its answer at once. */
@@ -197,7 +201,7 @@ export function lookAround(fn: unknown): Surroundings {
   exchange.fn = fn;
   try {
     const { result } = ask<{ result: Remote }>("Runtime.evaluate", {
-      expression: `${FIND_EXCHANGE}.fn`,
+      expression: `${findExchange}.fn`,
     });
     const { internalProperties } = ask<{
       internalProperties: {
@@ -221,7 +225,7 @@ export function lookAround(fn: unknown): Surroundings {
     if (around) {
       ask("Runtime.callFunctionOn", {
         objectId: around.objectId,
-        functionDeclaration: `function () { ${FIND_EXCHANGE}.scopes = this; }`,
+        functionDeclaration: `function () { ${findExchange}.scopes = this; }`,
       });
     }
     const scopes: Scope[] = [];

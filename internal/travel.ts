@@ -139,6 +139,15 @@ let owners: Owner[] | undefined;
 /** Built-ins whose own name is another than the one that leads to them. */
 const renamed = new Map<Fn, string[]>();
 
+/** A global, where the runtime has it, and lets it be looked at. */
+function globalOf(name: string): unknown {
+  try {
+    return (globalThis as Record<string, unknown>)[name];
+  } catch {
+    return undefined;
+  }
+}
+
 /** The global object, its namespaces and its classes. */
 function builtinOwners(): Owner[] {
   if (owners) return owners;
@@ -151,12 +160,12 @@ function builtinOwners(): Owner[] {
   }
   // Namespaces that are no plain property in every version of the runtime.
   for (const name of ["console", "crypto", "performance", "navigator"]) {
-    const value = (globalThis as Record<string, unknown>)[name];
+    const value = globalOf(name);
     if (isObject(value)) owners.push({ object: value, path: [name] });
   }
-  const subtle = globalThis.crypto?.subtle;
+  const subtle = (globalOf("crypto") as Crypto | undefined)?.subtle;
   if (subtle) owners.push({ object: subtle, path: ["crypto", "subtle"] });
-  const deno = globalThis.Deno as object | undefined;
+  const deno = globalOf("Deno") as object | undefined;
   for (const name of deno ? Object.getOwnPropertyNames(deno) : []) {
     const value = Object.getOwnPropertyDescriptor(deno, name)!.value;
     if (!isObject(value)) continue;
@@ -180,7 +189,7 @@ function valueOf(object: object, name: string): unknown {
     if (found) {
       // Deno loads some of its functions when they are first asked for.
       return "value" in found || holder === globalThis ||
-          holder === globalThis.Deno
+          holder === globalOf("Deno")
         ? (object as Record<string, unknown>)[name]
         : undefined;
     }

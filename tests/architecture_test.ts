@@ -16,6 +16,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/protocol.ts": [],
   "internal/codec.ts": [],
   "internal/reasons.ts": [],
+  "internal/early.ts": [],
   "internal/context.ts": [],
   "internal/statistics.ts": [],
   // What a task can know of itself, and what is moved.
@@ -94,6 +95,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/closure_program.ts",
     "internal/free_names.ts",
     "internal/travel.ts",
+    "internal/early.ts",
   ],
   "internal/closures.ts": [
     "internal/captured_values.ts",
@@ -292,6 +294,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/timer.ts",
     "internal/travel.ts",
     "internal/worker_runtime.ts",
+    "internal/early.ts",
   ],
   // A child as the pool sees it.
   "internal/process_link.ts": [
@@ -328,6 +331,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/statistics.ts",
     "internal/timer.ts",
     "internal/travel.ts",
+    "internal/early.ts",
   ],
   // Calls on other machines: nothing that `mod.ts` loads.
   "internal/module_names.ts": [],
@@ -419,6 +423,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/queue_options.ts",
     "internal/remote.ts",
     "internal/timer.ts",
+    "internal/early.ts",
   ],
   "worker.ts": [
     "internal/command.ts",
