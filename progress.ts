@@ -107,7 +107,8 @@ interface View {
  * `console`, `Deno.stdout` or `Deno.stderr`, comes to stand above the bars; for
  * that these methods are wrapped as long as a bar is there. What a worker prints by
  * itself can't be seen here, and may stand behind a bar. Where stderr is no
- * terminal, plain lines are written now and then, and one at the end.
+ * terminal, or the library that draws bars can't be loaded, plain lines are
+ * written now and then, and one at the end.
  *
  * A value counts as done when the next one is asked for: at the end of a loop's
  * body. The rate is that of the last seconds of a short run, and of the last
@@ -285,15 +286,25 @@ class Progress<T> implements ProgressIterator<T> {
 
   #open(): void {
     const { output, meter, every } = this.#showing!;
-    if (output.isTerminal()) this.#opening ??= this.#openBar(output, meter);
-    else this.#view = new Lines(output, meter, every);
+    if (output.isTerminal()) {
+      this.#opening ??= this.#openBar(output, meter, every);
+    } else this.#view = new Lines(output, meter, every);
   }
 
-  /** Loads what draws bars only where one is drawn: it takes its time, and a dependency. */
-  async #openBar(output: Output, meter: Meter): Promise<void> {
-    const { Bar } = await import("./internal/bars.ts");
-    // It may have been left meanwhile.
-    if (this.#showing) this.#view = new Bar(output, meter);
+  /**
+   * Loads what draws bars only where one is drawn: it takes its time, and a
+   * dependency. Where that can't be had, there are plain lines: the work goes on.
+   */
+  async #openBar(output: Output, meter: Meter, every: number): Promise<void> {
+    let view: View | undefined;
+    try {
+      const { Bar } = await import("./internal/bars.ts");
+      // It may have been left meanwhile.
+      if (this.#showing) view = new Bar(output, meter);
+    } catch {
+      if (this.#showing) view = new Lines(output, meter, every);
+    }
+    this.#view = view;
   }
 
   /** All that were passed on are done. */

@@ -292,3 +292,41 @@ onTerminal("shows nothing when quiet, or when NO_PROGRESS is set", async () => {
   });
   assertEquals([code, raw], [0, ""]);
 });
+
+// ---- Without what draws bars -------------------------------------------------
+
+for (
+  const [why, cliProgress] of [
+    ["npm packages may not be loaded", undefined],
+    ["it throws", `throw new Error("broken")`],
+    ["it is something else", "export default { Format: {} }"],
+  ] as const
+) {
+  test(`the loop goes on with plain lines where bars can't be drawn, since ${why}`, async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      const config = `${folder}/deno.json`;
+      const imports = cliProgress === undefined
+        ? { "cli-progress": "npm:cli-progress@^3.12.0" }
+        : { "cli-progress": `data:text/javascript,${cliProgress}` };
+      await Deno.writeTextFile(config, JSON.stringify({ imports }));
+      const ended = await output(Deno.execPath(), [
+        "run",
+        "--no-prompt",
+        "--no-check",
+        "--no-lock",
+        ...cliProgress === undefined ? ["--no-npm"] : [],
+        `--config=${config}`,
+        new URL("./programs/progress_without_bars.ts", import.meta.url)
+          .pathname,
+      ]);
+      assertEquals(ended, {
+        code: 0,
+        stdout: "6 Adding: 3/3 (100%)\n\n[ 4, 5 ]\n1\n",
+        stderr: "",
+      });
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+}
