@@ -532,6 +532,6 @@ function copyOf(buffer: ArrayBuffer): ArrayBuffer {
 /** The call is done, so nobody will send these any more. */
 function recycle(args: unknown): void {
   if (typeof args !== "object" || args instanceof Uint8Array) return;
-  const [buffer] = (args as PackedWithBuffers).buffers;
+  const [buffer] = (args as Partial<PackedWithBuffers>).buffers ?? [];
   if (buffer) spare = new WeakRef(buffer);
 }

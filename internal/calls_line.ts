@@ -11,7 +11,8 @@ import type {
 /**
  * The line of JSON that calls come in: for each, slot, function and arguments;
  * or the arguments of many items, how many, and whether each has but one; or how
- * many bytes the arguments are.
+ * many bytes the arguments are, and of V8's serialiser, or, as "text", of JSON.
+ * What bytes hold is read when the call starts: it can fail no other.
  */
 export interface CallsLine {
   readonly fns: readonly FunctionRef[];
@@ -47,7 +48,7 @@ export interface CallsLine {
       fn: number,
       args: null,
       bytes: number,
-      buffers: readonly number[],
+      buffers: readonly number[] | "text",
     ]
   )[];
 }
@@ -69,6 +70,10 @@ export function makeCallsReader(codec: Codec): CallsReader {
   const { parse } = JSON;
   const decoder = new TextDecoder();
   const decode = decoder.decode.bind(decoder);
+  const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const decodeStrictly = strict.decode.bind(strict);
+  const { isArray } = Array;
+  const { DOMException } = globalThis;
 
   function callsIn(
     data: Uint8Array<ArrayBuffer>,
@@ -127,7 +132,9 @@ export function makeCallsReader(codec: Codec): CallsReader {
         };
       }
       const bytes = data.subarray(at, at += number);
-      const buffers = apart.slice(next, next += lengths!.length);
+      const buffers = lengths === "text"
+        ? undefined
+        : apart.slice(next, next += lengths!.length);
       return {
         slot,
         fn,
@@ -136,10 +143,33 @@ export function makeCallsReader(codec: Codec): CallsReader {
         shared,
         // When the call starts: what can't be read fails that call alone.
         get args() {
-          return codec.decode({ bytes, buffers });
+          return argumentsIn(fn, bytes, buffers);
         },
       };
     });
+  }
+
+  /** The arguments that bytes hold: of JSON, or with buffers of V8's serialiser. */
+  function argumentsIn(
+    { name }: FunctionRef,
+    bytes: Uint8Array<ArrayBuffer>,
+    buffers: readonly ArrayBuffer[] | undefined,
+  ): unknown {
+    let why = "they are no array";
+    try {
+      const args = buffers
+        ? codec.decode({ bytes, buffers })
+        : parse(decodeStrictly(bytes));
+      if (isArray(args)) return args;
+    } catch (error) {
+      why = `${error}`;
+    }
+    throw new DOMException(
+      `Cannot read the arguments of ${
+        name ? `"${name}"` : "an anonymous function"
+      }: ${why}`,
+      "DataCloneError",
+    );
   }
 
   return callsIn;

@@ -16,6 +16,11 @@
 /** A value on its way: JSON text, or the bytes of V8's serialiser. */
 export type Packed = string | Uint8Array<ArrayBuffer> | PackedWithBuffers;
 
+/** JSON that came from elsewhere, and that nobody here has read: it is no part of a line. */
+export interface UnreadText {
+  readonly text: Uint8Array;
+}
+
 /** A value with large buffers, which go as they are, in no serialiser's copy. */
 export interface PackedWithBuffers {
   readonly bytes: Uint8Array<ArrayBuffer>;

@@ -29,6 +29,8 @@ export interface ResultHead {
   /** Who has run it, and which of its runs that was. */
   readonly worker: string;
   readonly run: number;
+  /** The number of the message that carried the call; `HANDED` past the queue. */
+  readonly of: number;
   readonly is:
     /** It has ended: the outcome is packed behind the head. */
     | "outcome"
@@ -69,7 +71,7 @@ export type Answer = "go" | "no" | "later";
 
 const LINE_END = 10;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** A message of a head and a packed value. */
 export function toBytes(head: object, body: Packed = ""): Uint8Array {
@@ -88,22 +90,26 @@ export function toBytes(head: object, body: Packed = ""): Uint8Array {
   return bytes;
 }
 
+/** The packed value behind a head, which nobody has read. */
+export interface Body {
+  /** Whether it is JSON; if not, V8's serialiser wrote it. */
+  readonly isText: boolean;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
 /**
- * The inverse of `toBytes`.
+ * The inverse of `toBytes`, as far as that can be told without a look at what the
+ * head says: `wire.ts` has that.
  *
  * @throws {SyntaxError} when it is no such message.
  */
-export function fromBytes<H>(bytes: Uint8Array): { head: H; body: Packed } {
+export function fromBytes(bytes: Uint8Array): { head: unknown; body: Body } {
   const end = bytes.indexOf(LINE_END);
-  if (end < 0) throw new SyntaxError("a message has no head");
-  const head = JSON.parse(decoder.decode(bytes.subarray(0, end)));
-  if (typeof head !== "object" || head === null) {
-    throw new SyntaxError("the head of a message is no object");
-  }
-  const rest = bytes.subarray(end + 1);
+  if (end < 0) throw new SyntaxError("it has no head");
+  const head: unknown = JSON.parse(decoder.decode(bytes.subarray(0, end)));
+  const isText = (head as { text?: unknown } | null)?.text === true;
   return {
     head,
-    // V8's deserialiser wants memory of its own: views of it must be aligned.
-    body: head.text ? decoder.decode(rest) : rest.slice(),
+    body: { isText, bytes: bytes.subarray(end + 1) as Uint8Array<ArrayBuffer> },
   };
 }

@@ -44,7 +44,7 @@ import {
   isNotFound,
   isTransient,
 } from "./nats_errors.ts";
-import { Messages, packed, PARTS } from "./nats_messages.ts";
+import { headerOf, Messages, packed, PARTS } from "./nats_messages.ts";
 import { connect } from "./nats_sockets.ts";
 import { addressOf, credentialsOf } from "./queue_options.ts";
 import { startTimer } from "./timer.ts";
@@ -82,6 +82,11 @@ const EXPECTED_STREAM = "Nats-Expected-Stream";
 const SUBJECTS_OVERLAP = 10065;
 const WRONG_STREAM = 10060;
 
+/** A name that nobody can guess. */
+export function token(): string {
+  return crypto.randomUUID().replaceAll("-", "");
+}
+
 /** A queue's streams, as found. */
 interface Queue {
   readonly generation: string;
@@ -113,7 +118,7 @@ export class Connection {
     state: LinkState,
   ) {
     this.nc = nc;
-    this.messages = new Messages(nc);
+    this.messages = new Messages(nc, (why) => state.onRefused(why));
     this.#jsm = jsm;
     this.#options = options;
     this.#state = state;
@@ -545,5 +550,5 @@ export class Connection {
 /** Where a message's payload is, if it is not in the message. */
 function objectOf(msg: Msg): string | undefined {
   if (msg.data.length > 0) return undefined;
-  return msg.headers?.get(OBJECT) || undefined;
+  return headerOf(msg, OBJECT);
 }

@@ -1,6 +1,10 @@
 /**
  * What goes over a connection to NATS: questions with their answers, by one inbox
  * and one timer for all of them; what is in no hurry; messages of several parts.
+ *
+ * All subscriptions are made by `listen`. What a handler throws would end the
+ * client's loop that reads the connection, which hears nothing any more then: so
+ * it is told as a message that was refused, and the next has its turn.
  */
 
 import {
@@ -10,9 +14,11 @@ import {
   type MsgHdrs,
   type NatsConnection,
   NoRespondersError,
+  type Subscription,
 } from "@nats-io/nats-core/internal";
 import { joined } from "./framing.ts";
 import { ownClock, startTimer } from "./timer.ts";
+import { Malformed, readLengths } from "./wire.ts";
 
 /** A question without an answer so far. */
 interface Question {
@@ -29,9 +35,17 @@ const LOOK = 250;
 const SOON = 2;
 const NO_RESPONDERS = 503;
 
+/** The name that every worker goes by. */
+export const ANY = "any";
+/** What a worker says that has taken a call which it was handed. */
+export const TAKEN = "taken";
+/** How long a subject may be that is answered on, or shown. */
+const LONGEST_SUBJECT = 256;
+
 /** The messages of one connection. */
 export class Messages {
   readonly #nc: NatsConnection;
+  readonly #onRefused: (why: string) => void;
   readonly #inbox = createInbox();
   readonly #questions = new Map<string, Question>();
   #count = 0;
@@ -41,13 +55,38 @@ export class Messages {
   #stopLooking: (() => void) | undefined;
   #stopWaiting: (() => void) | undefined;
 
-  constructor(nc: NatsConnection) {
+  /** @param onRefused Hears what is said of a message that was passed over. */
+  constructor(nc: NatsConnection, onRefused: (why: string) => void) {
     this.#nc = nc;
-    nc.subscribe(`${this.#inbox}.*`, {
+    this.#onRefused = onRefused;
+    this.listen(`${this.#inbox}.*`, (msg) => this.#onAnswer(msg));
+  }
+
+  /** Hears what is published on a subject; what the handler throws refuses that message alone. */
+  listen(subject: string, handle: (msg: Msg) => void): Subscription {
+    return this.#nc.subscribe(subject, {
       callback: (error, msg) => {
-        if (!error) this.#onAnswer(msg);
+        if (error) return;
+        try {
+          handle(msg);
+        } catch (error) {
+          this.refuse(msg, error);
+        }
       },
     });
+  }
+
+  /** Passes over a message, and says why. */
+  refuse(msg: Msg, error: unknown): void {
+    const why = error instanceof Malformed ? error.message : `${error}`;
+    const subject = msg.subject.slice(0, LONGEST_SUBJECT);
+    this.#onRefused(`a message on ${subject} was passed over: ${why}`);
+  }
+
+  /** Answers a message, if somebody can hear that. */
+  answer(msg: Msg, data: string): void {
+    const reply = replyOf(msg);
+    if (reply !== undefined) this.publish(reply, data);
   }
 
   publish(
@@ -74,7 +113,13 @@ export class Messages {
   #publishUnhurried(): void {
     const messages = this.#unhurried;
     this.#unhurried = [];
-    for (const { subject, data } of messages) this.publish(subject, data);
+    for (const { subject, data } of messages) {
+      try {
+        this.publish(subject, data);
+      } catch (error) {
+        this.#onRefused(`an answer on ${subject} could not be sent: ${error}`);
+      }
+    }
   }
 
   /**
@@ -108,7 +153,7 @@ export class Messages {
     this.#questions.delete(id);
     const { subject, resolve, reject } = question;
     const isNobodyThere = msg.data.length === 0 &&
-      msg.headers?.code === NO_RESPONDERS;
+      statusOf(msg) === NO_RESPONDERS;
     if (isNobodyThere) reject(new NoRespondersError(subject));
     else resolve(msg);
   }
@@ -143,6 +188,40 @@ export class Messages {
   }
 }
 
+// ---- What a message says of itself -------------------------------------------------
+
+/** A subject to publish on: no white space, no wildcard, no empty part. */
+const LITERAL = /^[^\s.*>]+(?:\.[^\s.*>]+)*$/;
+
+/**
+ * The subject that a message is to be answered on, if it names one that may be.
+ * The answer is published with this program's rights: never to the server's own
+ * subjects, which would take it for a command, nor to those of a queue.
+ */
+export function replyOf({ reply }: Msg): string | undefined {
+  const isOpen = reply !== undefined && reply.length <= LONGEST_SUBJECT &&
+    LITERAL.test(reply) && !reply.startsWith("$") && !reply.startsWith("cf.");
+  return isOpen ? reply : undefined;
+}
+
+/** A header; where the headers can't be read, there is none. */
+export function headerOf(msg: Msg, name: string): string | undefined {
+  try {
+    return msg.headers?.get(name) || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The number that the server says what happened by; 0 where it says nothing. */
+export function statusOf(msg: Msg): number {
+  try {
+    return msg.headers?.code ?? 0;
+  } catch {
+    return 0;
+  }
+}
+
 // ---- Parts ---------------------------------------------------------------------
 
 /** The header that says how long the parts of a payload are. */
@@ -157,12 +236,17 @@ export function packed(
   return { payload: joined(...parts), lengths };
 }
 
-/** The parts that a message was packed with. */
+/**
+ * The parts that a message was packed with.
+ *
+ * @throws {Malformed} where they are not as long as the message.
+ */
 export function partsOf(msg: Msg): Uint8Array[] {
-  const lengths = msg.headers?.get(PARTS);
-  if (!lengths) return [msg.data];
+  const lengths = headerOf(msg, PARTS);
+  const { data } = msg;
+  if (!lengths) return [data];
   let at = 0;
-  return lengths.split(",").map((length) =>
-    msg.data.subarray(at, at += Number(length))
+  return readLengths(lengths, data.length).map((length) =>
+    data.subarray(at, at += length)
   );
 }

@@ -6,6 +6,9 @@ import {
   type Subscription,
 } from "@nats-io/nats-core/internal";
 import { type Connection, RECONNECT_WAIT } from "./nats_connection.ts";
+import { headerOf, statusOf } from "./nats_messages.ts";
+import { ownClock } from "./timer.ts";
+import { Malformed } from "./wire.ts";
 
 /** How long a request for messages stands, in milliseconds. */
 const STANDS = 20_000;
@@ -20,11 +23,26 @@ export interface Delivery {
   readonly number: number;
 }
 
-/** Reads the subject to answer a message on, of old servers and new ones. */
-export function deliveryOf(reply: string): Delivery {
-  const tokens = reply.split(".");
-  const at = tokens.length === 9 ? 4 : 6;
-  const [delivery, message, number] = tokens.slice(at, at + 3).map(Number);
+/**
+ * Reads the subject to answer a message on, of old servers and new ones.
+ *
+ * @returns `undefined` where it is none of the consumer's.
+ */
+export function deliveryOf(
+  reply: string | undefined,
+  stream: string,
+  consumer: string,
+): Delivery | undefined {
+  const tokens = reply?.split(".") ?? [];
+  if (tokens[0] !== "$JS" || tokens[1] !== "ACK") return undefined;
+  // Old servers name neither domain nor account.
+  const at = tokens.length === 9 ? 2 : 4;
+  if (tokens[at] !== stream || tokens[at + 1] !== consumer) return undefined;
+  const [delivery, message, number] = tokens.slice(at + 2, at + 5).map(
+    (token) => /^\d{1,15}$/.test(token) ? Number(token) : NaN,
+  );
+  // The sum of numbers is one.
+  if (!Number.isFinite(delivery + message + number)) return undefined;
   return { delivery, message, number };
 }
 
@@ -34,29 +52,34 @@ export class Puller {
   readonly #inbox = createInbox();
   readonly #subject: string;
   readonly #subscription: Subscription;
-  readonly #onMessage: (msg: Msg) => void;
+  readonly #deliveryOf: (msg: Msg) => Delivery | undefined;
+  readonly #onMessage: (msg: Msg, delivery: Delivery) => void;
   /** How many messages were asked for and are still to come. */
   #asked = 0;
-  #heard = performance.now();
+  /** How many of these are to be asked for again, since their request has ended. */
+  #lapsed = 0;
+  #isAsking = false;
+  #isRecovering = false;
+  #heard = ownClock.now();
   readonly #watch: ReturnType<typeof setInterval>;
 
   constructor(
     connection: Connection,
     stream: string,
     consumer: string,
-    onMessage: (msg: Msg) => void,
+    onMessage: (msg: Msg, delivery: Delivery) => void,
   ) {
     this.#connection = connection;
     this.#onMessage = onMessage;
     this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
-    this.#subscription = connection.nc.subscribe(this.#inbox, {
-      callback: (error, msg) => {
-        if (!error) this.#onArrival(msg);
-      },
-    });
+    this.#deliveryOf = ({ reply }) => deliveryOf(reply, stream, consumer);
+    this.#subscription = connection.messages.listen(
+      this.#inbox,
+      (msg) => this.#onArrival(msg),
+    );
     // A request that the server forgot without a word is made again.
     this.#watch = setInterval(() => {
-      if (performance.now() - this.#heard > STANDS * 1.5) this.renew();
+      if (ownClock.now() - this.#heard > STANDS * 1.5) this.renew();
     }, STANDS / 2);
   }
 
@@ -67,7 +90,7 @@ export class Puller {
 
   /** Asks again for all that did not come. */
   renew(): void {
-    this.#heard = performance.now();
+    this.#heard = ownClock.now();
     if (this.#asked > 0) this.#request(this.#asked);
   }
 
@@ -80,28 +103,49 @@ export class Puller {
   }
 
   #onArrival(msg: Msg): void {
-    this.#heard = performance.now();
-    const { headers } = msg;
-    if (!headers || headers.code === 0) {
+    this.#heard = ownClock.now();
+    // The server delivers under the subject that a message was stored by. What
+    // comes under that of the inbox is a word of the server's; or, with no status
+    // that means something here, of somebody who has seen the inbox.
+    if (msg.subject !== this.#inbox) {
+      const delivery = this.#deliveryOf(msg);
+      if (!delivery) throw new Malformed("it was delivered by no such stream");
       this.#asked = Math.max(0, this.#asked - 1);
-      return this.#onMessage(msg);
+      return this.#onMessage(msg, delivery);
     }
-    if (headers.code < 400) return;
-    if (headers.code === 408) {
-      const left = headers.get("Nats-Pending-Messages");
-      this.#request(left === "" ? this.#asked : Number(left));
+    const status = statusOf(msg);
+    if (status < 400) return;
+    if (status === 408) {
+      const left = headerOf(msg, "Nats-Pending-Messages");
+      const isCount = left !== undefined && /^\d{1,9}$/.test(left);
+      this.#again(isCount ? Math.min(Number(left), this.#asked) : this.#asked);
       return;
     }
     // The consumer may be gone, or only the server's answer late.
-    const { code } = headers;
-    const again = async () => {
-      if (code === 503 || code === 409) {
-        await this.#connection.pause(RECONNECT_WAIT);
-        await this.#connection.check().catch(() => {});
-      }
-      if (!this.#connection.isClosing && !this.#connection.isAway) this.renew();
-    };
-    again();
+    this.#recover(status === 503 || status === 409);
+  }
+
+  /** Asks for so many again; one request for all that is told in this turn. */
+  #again(count: number): void {
+    this.#lapsed = Math.min(this.#lapsed + count, this.#asked);
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    queueMicrotask(() => {
+      this.#isAsking = false;
+      const lapsed = this.#lapsed;
+      this.#lapsed = 0;
+      if (lapsed > 0) this.#request(lapsed);
+    });
+  }
+
+  /** Asks anew after a while, once for all that is told meanwhile. */
+  async #recover(mayBeGone: boolean): Promise<void> {
+    if (this.#isRecovering) return;
+    this.#isRecovering = true;
+    await this.#connection.pause(RECONNECT_WAIT);
+    if (mayBeGone) await this.#connection.check().catch(() => {});
+    this.#isRecovering = false;
+    if (!this.#connection.isClosing && !this.#connection.isAway) this.renew();
   }
 
   /** Asks no more; resolves when nothing can come any more. */

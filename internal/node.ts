@@ -4,55 +4,69 @@
  *
  * ## What becomes of a call that comes
  *
- * 1. From now on the server is told, every so often, that the call is worked on,
- *    by the main thread, which no task blocks.
- * 2. What may not run here is refused, before anybody is asked.
- * 3. Its submitter is asked, by a claim. "no": dropped. "later": given back.
- *    No such submitter: given back for a while, since it may be about to
- *    reconnect; once it was away for a lease, its calls are dropped as they
- *    come. But where an answer was lost, which may have been "go", it is asked
- *    for again.
- * 4. It runs in a child. The outcome is stored, and only then is the call
- *    answered for: in between, at worst it is delivered and refused once more.
- * 5. A child that dies is told to the submitter at once, and the call is given
- *    back, for another attempt, if there is to be one.
+ * `#move()` is the only way to change what it is; an entry tells what it is next,
+ * and what becomes of its message:
  *
- * A call that a submitter hands over comes with its "go", if there is room for it.
+ * ```text
+ *            read       none      refused    "go"       "no"   "later"     ended      told
+ *                                                       gone   away
+ * arriving → asking   → over    → telling     –          –      –           –          –
+ *                       done
+ * asking      –          –         –        → running  → over → over        –          –
+ *                                                        done   given back
+ * running     –          –         –          –          –      –         → telling    –
+ * telling     –          –         –          –          –      –           –        → over
+ *                                                                                      done, or after
+ *                                                                                      a death given back
+ * ```
  *
- * A child that dies takes along the call that it ran, and no other. Short calls
- * that came together go to one child together: to wake one costs more than they
- * do. Each could have a child of its own, and gets it when another turns out long.
+ * - Until it is over the server is told, every so often, that the call is worked
+ *   on, by the main thread, which no task blocks.
+ * - What comes is data (`wire.ts`). What is no call is answered for as done, or it
+ *   would come again. A call that may not run here, or can't, is refused before its
+ *   submitter is asked: that gets to hear why.
+ * - Its submitter is asked by a claim. One that is not there may be about to
+ *   reconnect: its calls are given back for a while, and dropped as they come once
+ *   it was away for a lease, its own or the queue's, whichever is shorter. But where
+ *   an answer was lost, which may have been "go", it is asked for again.
+ * - It runs in a child, which reads the arguments. The outcome is stored, and only
+ *   then is the call answered for: in between, at worst it is delivered and refused
+ *   once more.
+ * - A child that dies is told to the submitter at once, and the call is given back,
+ *   for another attempt, if there is to be one.
+ *
+ * A call that a submitter hands over comes with its "go", if there is room for it:
+ * it begins as one that runs.
  */
 
 import { BrokenExecutor } from "../errors.ts";
-import type { Future } from "../future.ts";
-import { thrownBy } from "./call.ts";
-import { type Codec, makeCodec, type Packed } from "./codec.ts";
+import { type Codec, makeCodec } from "./codec.ts";
+import { Complaints } from "./complaints.ts";
 import {
+  type Answer,
+  type Body,
   type CallHead,
   type Claim,
-  fromBytes,
   HANDED,
   PROTOCOL,
   type ResultHead,
   toBytes,
 } from "./envelope.ts";
-import type { LinkEvents, PoolKind } from "./link.ts";
-import { Pool } from "./pool.ts";
+import { Children, type ChildrenOptions } from "./node_children.ts";
 import type { FunctionRef, Outcome } from "./protocol.ts";
-import { startTimer } from "./timer.ts";
+import { ownClock, startTimer } from "./timer.ts";
 import type { Job, Transport, WorkerLink } from "./transport.ts";
-import { label, standIn, taskModules } from "./travel.ts";
+import { label, taskModules } from "./travel.ts";
+import {
+  Malformed,
+  readCall,
+  type RefusedCall,
+  type WireCall,
+} from "./wire.ts";
 
 /** What a worker is made of. */
-export interface NodeOptions {
+export interface NodeOptions extends ChildrenOptions {
   readonly transport: Transport;
-  /** How its children, or threads, start. */
-  readonly kind: PoolKind;
-  /** Whether arguments reach them as they came: children read them themselves. */
-  readonly packed: boolean;
-  /** How many calls it runs at once. */
-  readonly slots: number;
   /** The modules whose functions may be called, by their names. */
   readonly modules: ReadonlyMap<string, string>;
   /** Whether functions may come as their source. */
@@ -71,27 +85,33 @@ const ABSENT = 300;
 const LATER = 1000;
 /** How often a lost queue is looked for. */
 const AGAIN = 500;
-/** How many functions are kept. */
-const MOST_FUNCTIONS = 500;
 /** How many calls are kept that a submitter was told are not here. */
 const MOST_DENIED = 1000;
 /** How many submitters are kept that were not there. */
-const MOST_ABSENT = 1000;
+const MOST_ABSENT = 50_000;
+/** How soon is asked again where no answer came, in milliseconds. */
+const RETRY = 50;
+/** How many answers of a submitter to one question may be none. */
+const MOST_MALFORMED = 3;
 /** How long one that is to end waits for a server that is away. */
 const PATIENCE = 5000;
+
+/** What a call is, that is here; see the table above. */
+type Stage = "arriving" | "asking" | "running" | "telling" | "over";
 
 /** A call that is here: it starts once, or not at all. */
 interface Run {
   readonly number: number;
   job: Job;
-  /** Whether it may start, as its submitter has said. */
-  granted: boolean;
+  stage: Stage;
+  /** Whose call it is, once that is known. */
+  key: string | undefined;
 }
 
-/** A call as it came. */
-interface CallMessage {
-  readonly head: CallHead;
-  readonly body: Packed;
+/** What the submitter of a call is told, and whether somebody else may try it then. */
+interface Told {
+  readonly bytes: Uint8Array;
+  readonly again: boolean;
 }
 
 /** What stands for the job of a call that was handed over: nobody else has it. */
@@ -104,8 +124,12 @@ const HANDED_JOB: Job = {
   giveBack() {},
 };
 
-function keyOf({ from, id }: CallHead): string {
+function keyOf({ from, id }: { from: string; id: string }): string {
   return `${from} ${id}`;
+}
+
+function whyOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Lets go of the oldest, where there are more. */
@@ -123,19 +147,18 @@ export class Node {
   readonly #options: NodeOptions;
   readonly #id = crypto.randomUUID().replaceAll("-", "");
   readonly #codec: Codec = makeCodec();
-  #pool: Pool;
-  readonly #brokenPools: Promise<void>[] = [];
+  readonly #children: Children;
   /** How many calls more it may run, and how many it has asked for. */
   #free: number;
   #asked = 0;
-  /** The calls that are here, by submitter and id. */
+  /** The calls that are here, and those among them of which it is known whose. */
+  readonly #here = new Set<Run>();
   readonly #runs = new Map<string, Run>();
   #count = HANDED;
   /** Calls that are not here, as was said: they must not come after all. */
   readonly #denied = new Set<string>();
   /** Since when submitters are not there. */
   readonly #absent = new Map<string, number>();
-  readonly #standIns = new Map<string, ReturnType<typeof standIn>>();
   #link!: WorkerLink;
   #beat: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
@@ -145,12 +168,14 @@ export class Node {
   #relinking: Promise<void> | undefined;
   #idle: (() => void) | undefined;
   readonly #pauses = new Set<() => void>();
+  readonly #complaints: Complaints;
 
   constructor(options: NodeOptions) {
     this.#options = options;
+    this.#complaints = new Complaints(options.log);
     for (const url of options.modules.values()) taskModules.add(url);
     this.#free = options.slots;
-    this.#pool = new Pool(this.#rawKind());
+    this.#children = new Children(options);
   }
 
   /**
@@ -158,19 +183,8 @@ export class Node {
    *
    * @throws what keeps one from being imported.
    */
-  async tryModules(): Promise<void> {
-    for (const module of this.#options.modules.values()) {
-      // No module has this: the error tells what came of the import.
-      const nothing = standIn({ by: "export", name: "", module });
-      const probe = this.#pool.submit(nothing, "[]" as unknown as []);
-      const error = thrownBy(await probe.result() as Outcome);
-      if (error instanceof DOMException) continue;
-      const why = error instanceof Error ? error.cause : error;
-      throw new Error(
-        `Cannot import ${module}: ${why instanceof Error ? why.message : why}`,
-        { cause: why },
-      );
-    }
+  tryModules(): Promise<void> {
+    return this.#children.tryModules(this.#options.modules.values());
   }
 
   /**
@@ -181,7 +195,7 @@ export class Node {
   async start(): Promise<void> {
     this.#link = await this.#connect();
     this.#beat = setInterval(() => {
-      for (const { job } of this.#runs.values()) job.extend();
+      for (const { job } of this.#here) job.extend();
     }, BEAT);
     this.#want();
   }
@@ -198,13 +212,13 @@ export class Node {
     const link = this.#link;
     const resting = link?.rest();
     this.#limitAway();
-    if (this.#runs.size > 0) {
+    if (this.#here.size > 0) {
       await new Promise<void>((resolve) => this.#idle = resolve);
     }
     this.#stopAwayTimer?.();
     await resting;
     clearInterval(this.#beat);
-    await Promise.all([this.#pool.shutdown(), ...this.#brokenPools]);
+    await this.#children.end();
     await link?.close();
   }
 
@@ -236,6 +250,7 @@ export class Node {
         log(`${why}; starting anew`);
         this.#relinking ??= this.#reconnect();
       },
+      onRefused: (why) => this.#complaints.add(why),
     });
   }
 
@@ -266,11 +281,11 @@ export class Node {
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const end = () => {
-        clearTimeout(timer);
+        stopTimer();
         this.#pauses.delete(end);
         resolve();
       };
-      const timer = setTimeout(end, ms);
+      const stopTimer = startTimer(ms, end);
       this.#pauses.add(end);
       if (this.#stopping) end();
     });
@@ -288,7 +303,7 @@ export class Node {
   }
 
   #onJob(job: Job): void {
-    this.#asked--;
+    this.#asked = Math.max(0, this.#asked - 1);
     if (this.#stopping || this.#free === 0) return job.giveBack();
     this.#occupy((free) => this.#run(job, this.#link, free));
   }
@@ -296,19 +311,28 @@ export class Node {
   /** A call that came past the queue, and may start. */
   #onHanded(bytes: Uint8Array): boolean {
     if (this.#stopping || this.#free === 0) return false;
-    let call: CallMessage;
-    try {
-      call = fromBytes<CallHead>(bytes);
-    } catch (error) {
-      this.#options.log(`what was handed over is no call: ${error}`);
-      return false;
-    }
+    const call = this.#read(bytes);
+    // What is refused is refused when it comes by the queue.
+    if (!call || !("head" in call)) return false;
     const key = keyOf(call.head);
     if (this.#denied.has(key) || this.#runs.has(key)) return false;
-    const run: Run = { number: HANDED, job: HANDED_JOB, granted: true };
-    this.#runs.set(key, run);
+    const run = this.#enter(HANDED, HANDED_JOB, "running");
+    this.#know(run, key);
     this.#occupy((free) => this.#answer(call, run, this.#link, free));
     return true;
+  }
+
+  #read(
+    bytes: Uint8Array,
+    sender?: string,
+  ): WireCall | RefusedCall | undefined {
+    try {
+      return readCall(bytes, sender);
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      this.#complaints.add(`a message is no call: ${error.message}`);
+      return undefined;
+    }
   }
 
   #deny(key: string): void {
@@ -327,75 +351,113 @@ export class Node {
       this.#want();
     };
     fn(free).catch((error) => {
-      this.#options.log(`a call was left: ${error}`);
+      this.#complaints.add(`a call was left: ${error}`);
     }).finally(() => {
       free();
-      if (this.#stopping && this.#runs.size === 0) this.#idle?.();
+      if (this.#stopping && this.#here.size === 0) this.#idle?.();
     });
   }
 
-  async #run(job: Job, link: WorkerLink, free: () => void): Promise<void> {
-    // Under a name of its own, until it is known which call it is.
-    const nobody = Symbol() as unknown as string;
-    const number = ++this.#count;
-    this.#runs.set(nobody, { number, job, granted: false });
-    let call: CallMessage;
-    try {
-      call = fromBytes<CallHead>(await job.bytes());
-    } catch (error) {
-      this.#options.log(`a message is no call: ${error}`);
-      return job.done();
-    } finally {
-      this.#runs.delete(nobody);
-    }
-    const key = keyOf(call.head);
-    const same = this.#runs.get(key);
-    if (same) {
-      // The server has sent what is here already once more: this is the message to answer.
-      if (same.job.message === job.message) same.job = job;
-      else job.done();
-      return;
-    }
-    const run: Run = { number, job, granted: false };
+  #enter(number: number, job: Job, stage: Stage): Run {
+    const run: Run = { number, job, stage, key: undefined };
+    this.#here.add(run);
+    return run;
+  }
+
+  #know(run: Run, key: string): void {
+    run.key = key;
     this.#runs.set(key, run);
+  }
+
+  /** See the table above. */
+  #move(run: Run, stage: Stage): void {
+    run.stage = stage;
+    if (stage !== "over") return;
+    this.#here.delete(run);
+    if (run.key !== undefined) this.#runs.delete(run.key);
+  }
+
+  async #run(job: Job, link: WorkerLink, free: () => void): Promise<void> {
+    const run = this.#enter(++this.#count, job, "arriving");
+    let call: WireCall | RefusedCall | undefined;
+    try {
+      call = this.#read(await job.bytes(), job.from);
+    } catch (error) {
+      this.#complaints.add(`a message can't be read: ${error}`);
+    }
+    const key = call && keyOf("head" in call ? call.head : call);
+    const same = key === undefined ? undefined : this.#runs.get(key);
+    if (same?.job.message === job.message) {
+      // The server has sent what is here already once more: this is the message to answer.
+      same.job = job;
+      return this.#move(run, "over");
+    }
+    if (!call || same) {
+      job.done();
+      return this.#move(run, "over");
+    }
+    this.#know(run, key!);
     await this.#answer(call, run, link, free);
   }
 
+  /** Sees to a call until its message is answered for. */
   async #answer(
-    { head, body }: CallMessage,
+    call: WireCall | RefusedCall,
     run: Run,
     link: WorkerLink,
     free: () => void,
   ): Promise<void> {
     try {
-      const fn = this.#resolve(head);
-      const told = typeof fn === "string"
-        ? this.#message(head, run, "refused", fn)
-        : run.granted || await this.#mayStart(head, run, link)
-        ? await this.#call(head, run, fn, body)
-        : undefined;
-      const sent = told && link.send(head.from, told.bytes);
+      const told = await this.#tell(call, run, link);
+      if (!told) return;
+      this.#move(run, "telling");
+      const { from } = "head" in call ? call.head : call;
+      const sent = link.send(from, told.bytes);
       // The next call need not wait for this one's outcome to be stored.
       free();
       await sent;
-      if (told?.again) run.job.giveBack();
-      else if (told) run.job.done();
+      if (told.again) run.job.giveBack();
+      else run.job.done();
     } finally {
-      this.#runs.delete(keyOf(head));
+      this.#move(run, "over");
     }
   }
 
+  /** What the submitter of a call is to hear; nothing, where it did not start. */
+  async #tell(
+    call: WireCall | RefusedCall,
+    run: Run,
+    link: WorkerLink,
+  ): Promise<Told | undefined> {
+    const { label: name } = this.#options;
+    if (!("head" in call)) {
+      return this.#message(call.id, run, "refused", `${name} ${call.why}`);
+    }
+    const { head, body } = call;
+    const fn = this.#resolve(head);
+    if (typeof fn === "string") {
+      return this.#message(head.id, run, "refused", fn);
+    }
+    if (run.stage !== "running") {
+      this.#move(run, "asking");
+      if (!await this.#mayStart(head, run, link)) return undefined;
+      this.#move(run, "running");
+    }
+    return await this.#call(head, run, fn, body);
+  }
+
   #message(
-    { id }: CallHead,
+    id: string,
     run: Run,
     is: ResultHead["is"],
     message: string,
-  ): { bytes: Uint8Array; again?: boolean } {
+  ): Told {
     const head: ResultHead = {
       v: PROTOCOL,
       id,
       worker: this.#id,
       run: run.number,
+      of: run.job.message,
       is,
       message,
     };
@@ -403,11 +465,8 @@ export class Node {
   }
 
   /** The function of a call, as its child finds it; or why it may not run here. */
-  #resolve({ v, fn }: CallHead): FunctionRef | string {
+  #resolve({ fn }: CallHead): FunctionRef | string {
     const { modules, allowSource, label: name } = this.#options;
-    if (v !== PROTOCOL) {
-      return `${name} speaks version ${PROTOCOL} of the protocol, and was sent version ${v}: run the same version of @concurrent/futures on both sides`;
-    }
     if (fn.by === "export") {
       const module = modules.get(fn.module);
       if (module !== undefined) return { ...fn, module };
@@ -430,6 +489,7 @@ export class Node {
     link: WorkerLink,
   ): Promise<boolean> {
     let isUnsure = false;
+    let malformed = 0;
     while (true) {
       const { message, delivery } = run.job;
       const claim: Claim = {
@@ -441,20 +501,34 @@ export class Node {
         label: this.#options.label,
         run: run.number,
       };
-      let answer;
+      let answer: Answer | undefined;
       try {
         answer = await link.claim(from, claim);
-      } catch {
-        // It is busy, or this side was away: the same question again does no harm.
+      } catch (error) {
         isUnsure = true;
-        if (link === this.#link && !this.#relinking && !link.isClosed) continue;
-        return false;
+        if (link !== this.#link || this.#relinking || link.isClosed) {
+          return false;
+        }
+        if (error instanceof Malformed && ++malformed >= MOST_MALFORMED) {
+          this.#complaints.add(
+            `a call was dropped, whose submitter gives no answer that is one: ${error.message}`,
+          );
+          run.job.done();
+          return false;
+        }
+        if (this.#stopping) {
+          run.job.giveBack();
+          return false;
+        }
+        // It is busy, or this side was away: the same question again does no harm.
+        await this.#pause(RETRY);
+        continue;
       }
       if (answer !== undefined) this.#absent.delete(from);
-      if (answer === "go") return run.granted = true;
+      if (answer === "go") return true;
       if (answer === "no") run.job.done();
       else if (answer === "later") run.job.giveBack(LATER);
-      else if (this.#isGone(from, lease)) run.job.done();
+      else if (this.#isGone(from, Math.min(lease, link.lease))) run.job.done();
       else if (isUnsure && !this.#stopping) {
         // "go" may have been the answer that did not come.
         await this.#pause(ABSENT);
@@ -466,7 +540,7 @@ export class Node {
 
   /** Whether a submitter that is not there is gone, and not about to be back. */
   #isGone(from: string, lease: number): boolean {
-    const now = performance.now();
+    const now = ownClock.now();
     const since = this.#absent.get(from) ?? now;
     this.#absent.set(from, since);
     keepFew(this.#absent, MOST_ABSENT);
@@ -474,91 +548,36 @@ export class Node {
   }
 
   async #call(
-    head: CallHead,
+    { id }: CallHead,
     run: Run,
     fn: FunctionRef,
-    args: unknown,
-  ): Promise<{ bytes: Uint8Array; again?: boolean }> {
+    body: Body,
+  ): Promise<Told> {
     let outcome: Outcome;
     try {
-      const future = this.#submit(fn, args as readonly unknown[]);
-      outcome = await future.result() as Outcome;
+      outcome = await this.#children.run(fn, body);
     } catch (error) {
-      if (!(error instanceof BrokenExecutor)) throw error;
-      return this.#message(
-        head,
-        run,
-        "lost",
-        `${this.#options.label}: ${
-          error.message.replace(/ while it ran [^]*$/, "")
-        }`,
-      );
+      if (!(error instanceof BrokenExecutor)) {
+        return this.#message(id, run, "refused", whyOf(error));
+      }
+      const how = error.message.replace(/ while it ran [^]*$/, "");
+      const { label } = this.#options;
+      return this.#message(id, run, "lost", `${label}: ${how}`);
     }
     const done: ResultHead = {
       v: PROTOCOL,
-      id: head.id,
+      id,
       worker: this.#id,
       run: run.number,
+      of: run.job.message,
       is: "outcome",
     };
     try {
-      return { bytes: toBytes(done, this.#codec.encode(outcome, 1)) };
+      const packed = this.#codec.encode(outcome, 1);
+      return { bytes: toBytes(done, packed), again: false };
     } catch (error) {
       // Threads give what stays in this process, such as shared memory.
-      return this.#message(head, run, "refused", `its result: ${error}`);
+      return this.#message(id, run, "refused", `its result: ${whyOf(error)}`);
     }
-  }
-
-  #submit(fn: FunctionRef, args: readonly unknown[]): Future<unknown> {
-    const standIn = this.#standInOf(fn);
-    try {
-      return this.#pool.submit(standIn, args);
-    } catch (error) {
-      if (!(error instanceof BrokenExecutor)) throw error;
-      // Child after child has died before it ran a call: those to come may live.
-      this.#brokenPools.push(this.#pool.shutdown());
-      this.#pool = new Pool(this.#rawKind());
-      return this.#pool.submit(standIn, args);
-    }
-  }
-
-  /** The same for all calls of a function: what is learned of one is of use to the next. */
-  #standInOf(fn: FunctionRef): ReturnType<typeof standIn> {
-    const key = fn.by === "export"
-      ? `export ${fn.module} ${fn.name}`
-      : `${fn.by} ${fn.name} ${fn.source}`;
-    let found = this.#standIns.get(key);
-    if (!found) {
-      if (this.#standIns.size >= MOST_FUNCTIONS) this.#standIns.clear();
-      this.#standIns.set(key, found = standIn(fn));
-    }
-    return found;
-  }
-
-  /** The kind of the children, with arguments as they came, and outcomes as they are sent. */
-  #rawKind(): PoolKind {
-    const { kind, packed, slots } = this.#options;
-    return {
-      ...kind,
-      maxWorkers: slots,
-      idleTimeout: Infinity,
-      onWorkerLost: "replace",
-      together: true,
-      pack: (_fn, args) =>
-        packed ? args : this.#codec.decode(args as unknown as Packed),
-      open: (index, depth, events) => {
-        const raw: LinkEvents = {
-          ...events,
-          onOutcome: (slot, ms, outcome, more) =>
-            events.onOutcome(
-              slot,
-              ms,
-              { is: "returned", value: outcome },
-              more,
-            ),
-        };
-        return kind.open(index, depth, raw);
-      },
-    };
   }
 }

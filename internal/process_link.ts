@@ -1,7 +1,7 @@
 /** A child process as the pool sees it: a `WorkerLink` over its pipes. */
 
 import { Deliveries } from "./carried.ts";
-import type { Codec, Packed } from "./codec.ts";
+import type { Codec, Packed, UnreadText } from "./codec.ts";
 import { thrownBy } from "./call.ts";
 import { FrameReader, joined } from "./framing.ts";
 import { type LinkEvents, tell, type WorkerLink } from "./link.ts";
@@ -52,7 +52,7 @@ function isOutcome(message: FromChild): boolean {
 }
 
 /** Arguments as they wait; a number is the only one. */
-export type PackedArguments = Packed | number;
+export type PackedArguments = Packed | UnreadText | number;
 
 function textOfArguments(packed: string | number): string {
   return typeof packed === "number" ? `[${packed}]` : packed;
@@ -243,6 +243,11 @@ export class ProcessLink implements WorkerLink {
       const packed = args as PackedArguments;
       if (typeof packed === "string" || typeof packed === "number") {
         text += `,[${slot},${id},${textOfArguments(packed)}]`;
+        continue;
+      }
+      if ("text" in packed) {
+        text += `,[${slot},${id},null,${packed.text.length},"text"]`;
+        parts.push(packed.text);
         continue;
       }
       const { bytes, buffers: apart } = packed instanceof Uint8Array

@@ -1,28 +1,6 @@
 /**
- * Calls that workers on other machines run: where their futures live, and who
- * may run what is decided.
- *
- * ## The submitter is the arbiter
- *
- * A message server delivers at least once, to whom it likes. So a worker that
- * gets a call asks here, by a claim, before it starts it. The answer is given
- * from the future's state, synchronously, and that makes `cancel()` and
- * `running()` as true as those of a pool on this machine:
- *
- * - pending: "go", and the future is running from this moment on;
- * - cancelled or done: "no", and the worker drops the message;
- * - running, asked for the same run of the same worker: "go" once more, for the
- *   first answer may have been lost. A run starts once, so this is no second start;
- * - running, asked for another run: whoever has it may be gone, so that one is
- *   asked. If it has the call, or gives no answer, "later". If it says that it has
- *   it not, its attempt is lost: the next may start while there are attempts left,
- *   else the call is broken.
- *
- * It is the worker that tells its runs apart, not the server its deliveries: one
- * that was killed may have forgotten that it has delivered a message, and deliver
- * it as for the first time, even to the worker that has come to the end of it.
- * Nor is an outcome known that was stored while the server was away for this
- * program: until it is read, nobody is taken for lost.
+ * Calls that workers on other machines run: where their futures live. Who may run
+ * what is decided in `remote_arbiter.ts`; what a call is, in `remote_call.ts`.
  *
  * ## Past the queue
  *
@@ -40,9 +18,9 @@
  *
  * ## A call's stages
  *
- * queued here → published → held by a worker → released. What was published is
- * kept until it is released: the server, or a worker that took this program for
- * dead, may have dropped it, and then it is published again.
+ * are in `remote_call.ts`. What was published is kept until it is released: the
+ * server, or a worker that took this program for dead, may have dropped it, and
+ * then it is published again.
  *
  * ## The connection
  *
@@ -50,7 +28,7 @@
  * one keeps the program alive.
  */
 
-import { BrokenExecutor, RuntimeError } from "../errors.ts";
+import { BrokenExecutor } from "../errors.ts";
 import type { ShutdownOptions } from "../executor.ts";
 import type { Future } from "../future.ts";
 import {
@@ -58,30 +36,26 @@ import {
   type CallOwner,
   newCall,
   PooledFuture,
-  RELEASED,
   settle,
-  WAITING,
 } from "./call.ts";
-import { type Codec, makeCodec, type Packed } from "./codec.ts";
+import type { Packed } from "./codec.ts";
 import { Deque } from "./deque.ts";
-import {
-  type Answer,
-  type Claim,
-  fromBytes,
-  PROTOCOL,
-  type ResultHead,
-  toBytes,
-} from "./envelope.ts";
+import { Complaints } from "./complaints.ts";
+import { PROTOCOL, toBytes } from "./envelope.ts";
 import { checkGuard } from "./guard.ts";
-import type { FunctionRef, Outcome } from "./protocol.ts";
-import { Handing, release } from "./remote_handing.ts";
+import type { FunctionRef } from "./protocol.ts";
+import { Arbiter } from "./remote_arbiter.ts";
 import {
-  Absence,
+  heldStage,
   type Holder,
+  move,
   PUBLISHED,
+  QUEUED,
+  RELEASED,
   type RemoteCall,
-  Watch,
-} from "./remote_watch.ts";
+} from "./remote_call.ts";
+import { Handing } from "./remote_handing.ts";
+import { Absence, Watch } from "./remote_watch.ts";
 import { startTimer } from "./timer.ts";
 import { capitalize, refusal, type RemoteState } from "./remote_state.ts";
 import type { SubmitterLink, Transport } from "./transport.ts";
@@ -112,7 +86,7 @@ const AWAY_AT_END = 1000;
 /** The engine of an executor whose workers are elsewhere. */
 export class Remote implements CallOwner {
   readonly #kind: RemoteKind;
-  readonly #codec: Codec = makeCodec();
+  readonly #complaints: Complaints;
   #state: RemoteState = { is: "open" };
   /** All calls that are not released. */
   readonly #calls = new Map<number, RemoteCall>();
@@ -122,6 +96,7 @@ export class Remote implements CallOwner {
   #ids = 0;
   #underWay = 0;
   readonly #handing = new Handing(this.#calls);
+  readonly #arbiter: Arbiter;
   /** The messages of calls that nobody has taken, and that were cancelled. */
   #leftovers: number[] = [];
   #link: SubmitterLink | undefined;
@@ -137,6 +112,21 @@ export class Remote implements CallOwner {
 
   constructor(kind: RemoteKind) {
     this.#kind = kind;
+    this.#complaints = new Complaints((text) =>
+      console.error(`${kind.name}: ${text}`)
+    );
+    this.#arbiter = new Arbiter(this.#calls, kind.maxAttempts, {
+      isAway: () => this.#absence.isNow,
+      has: async (call, stage) => await this.#watch?.has(call, stage),
+      onAgain: (call) => this.#publish(call),
+      onOutcome: (call, outcome, free) => {
+        if (free) this.#handing.offer(free);
+        this.#release(call);
+        if (!call.future.done()) settle(call.future, outcome);
+        this.#finishIfIdle();
+      },
+      onFailed: (call, error) => this.#fail(call, error),
+    });
   }
 
   // ---- Submitting ------------------------------------------------------------
@@ -157,13 +147,11 @@ export class Remote implements CallOwner {
     const call: RemoteCall = {
       ...newCall(future, ref, packed),
       id: ++this.#ids,
-      attempts: 0,
+      stage: QUEUED,
+      starts: [],
       rounds: 0,
       messages: [],
-      holder: undefined,
-      unsure: false,
-      doubted: false,
-      missed: 0,
+      storing: undefined,
     };
     future.attach(this, call);
     this.#calls.set(call.id, call);
@@ -198,13 +186,12 @@ export class Remote implements CallOwner {
     while (this.#underWay < MOST_UNDER_WAY && !this.#handing.isUnderWay) {
       const call = this.#queue.shift();
       if (!call) return;
-      if (call.slot === RELEASED) this.#dropped--;
+      if (call.stage.is === "released") this.#dropped--;
       else this.#send(link, call);
     }
   }
 
   #send(link: SubmitterLink, call: RemoteCall): void {
-    call.slot = PUBLISHED;
     const free = this.#handing.freeFor(call);
     if (free) this.#hand(link, call, free);
     else this.#publish(call);
@@ -220,10 +207,21 @@ export class Remote implements CallOwner {
     }, call.args as Packed);
   }
 
-  async #publish(call: RemoteCall): Promise<void> {
+  /** Has a call wait for a worker, as one message more. */
+  #publish(call: RemoteCall): void {
     const link = this.#link;
     if (!link) return;
+    move(call, PUBLISHED);
+    const storing = this.#store(link, call).finally(() => {
+      if (call.storing === storing) call.storing = undefined;
+      this.#underWay--;
+      this.#pump();
+    });
+    call.storing = storing;
     this.#underWay++;
+  }
+
+  async #store(link: SubmitterLink, call: RemoteCall): Promise<void> {
     const { id } = call;
     try {
       const message = await link.publish(
@@ -233,18 +231,14 @@ export class Remote implements CallOwner {
       if (this.#calls.get(id) === call) call.messages.push(message);
       else if (call.future.cancelled()) this.#leftovers.push(message);
     } catch (error) {
-      if (this.#calls.get(id) === call) {
-        const why = error instanceof Error ? error.message : String(error);
-        this.#fail(
-          call,
-          new BrokenExecutor(`Cannot send ${label(call.fn)}: ${why}`, {
-            cause: error,
-          }),
-        );
-      }
-    } finally {
-      this.#underWay--;
-      this.#pump();
+      if (this.#calls.get(id) !== call) return;
+      const why = error instanceof Error ? error.message : String(error);
+      this.#fail(
+        call,
+        new BrokenExecutor(`Cannot send ${label(call.fn)}: ${why}`, {
+          cause: error,
+        }),
+      );
     }
   }
 
@@ -261,134 +255,16 @@ export class Remote implements CallOwner {
   }
 
   #onNotTaken(call: RemoteCall): void {
-    call.attempts--;
-    release(call);
+    call.starts.pop();
     this.#publish(call);
   }
 
   /** Publishes again what may be lost on the way to its workers. */
   #publishAgain(): void {
     for (const call of this.#calls.values()) {
-      // Of one that was handed over, its worker is asked first.
-      if (call.slot === PUBLISHED && !call.unsure) this.#publish(call);
+      // The worker that one was handed to is asked first, that holds one told.
+      if (call.stage.is === "published") this.#publish(call);
     }
-  }
-
-  // ---- What workers say ------------------------------------------------------
-
-  #onClaim(claim: Claim): Answer | Promise<Answer> {
-    const call = this.#calls.get(Number(claim.id));
-    if (!call || call.future.done() || claim.v !== PROTOCOL) return "no";
-    const { holder } = call;
-    if (!holder) return this.#start(call, claim);
-    if (claim.worker === holder.worker && claim.run === holder.run) return "go";
-    const isSame = claim.message === holder.message;
-    if (isSame && claim.delivery < holder.delivery) return "no";
-    if (call.doubted || this.#absence.isNow) return "later";
-    return this.#doubt(call, holder, claim);
-  }
-
-  #start(call: RemoteCall, claim: Claim): Answer {
-    if (call.attempts === 0 && !call.future.setRunningOrNotifyCancel()) {
-      return "no";
-    }
-    call.attempts++;
-    call.missed = 0;
-    call.holder = claim;
-    return "go";
-  }
-
-  /** Another message of a call that somebody has. */
-  async #doubt(
-    call: RemoteCall,
-    holder: Holder,
-    claim: Claim,
-  ): Promise<Answer> {
-    const has = await this.#watch?.has(call, holder);
-    if (has) return claim.message === holder.message ? "later" : "no";
-    // One that gives no answer may be about to reconnect, as this side was: a
-    // lease without a word from it is what the watch waits for.
-    if (has === undefined) return "later";
-    if (this.#calls.get(call.id) !== call) return "no";
-    if (call.holder !== holder) return "later";
-    return this.#loseAttempt(call, `${holder.label} was lost`)
-      ? this.#start(call, claim)
-      : "no";
-  }
-
-  #onResult(bytes: Uint8Array): void {
-    let call: RemoteCall | undefined;
-    try {
-      const { head, body } = fromBytes<ResultHead>(bytes);
-      call = this.#calls.get(Number(head.id));
-      if (!call) return;
-      if (head.v !== PROTOCOL) {
-        throw new RuntimeError(
-          `Cannot read what came of ${
-            label(call.fn)
-          }: the worker speaks version ${head.v} of the protocol, this program ${PROTOCOL}`,
-        );
-      }
-      this.#settle(call, head, body);
-    } catch (error) {
-      if (call) this.#fail(call, error);
-      else console.error("A message of a worker can't be read:", error);
-    }
-  }
-
-  #settle(call: RemoteCall, head: ResultHead, body: Packed): void {
-    const { message = "" } = head;
-    switch (head.is) {
-      case "outcome": {
-        const outcome = this.#codec.decode(body) as Outcome;
-        const { holder } = call;
-        if (holder?.worker === head.worker) this.#handing.offer(holder);
-        this.#release(call);
-        if (!call.future.done()) settle(call.future, outcome);
-        return this.#finishIfIdle();
-      }
-      case "lost": {
-        const { holder } = call;
-        if (holder?.worker === head.worker && holder.run === head.run) {
-          this.#tryAgain(call, message);
-        }
-        return;
-      }
-      case "refused":
-        return this.#fail(
-          call,
-          new RuntimeError(`Cannot run ${label(call.fn)}: ${message}`),
-        );
-    }
-  }
-
-  /** The attempt of a call's holder is over: it is somebody else's, if there may be one. */
-  #tryAgain(call: RemoteCall, who: string): void {
-    // Its message may be gone: handed over, there was none, and an old delivery of
-    // it is answered for by the worker that was refused. One too many does no harm.
-    if (this.#loseAttempt(call, who)) this.#publish(call);
-  }
-
-  /**
-   * The attempt of a call's holder is over, without an outcome.
-   *
-   * @returns Whether there may be another; if not, the call is broken.
-   */
-  #loseAttempt(call: RemoteCall, who: string): boolean {
-    call.future.keepRunning();
-    release(call);
-    const { maxAttempts } = this.#kind;
-    if (call.attempts < maxAttempts) return true;
-    const times = maxAttempts === 1
-      ? "it may or may not have had its effect"
-      : `that was attempt ${call.attempts} of ${maxAttempts}`;
-    this.#fail(
-      call,
-      new BrokenExecutor(
-        `${who} while it ran ${label(call.fn)}: ${times}`,
-      ),
-    );
-    return false;
   }
 
   // ---- The connection ----------------------------------------------------------
@@ -409,12 +285,14 @@ export class Remote implements CallOwner {
     await this.#closing;
     let isLost = false;
     const link: SubmitterLink = await this.#kind.transport.submitter({
-      onClaim: (claim) => this.#link === link ? this.#onClaim(claim) : "no",
+      onClaim: (claim) =>
+        this.#link === link ? this.#arbiter.onClaim(claim) : "no",
       onResult: (bytes) => {
-        if (this.#link === link) this.#onResult(bytes);
+        if (this.#link === link) this.#arbiter.onResult(bytes);
       },
       onAway: () => this.#onAway(),
       onBack: () => this.#onBack(),
+      onRefused: (why) => this.#complaints.add(why),
       onLost: (why, cause) => {
         isLost = true;
         this.#break(why, cause);
@@ -430,7 +308,7 @@ export class Remote implements CallOwner {
       isAway: () => this.#absence.isNow,
       isPublishing: () => this.#underWay > 0,
       onNotTaken: (call) => this.#onNotTaken(call),
-      onLostAttempt: (call, how) => this.#tryAgain(call, how),
+      onLostAttempt: (call, how) => this.#arbiter.loseAttempt(call, how),
       onVanished: () => this.#publishAgain(),
       workerTimeout: this.#kind.workerTimeout,
       onUnattended: (ms) =>
@@ -483,7 +361,10 @@ export class Remote implements CallOwner {
     const ms = this.#absence.end();
     const link = this.#link;
     if (ms === undefined || !link) return;
-    for (const call of this.#calls.values()) call.missed = 0;
+    for (const call of this.#calls.values()) {
+      const stage = heldStage(call);
+      if (stage) stage.missed = 0;
+    }
     // Workers drop the calls of a submitter that is away for a lease.
     if (ms > link.lease / 2) this.#publishAgain();
   }
@@ -492,8 +373,8 @@ export class Remote implements CallOwner {
 
   takeBack(call: Call): boolean {
     const mine = call as RemoteCall;
-    if (mine.attempts > 0) return false;
-    if (mine.slot === WAITING) this.#dropped++;
+    if (mine.starts.length > 0) return false;
+    if (mine.stage.is === "queued") this.#dropped++;
     else this.#leftovers.push(...mine.messages);
     this.#release(mine);
     return true;
@@ -501,7 +382,7 @@ export class Remote implements CallOwner {
 
   onCancelled(): void {
     if (this.#dropped > 1000 && this.#dropped * 2 > this.#queue.size) {
-      this.#queue.filter((call) => call.slot !== RELEASED);
+      this.#queue.filter(({ stage }) => stage.is !== "released");
       this.#dropped = 0;
     }
     this.#finishIfIdle();
@@ -521,9 +402,7 @@ export class Remote implements CallOwner {
 
   #release(call: RemoteCall): void {
     this.#calls.delete(call.id);
-    call.args = undefined;
-    release(call);
-    call.slot = RELEASED;
+    move(call, RELEASED);
     call.future.attach();
   }
 

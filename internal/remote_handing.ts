@@ -1,8 +1,13 @@
 /** Calls that are handed to workers past the queue. `remote.ts` says when. */
 
-import type { CallHolder } from "./call.ts";
-import { HANDED } from "./envelope.ts";
-import type { Holder, RemoteCall } from "./remote_watch.ts";
+import {
+  handedTo,
+  heldBy,
+  heldStage,
+  type Holder,
+  move,
+  type RemoteCall,
+} from "./remote_call.ts";
 import { ownClock } from "./timer.ts";
 import type { SubmitterLink } from "./transport.ts";
 
@@ -10,8 +15,6 @@ import type { SubmitterLink } from "./transport.ts";
 const OFFER = 100;
 /** With more calls than this, they wait in the queue. */
 const FEW = 4;
-/** Who has a call that was handed over, as its future sees it. */
-const STARTED: CallHolder = { hasStarted: () => true };
 
 /** The handing over of one program's calls. */
 export class Handing {
@@ -45,7 +48,7 @@ export class Handing {
     if (!offer || ownClock.now() > offer.end) return undefined;
     if (this.#calls.size > FEW) return undefined;
     for (const other of this.#calls.values()) {
-      if (other !== call && !other.holder) return undefined;
+      if (other !== call && !heldStage(other)) return undefined;
     }
     return offer.holder;
   }
@@ -59,23 +62,17 @@ export class Handing {
   async hand(
     link: SubmitterLink,
     call: RemoteCall,
-    { worker, label }: Holder,
+    free: Holder,
     bytes: Uint8Array,
   ): Promise<boolean | undefined> {
-    const holder = {
-      ...{ worker, label, run: HANDED },
-      ...{ message: HANDED, delivery: HANDED },
-    };
-    call.holder = holder;
-    call.worker = STARTED;
-    call.attempts++;
-    call.missed = 0;
-    call.unsure = true;
+    const holder = handedTo(free);
+    call.starts.push(holder);
+    move(call, heldBy(holder, "handed"));
     this.#isUnderWay = true;
     try {
-      const isTaken = await link.hand(worker, bytes);
-      if (call.holder !== holder) return undefined;
-      call.unsure = false;
+      const isTaken = await link.hand(holder.worker, bytes);
+      if (!isHandedTo(call, holder)) return undefined;
+      if (isTaken) move(call, heldBy(holder, "held"));
       return isTaken;
     } catch {
       // The watch asks the worker.
@@ -86,9 +83,6 @@ export class Handing {
   }
 }
 
-/** Nobody has a call any more. */
-export function release(call: RemoteCall): void {
-  call.holder = undefined;
-  call.worker = undefined;
-  call.unsure = false;
+function isHandedTo({ stage }: RemoteCall, holder: Holder): boolean {
+  return stage.is === "handed" && stage.holder === holder;
 }

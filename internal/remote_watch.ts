@@ -3,50 +3,26 @@
  * where others wait. `remote.ts` says what for.
  */
 
-import type { Call } from "./call.ts";
 import type { RunRef } from "./envelope.ts";
+import {
+  heldBy,
+  type HeldStage,
+  heldStage,
+  move,
+  type RemoteCall,
+} from "./remote_call.ts";
 import { ownClock, startTimer } from "./timer.ts";
 import type { SubmitterLink } from "./transport.ts";
 
-/** Who runs a call. */
-export interface Holder {
-  readonly worker: string;
-  readonly label: string;
-  readonly run: number;
-  readonly message: number;
-  readonly delivery: number;
-}
-
-/** A call and where it is. */
-export interface RemoteCall extends Call {
-  readonly id: number;
-  /** How often it was started. */
-  attempts: number;
-  /** How often it was published. */
-  rounds: number;
-  /** The messages that it was published as. */
-  readonly messages: number[];
-  holder: Holder | undefined;
-  /** Whether it was handed to its holder, and it is not known if that took it. */
-  unsure: boolean;
-  /** Whether it is being found out if its holder still has it. */
-  doubted: boolean;
-  /** For how long its holder has not said that it has it, in milliseconds. */
-  missed: number;
-}
-
-/** A call, and who had it when that was asked. */
+/** A call, and where it was when that was asked. */
 interface Held {
   readonly call: RemoteCall;
-  readonly holder: Holder;
+  readonly stage: HeldStage;
 }
 
-function runOf({ id }: RemoteCall, { run }: Holder): RunRef {
-  return { id: `${id}`, run };
+function runOf({ id }: RemoteCall, { holder }: HeldStage): RunRef {
+  return { id: `${id}`, run: holder.run };
 }
-
-/** The slot of a call that was published. */
-export const PUBLISHED = 0;
 
 /** What is asked before, and told after, a look. */
 export interface WatchEvents {
@@ -111,75 +87,76 @@ export class Watch {
   #askHolders(): void {
     const held = new Map<string, Held[]>();
     for (const call of this.#calls.values()) {
-      const { holder } = call;
-      if (!holder) continue;
-      const calls = held.get(holder.worker);
-      if (calls) calls.push({ call, holder });
-      else held.set(holder.worker, [{ call, holder }]);
+      const stage = heldStage(call);
+      if (!stage) continue;
+      const { worker } = stage.holder;
+      const calls = held.get(worker);
+      if (calls) calls.push({ call, stage });
+      else held.set(worker, [{ call, stage }]);
     }
     for (const [worker, calls] of held) this.#ask(worker, calls);
   }
 
   async #ask(worker: string, calls: readonly Held[]): Promise<void> {
-    const runs = calls.map(({ call, holder }) => runOf(call, holder));
+    const runs = calls.map(({ call, stage }) => runOf(call, stage));
     const has = await this.#link.ask(worker, runs).catch(() => undefined);
     if (this.#stopped || this.#events.isAway()) return;
-    for (const { call, holder } of calls) {
-      if (call.holder !== holder) continue;
+    for (const { call, stage } of calls) {
+      if (call.stage !== stage) continue;
       if (has?.has(`${call.id}`)) {
-        call.missed = 0;
-        call.unsure = false;
+        if (stage.is === "handed") move(call, heldBy(stage.holder, "held"));
+        else stage.missed = 0;
         continue;
       }
-      if (has && call.unsure) this.#refuse(call, holder);
+      if (has && stage.is === "handed") this.#refuse(call, stage);
       // No answer is as good as none of them.
       // Each question counts for a period, however late it was asked: a program
       // that was busy itself has not waited for anybody.
-      call.missed += this.#period;
-      if (call.missed >= this.#link.lease) this.#miss(call, holder);
+      stage.missed += this.#period;
+      if (stage.missed >= this.#link.lease) this.#miss(call, stage);
     }
   }
 
   /** Whether a worker has a call; `undefined` where it can't be told now. */
-  async has(call: RemoteCall, holder: Holder): Promise<boolean | undefined> {
-    call.doubted = true;
+  async has(call: RemoteCall, stage: HeldStage): Promise<boolean | undefined> {
+    stage.doubted = true;
     try {
-      const has = await this.#link.ask(holder.worker, [runOf(call, holder)]);
+      const { worker } = stage.holder;
+      const has = await this.#link.ask(worker, [runOf(call, stage)]);
       if (has.has(`${call.id}`)) return true;
       return await this.#isDrained() ? false : undefined;
     } catch {
       return undefined;
     } finally {
-      call.doubted = false;
+      stage.doubted = false;
     }
   }
 
-  async #miss(call: RemoteCall, holder: Holder): Promise<void> {
-    if (!await this.#isGone(call, holder)) return;
+  async #miss(call: RemoteCall, stage: HeldStage): Promise<void> {
+    if (!await this.#isGone(call, stage)) return;
     const { lease } = this.#link;
     this.#events.onLostAttempt(
       call,
-      `${holder.label} was not heard of for ${lease} ms`,
+      `${stage.holder.label} was not heard of for ${lease} ms`,
     );
   }
 
-  async #refuse(call: RemoteCall, holder: Holder): Promise<void> {
-    if (!await this.#isGone(call, holder)) return;
-    if (call.unsure) this.#events.onNotTaken(call);
+  async #refuse(call: RemoteCall, stage: HeldStage): Promise<void> {
+    if (await this.#isGone(call, stage)) this.#events.onNotTaken(call);
   }
 
   /** Whether a call that its holder has not, or says nothing of, has not ended either. */
-  async #isGone(call: RemoteCall, holder: Holder): Promise<boolean> {
-    if (call.doubted) return false;
-    call.doubted = true;
+  async #isGone(call: RemoteCall, stage: HeldStage): Promise<boolean> {
+    if (stage.doubted) return false;
+    stage.doubted = true;
     try {
       if (!await this.#isDrained()) return false;
     } catch {
       return false;
     } finally {
-      call.doubted = false;
+      stage.doubted = false;
     }
-    return !this.#stopped && call.holder === holder;
+    return !this.#stopped && call.stage === stage;
   }
 
   /**
@@ -196,8 +173,8 @@ export class Watch {
   /** Whether calls wait at the server. */
   get #isWaiting(): boolean {
     if (this.#stopped || this.#events.isPublishing()) return false;
-    for (const { slot, holder } of this.#calls.values()) {
-      if (slot === PUBLISHED && !holder) return true;
+    for (const { stage } of this.#calls.values()) {
+      if (stage.is === "published") return true;
     }
     return false;
   }

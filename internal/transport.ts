@@ -19,6 +19,8 @@ export interface LinkState {
   onBack(): void;
   /** It can't carry any more, for good: refused, or what it kept is gone. */
   onLost(why: string, cause?: unknown): void;
+  /** A message that came was none of its kind, and was passed over. */
+  onRefused(why: string): void;
 }
 
 /** What a submitter's link tells it. */
@@ -66,6 +68,8 @@ export interface SubmitterLink {
 
 /** A call that a worker was handed. */
 export interface Job {
+  /** Who has sent it, where the server tells. */
+  readonly from?: string;
   readonly message: number;
   readonly delivery: number;
   /** Resolves to all of it, wherever it is kept. */
@@ -90,6 +94,8 @@ export interface WorkerEvents extends LinkState {
 /** A worker's connection. */
 export interface WorkerLink {
   readonly isClosed: boolean;
+  /** How long a submitter may be away before it is gone, in milliseconds. */
+  readonly lease: number;
   /** Asks for so many jobs more. */
   want(count: number): void;
   /**

@@ -337,12 +337,23 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/module_names.ts": [],
   "internal/batches.ts": [],
   "internal/queue_options.ts": ["internal/timer.ts"],
+  "internal/complaints.ts": ["internal/timer.ts"],
   "internal/envelope.ts": ["internal/codec.ts"],
+  // The doors for what comes over the network.
+  "internal/wire.ts": [
+    "internal/codec.ts",
+    "internal/envelope.ts",
+    "internal/exception.ts",
+  ],
   // The seam: types alone.
   "internal/transport.ts": ["internal/envelope.ts"],
   "internal/nats_sockets.ts": ["internal/framing.ts", "internal/timer.ts"],
   "internal/nats_errors.ts": ["errors.ts", "internal/queue_options.ts"],
-  "internal/nats_messages.ts": ["internal/framing.ts", "internal/timer.ts"],
+  "internal/nats_messages.ts": [
+    "internal/framing.ts",
+    "internal/timer.ts",
+    "internal/wire.ts",
+  ],
   "internal/nats_connection.ts": [
     "internal/nats_errors.ts",
     "internal/nats_messages.ts",
@@ -351,8 +362,22 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/timer.ts",
     "internal/transport.ts",
   ],
-  "internal/nats_pulling.ts": ["internal/nats_connection.ts"],
-  "internal/nats_transport.ts": [
+  "internal/nats_pulling.ts": [
+    "internal/nats_connection.ts",
+    "internal/nats_messages.ts",
+    "internal/timer.ts",
+    "internal/wire.ts",
+  ],
+  "internal/nats_submitter.ts": [
+    "internal/envelope.ts",
+    "internal/nats_connection.ts",
+    "internal/nats_errors.ts",
+    "internal/nats_messages.ts",
+    "internal/nats_pulling.ts",
+    "internal/transport.ts",
+    "internal/wire.ts",
+  ],
+  "internal/nats_worker.ts": [
     "internal/batches.ts",
     "internal/envelope.ts",
     "internal/nats_connection.ts",
@@ -360,21 +385,35 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/nats_messages.ts",
     "internal/nats_pulling.ts",
     "internal/transport.ts",
+    "internal/wire.ts",
+  ],
+  "internal/nats_transport.ts": [
+    "internal/nats_connection.ts",
+    "internal/nats_submitter.ts",
+    "internal/nats_worker.ts",
+    "internal/transport.ts",
   ],
   // These see a server only as a transport.
-  "internal/remote_watch.ts": [
-    "internal/call.ts",
+  "internal/remote_call.ts": ["internal/call.ts", "internal/envelope.ts"],
+  "internal/remote_arbiter.ts": [
+    "errors.ts",
+    "internal/codec.ts",
     "internal/envelope.ts",
+    "internal/remote_call.ts",
+    "internal/travel.ts",
+    "internal/wire.ts",
+  ],
+  "internal/remote_watch.ts": [
+    "internal/envelope.ts",
+    "internal/remote_call.ts",
     "internal/timer.ts",
     "internal/transport.ts",
   ],
   "internal/remote_state.ts": ["errors.ts", "internal/travel.ts"],
   "internal/remote_handing.ts": [
-    "internal/call.ts",
-    "internal/envelope.ts",
-    "internal/remote_watch.ts",
-    "internal/transport.ts",
+    "internal/remote_call.ts",
     "internal/timer.ts",
+    "internal/transport.ts",
   ],
   "internal/remote.ts": [
     "errors.ts",
@@ -382,9 +421,12 @@ const MAY_IMPORT: Record<string, string[]> = {
     "future.ts",
     "internal/call.ts",
     "internal/codec.ts",
+    "internal/complaints.ts",
     "internal/deque.ts",
     "internal/envelope.ts",
     "internal/guard.ts",
+    "internal/remote_arbiter.ts",
+    "internal/remote_call.ts",
     "internal/remote_handing.ts",
     "internal/remote_state.ts",
     "internal/remote_watch.ts",
@@ -392,7 +434,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/transport.ts",
     "internal/travel.ts",
   ],
-  "internal/node.ts": [
+  "internal/node_children.ts": [
     "errors.ts",
     "future.ts",
     "internal/call.ts",
@@ -400,9 +442,19 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/envelope.ts",
     "internal/link.ts",
     "internal/pool.ts",
+    "internal/travel.ts",
+    "internal/wire.ts",
+  ],
+  "internal/node.ts": [
+    "errors.ts",
+    "internal/codec.ts",
+    "internal/complaints.ts",
+    "internal/envelope.ts",
+    "internal/node_children.ts",
     "internal/timer.ts",
     "internal/transport.ts",
     "internal/travel.ts",
+    "internal/wire.ts",
   ],
   "internal/command.ts": [
     "internal/module_names.ts",
@@ -475,8 +527,11 @@ const FROM_OUTSIDE: Record<string, string[]> = {
     "npm:@nats-io/obj@^3.4.0",
   ],
   "internal/nats_pulling.ts": ["npm:@nats-io/nats-core@^3.4.0/internal"],
-  "internal/nats_transport.ts": [
+  "internal/nats_submitter.ts": [
     "npm:@nats-io/jetstream@^3.4.0",
+    "npm:@nats-io/nats-core@^3.4.0/internal",
+  ],
+  "internal/nats_worker.ts": [
     "npm:@nats-io/nats-core@^3.4.0/internal",
   ],
   "internal/command.ts": ["node:url", "node:util"],

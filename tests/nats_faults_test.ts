@@ -11,8 +11,9 @@ import {
 } from "@std/assert";
 import { BrokenExecutor, CancelledError } from "../errors.ts";
 import type { Future } from "../future.ts";
-import { fromBytes, type ResultHead, toBytes } from "../internal/envelope.ts";
+import { toBytes } from "../internal/envelope.ts";
 import type { Job, SubmitterEvents } from "../internal/transport.ts";
+import { readResult, type WireResult } from "../internal/wire.ts";
 import { NatsExecutor, type NatsExecutorOptions } from "../nats.ts";
 import { wait } from "../wait.ts";
 import {
@@ -631,6 +632,7 @@ const DEAF: SubmitterEvents = {
   onAway() {},
   onBack() {},
   onLost() {},
+  onRefused() {},
 };
 
 drill(
@@ -859,13 +861,14 @@ drill(
     await d.work();
     const pool = d.submitter();
     const transport = d.server.transport(d.queue);
-    const { promise, resolve } = Promise.withResolvers<{ head: ResultHead }>();
+    const { promise, resolve } = Promise.withResolvers<WireResult>();
     const link = await transport.submitter({
       onClaim: () => "go",
-      onResult: (bytes) => resolve(fromBytes<ResultHead>(bytes)),
+      onResult: (bytes) => resolve(readResult(bytes)),
       onAway() {},
       onBack() {},
       onLost() {},
+      onRefused() {},
     });
     try {
       const fn = { by: "export", name: "adds", module: "drill_tasks" };

@@ -91,7 +91,21 @@ Deno.test("nats: a message says which it is, to old servers and new ones", () =>
       "$JS.ACK._.hash.stream.workers.2.30.4.1700000000000000000.5",
       "$JS.ACK._.hash.stream.workers.2.30.4.1700000000000000000.5.random",
     ]
-  ) assertEquals(deliveryOf(reply), delivery);
+  ) {
+    assertEquals(deliveryOf(reply, "stream", "workers"), delivery);
+    assertEquals(deliveryOf(reply, "stream", "others"), undefined);
+    assertEquals(deliveryOf(reply, "other", "workers"), undefined);
+  }
+  for (
+    const reply of [
+      "",
+      "some.where",
+      "$JS.ACK.stream.workers",
+      "$JS.ACK.stream.workers.2.x.4.1700000000000000000.5",
+      "$JS.ACK.stream.workers.2.-30.4.1700000000000000000.5",
+      "$JS.ACK.stream.workers.2.30.1e9.1700000000000000000.5",
+    ]
+  ) assertEquals(deliveryOf(reply, "stream", "workers"), undefined);
 });
 
 Deno.test("nats: questions of one turn go together, and so do those that come while others are under way; they fail together", async () => {
@@ -148,7 +162,7 @@ function connectNowhere(): { nc: NatsConnection; published: string[] } {
 Deno.test("nats: what is in no hurry goes before the next message, or soon, or at the end", async () => {
   using clock = new FakeClock();
   const { nc, published } = connectNowhere();
-  const messages = new Messages(nc);
+  const messages = new Messages(nc, () => {});
   messages.publishSoon("a", "");
   messages.publishSoon("b", "");
   assertEquals(published, []);
@@ -164,7 +178,7 @@ Deno.test("nats: what is in no hurry goes before the next message, or soon, or a
 
 Deno.test("nats: what is in no hurry starts no timer once the connection ends", async () => {
   const { nc, published } = connectNowhere();
-  const messages = new Messages(nc);
+  const messages = new Messages(nc, () => {});
   messages.close(new Error("over"));
   messages.publishSoon("a", "");
   assertEquals(published, ["a"]);
@@ -174,7 +188,7 @@ Deno.test("nats: what is in no hurry starts no timer once the connection ends", 
 Deno.test("nats: a question that nobody answers is given up in time, or with the connection", async () => {
   using clock = new FakeClock();
   const { nc, published } = connectNowhere();
-  const messages = new Messages(nc);
+  const messages = new Messages(nc, () => {});
   const late = assertRejects(
     () => messages.ask("a", "", 1000),
     Error,

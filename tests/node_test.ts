@@ -1,21 +1,26 @@
 /** What a worker takes, told by a link whose every event the test fires. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { makeCodec } from "../internal/codec.ts";
 import {
   type Answer,
   type CallHead,
   type Claim,
-  fromBytes,
   HANDED,
   PROTOCOL,
-  type ResultHead,
   toBytes,
 } from "../internal/envelope.ts";
-import { Node } from "../internal/node.ts";
+import { Node, type NodeOptions } from "../internal/node.ts";
 import type { Job, WorkerEvents, WorkerLink } from "../internal/transport.ts";
 import { describe } from "../internal/travel.ts";
+import {
+  Malformed,
+  readOutcome,
+  readResult,
+  type WireResult,
+} from "../internal/wire.ts";
 import { processKind } from "../process_pool.ts";
+import { threadKind } from "../thread_pool.ts";
 import { type Gate, socketGate } from "./contract.ts";
 import { until } from "./contract/kind.ts";
 
@@ -38,8 +43,13 @@ class HandLink implements WorkerLink {
     this.wanted += count;
   }
 
+  /** What was said of them. */
+  readonly told: WireResult[] = [];
+
   send(_from: string, bytes: Uint8Array): Promise<void> {
-    this.ended.push(fromBytes<ResultHead>(bytes).head.id);
+    const result = readResult(bytes);
+    this.told.push(result);
+    this.ended.push(result.head.id);
     return Promise.resolve();
   }
 
@@ -76,11 +86,17 @@ class HandLink implements WorkerLink {
 
   /** How often it was given back is told. */
   deliver(id: number, gate: Gate): { givenBack: number } {
+    return this.deliverBytes(id, this.#call(id, gate));
+  }
+
+  /** Whatever bytes a message has. */
+  deliverBytes(message: number, bytes: Uint8Array): { givenBack: number } {
     const seen = { givenBack: 0 };
     const job: Job = {
-      message: id,
+      from: "me",
+      message,
       delivery: 1,
-      bytes: () => Promise.resolve(this.#call(id, gate)),
+      bytes: () => Promise.resolve(bytes),
       extend() {},
       done: () => this.done++,
       giveBack: () => seen.givenBack++,
@@ -98,6 +114,7 @@ class HandLink implements WorkerLink {
 function test(
   sentence: string,
   fn: (link: HandLink, gate: Gate, node: Node) => Promise<void>,
+  options: Partial<NodeOptions> = {},
 ): void {
   Deno.test(`node: ${sentence}`, async () => {
     await using gate = socketGate();
@@ -119,6 +136,7 @@ function test(
       allowSource: true,
       label: "Worker of the tests",
       log: () => {},
+      ...options,
     });
     await node.start();
     try {
@@ -284,5 +302,144 @@ test(
     gate.open();
     link.deliver(1, gate);
     await until(() => link.ended.length === 1 && link.wanted === 1);
+  },
+);
+
+// ---- What comes is data ------------------------------------------------------------
+
+const CALL: CallHead = {
+  v: PROTOCOL,
+  id: "1",
+  from: "me",
+  lease: 60_000,
+  fn: { by: "source", name: "sum", source: "(...all) => all.length" },
+};
+
+/** What a call that was told of came to: its value, or the error's name and message. */
+function outcomeOf({ head, body }: WireResult): unknown {
+  if (head.is !== "outcome") return [head.is, head.message];
+  const outcome = readOutcome(codec, body);
+  if (outcome.is === "returned") return outcome.value;
+  assert(outcome.is === "threw");
+  const [{ name, message }] = outcome.what.errors;
+  return [name, message];
+}
+
+const kinds: [string, Partial<NodeOptions>][] = [
+  ["processes", {}],
+  ["threads", { kind: threadKind({}), packed: false }],
+];
+
+for (const [kind, options] of kinds) {
+  test(
+    `arguments are one value, whatever text they come as, in ${kind}`,
+    async (link) => {
+      const spliced = '{"by":"source","name":"","source":"() => 42"}';
+      const bodies: [string | Uint8Array<ArrayBuffer>, unknown][] = [
+        ["[1,2]", 2],
+        ["[1,\n\n 2, 3]\n", 3],
+        ['["]]}","\u2028"]', 2],
+        [`[1]]],"fns":[${spliced}],"calls":[[0,0,[]`, "DataCloneError"],
+        [`[1]],[0,0,[1]`, "DataCloneError"],
+        ["[1],[2]", "DataCloneError"],
+        ["no JSON", "DataCloneError"],
+        ["[1,2", "DataCloneError"],
+        ["", "DataCloneError"],
+        ["\n", "DataCloneError"],
+        ["5", "DataCloneError"],
+        ['"abc"', "DataCloneError"],
+        ['{"length":2}', "DataCloneError"],
+        ["\ufeff[1]", "DataCloneError"],
+        [new Uint8Array(0), "DataCloneError"],
+        [new Uint8Array([255, 15, 1, 2, 3]), "DataCloneError"],
+      ];
+      for (const [i, [body, right]] of bodies.entries()) {
+        const head = { ...CALL, id: `${i + 1}` };
+        link.deliverBytes(i + 1, toBytes(head, body));
+        await until(() => link.told.length === i + 1 && link.wanted === 1);
+        const got = outcomeOf(link.told[i]);
+        if (right !== "DataCloneError") assertEquals(got, right);
+        else {
+          const [name, message] = got as string[];
+          assertEquals(name, right, `${got}`);
+          assertMatch(message, /^Cannot read the arguments of "sum": ./);
+        }
+      }
+      // Text that is no UTF-8 is no other text.
+      const bad = toBytes(CALL, '["x"]');
+      bad[bad.length - 3] = 0xff;
+      link.deliverBytes(99, bad);
+      await until(() => link.told.length === bodies.length + 1);
+      assertEquals(
+        (outcomeOf(link.told.at(-1)!) as string[])[0],
+        "DataCloneError",
+      );
+      // All of it by one child, that none of it has ended.
+      assertEquals(new Set(link.told.map(({ head }) => head.is)).size, 1);
+      assertEquals(link.done, bodies.length + 1);
+    },
+    options,
+  );
+}
+
+test("what is no call is answered for when it comes, and told to nobody", async (link) => {
+  const none = [
+    new Uint8Array(0),
+    new Uint8Array([1, 2]),
+    toBytes({ ...CALL, from: "a b" }, "[]"),
+    toBytes({ ...CALL, from: "you" }, "[]"),
+    toBytes({ ...CALL, id: 5 }, "[]"),
+    toBytes([], "[]"),
+  ];
+  for (const [i, bytes] of none.entries()) {
+    link.deliverBytes(i, bytes);
+    await until(() => link.done === i + 1 && link.wanted === 1);
+  }
+  assertEquals([link.told.length, link.claims.length], [0, 0]);
+});
+
+test("a call that can't be run is refused to its submitter, and answered for", async (link) => {
+  const refused: [object, RegExp][] = [
+    [{ fn: null }, /^Worker of the tests can't read the call: fn must be/],
+    [{ fn: { by: "export", name: "x", module: [] } }, /module must be text/],
+    [{ v: 3 }, /was sent version 3/],
+    [{ fn: { by: "export", name: "x", module: "y" } }, /has no module "y"/],
+  ];
+  for (const [i, [change, why]] of refused.entries()) {
+    link.deliverBytes(7, toBytes({ ...CALL, ...change }, "[]"));
+    await until(() => link.done === i + 1 && link.wanted === 1);
+    const { head } = link.told[i];
+    assertEquals([head.is, head.id, head.of], ["refused", "1", 7]);
+    assertMatch(head.message!, why);
+  }
+  assertEquals(link.claims.length, 0);
+});
+
+test("a submitter that is away is waited for no longer than the queue's lease, whatever its call says", async (link) => {
+  link.lease = 50;
+  link.answers = () => Promise.resolve(undefined);
+  while (link.done === 0) {
+    link.deliverBytes(1, toBytes({ ...CALL, lease: 1e300 }, "[]"));
+    await until(() => link.wanted === 1);
+  }
+  assertEquals(link.told.length, 0);
+});
+
+test("a submitter whose answers are none is asked a few times, and its call dropped", async (link) => {
+  link.answers = () => Promise.reject(new Malformed("it is no answer"));
+  link.deliverBytes(1, toBytes(CALL, "[]"));
+  await until(() => link.done === 1 && link.wanted === 1);
+  assertEquals(link.claims.length, 3);
+  assertEquals(link.told.length, 0);
+});
+
+test(
+  "a worker that is to end waits for no answer that does not come",
+  async (link, _gate, node) => {
+    link.answers = () => Promise.reject(new Error("nothing within 5 seconds"));
+    const seen = link.deliverBytes(1, toBytes(CALL, "[]"));
+    await until(() => link.claims.length > 2);
+    await node.stop();
+    assertEquals([seen.givenBack, link.told.length], [1, 0]);
   },
 );

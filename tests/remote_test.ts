@@ -4,6 +4,7 @@ import {
   assert,
   assertEquals,
   assertInstanceOf,
+  assertMatch,
   assertRejects,
   assertThrows,
 } from "@std/assert";
@@ -13,7 +14,7 @@ import {
   type Answer,
   type CallHead,
   type Claim,
-  fromBytes,
+  HANDED,
   PROTOCOL,
   type ResultHead,
   type RunRef,
@@ -21,6 +22,7 @@ import {
 } from "../internal/envelope.ts";
 import { Remote } from "../internal/remote.ts";
 import type { SubmitterEvents, SubmitterLink } from "../internal/transport.ts";
+import { readArguments, readCall, type WireCall } from "../internal/wire.ts";
 import { FakeClock, stateOf, turn } from "./_helpers.ts";
 
 const LEASE = 4000;
@@ -51,13 +53,14 @@ class HandLink implements SubmitterLink {
 
   publish(key: string, bytes: Uint8Array): Promise<number> {
     if (this.refusal) return Promise.reject(this.refusal);
-    const { head, body } = fromBytes<CallHead>(bytes);
-    const count = this.published.push({ key, head, args: codec.decode(body) });
+    const { head, body } = readCall(bytes) as WireCall;
+    const args = readArguments(codec, body);
+    const count = this.published.push({ key, head, args });
     return Promise.resolve(count);
   }
 
   hand(worker: string, bytes: Uint8Array): Promise<boolean> {
-    this.handed.push({ worker, head: fromBytes<CallHead>(bytes).head });
+    this.handed.push({ worker, head: (readCall(bytes) as WireCall).head });
     return this.takes();
   }
 
@@ -87,14 +90,22 @@ class HandLink implements SubmitterLink {
     return Promise.resolve();
   }
 
+  /** The message that a call was published as first. */
+  messageOf(id: string): number {
+    return this.published.findIndex(({ head }) => head.id === id) + 1;
+  }
+
   // ---- What workers do
 
   claim(
     id: string,
     worker: string,
-    { message = 1, delivery = 1, run = delivery, v = PROTOCOL }: Partial<
-      Claim
-    > = {},
+    {
+      message = this.messageOf(id),
+      delivery = 1,
+      run = delivery,
+      v = PROTOCOL,
+    }: Partial<Claim> = {},
   ): Answer | Promise<Answer> {
     return this.events.onClaim({
       v,
@@ -111,10 +122,11 @@ class HandLink implements SubmitterLink {
     id: string,
     worker: string,
     is: ResultHead["is"],
-    rest: { run?: number; message?: string; v?: number } = {},
+    rest: { run?: number; message?: string; v?: number; of?: number } = {},
     value: unknown = undefined,
   ): void {
-    const head = { v: PROTOCOL, id, worker, run: 1, is, ...rest };
+    const of = this.messageOf(id) || HANDED;
+    const head = { v: PROTOCOL, id, worker, run: 1, of, is, ...rest };
     this.events.onResult(
       toBytes(
         head,
@@ -329,7 +341,7 @@ test("nobody is taken for lost before the results are read that came while the s
   // One that was asked before, and whose answer came in time.
   const drained = Promise.withResolvers<void>();
   link.drained = () => drained.promise;
-  const early = link.claim(id, "b", { message: 2 });
+  const early = link.claim(id, "b", { delivery: 2 });
   await turn();
   link.events.onAway();
   drained.resolve();
@@ -468,7 +480,7 @@ test("calls that the server has no more are published again", async () => {
   assertEquals(second.head, first.head);
   assert(first.key !== second.key);
   link.empty = false;
-  link.claim(first.head.id, "a", { message: 7 });
+  link.claim(first.head.id, "a", { message: 2 });
   link.says(first.head.id, "a", "outcome", {}, 8);
   assertEquals(await future.result(), 8);
   await remote.shutdown();
@@ -571,6 +583,79 @@ test("what a worker refuses to run fails with its reason", async () => {
   const error = await assertRejects(() => future.result(), RuntimeError);
   assertEquals(error.message, 'Cannot run "double": Worker a has no module');
   await remote.shutdown();
+});
+
+test("a claim for a message that this program did not publish is refused, whatever call it names", async () => {
+  const { link, remote } = setUp();
+  const stored = Promise.withResolvers<number>();
+  link.publish = (key, bytes) => {
+    HandLink.prototype.publish.call(link, key, bytes);
+    return stored.promise;
+  };
+  const future = remote.submit(double, [4]);
+  await turn();
+  const [{ head: { id } }] = link.published;
+  // The word that it is stored has not come, so it may be either.
+  const answers = [5, 1].map((message) => link.claim(id, "a", { message }));
+  stored.resolve(1);
+  assertEquals(await Promise.all(answers), ["no", "go"]);
+  assertEquals(link.claim(id, "b", { message: 5 }), "no");
+  for (const other of [`0${id}`, `${id}.0`, "0x1", "-1", "1e0", "__proto__"]) {
+    assertEquals(link.claim(other, "a", { message: 1 }), "no");
+  }
+  link.says(id, "a", "outcome", {}, 8);
+  assertEquals(await future.result(), 8);
+  await remote.shutdown();
+});
+
+test("what is said of a call counts from who was given its start, and from nobody else", async () => {
+  const { link, remote } = setUp({ maxAttempts: 2 });
+  const future = remote.submit(double, [4]);
+  await turn();
+  const [{ head: { id } }] = link.published;
+  link.says(id, "a", "outcome", {}, 1);
+  link.says(id, "a", "refused", { message: "no such message", of: 2 });
+  assertEquals(future.done(), false);
+  link.claim(id, "a");
+  link.says(id, "b", "outcome", {}, 2);
+  link.says(id, "a", "outcome", { run: 3 }, 3);
+  link.says(id, "b", "lost", { message: "Child 1 died" });
+  link.says(id, "b", "refused", { message: "I may not" });
+  assertEquals(await stateOf(future.result()), "pending");
+  link.says(id, "a", "outcome", {}, 8);
+  assertEquals(await future.result(), 8);
+  await remote.shutdown();
+});
+
+test("an outcome that can't be read fails its call if it is its worker's, and is passed over otherwise", async () => {
+  const bodies = [
+    "null",
+    "[]",
+    '{"is":"raised","error":5}',
+    '{"is":"threw","what":null}',
+    '{"is":"threw","what":{"thrown":{"error":9},"errors":[]}}',
+    '{"is":"unguarded"}',
+    "{",
+    "",
+    "\ud800",
+  ];
+  for (const body of bodies) {
+    const { link, remote } = setUp();
+    const future = remote.submit(double, [4]);
+    await turn();
+    const [{ head: { id } }] = link.published;
+    link.claim(id, "a");
+    const say = (worker: string) => {
+      const head = { v: PROTOCOL, id, worker, run: 1, of: 1, is: "outcome" };
+      link.events.onResult(toBytes(head, body));
+    };
+    say("b");
+    assertEquals(future.done(), false);
+    say("a");
+    const error = await assertRejects(() => future.result(), RuntimeError);
+    assertMatch(error.message, /^Cannot read what came of "double": ./);
+    await remote.shutdown();
+  }
 });
 
 test("the connection ends when there was no call for a while, and is made anew for the next", async () => {
@@ -721,7 +806,8 @@ test("a call of which nobody knows whether it was taken is, if its worker has it
     assertEquals(future.running(), has);
     assertEquals(link.published.length, has ? 1 : 2);
     if (!has) assertEquals(link.claim(id, "b"), "go");
-    link.says(id, has ? "a" : "b", "outcome", {}, 8);
+    const [worker, run] = has ? ["a", HANDED] : ["b", 1];
+    link.says(id, worker, "outcome", { run }, 8);
     assertEquals(await future.result(), 8);
     await remote.shutdown();
   }
