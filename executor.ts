@@ -19,18 +19,18 @@ import {
   NO_OPTIONS,
   type SubmitOptions,
 } from "./internal/limits.ts";
+import { type Backlog, backlogOf } from "./internal/backlog.ts";
 import {
-  type Backlog,
-  Calls,
   type Input,
   type Inputs,
   type MapOptions,
+  type MapOutcome,
   Results,
   splitMapArguments,
 } from "./internal/mapping.ts";
 import type { PoolStats } from "./internal/statistics.ts";
 
-export type { Input, Inputs, MapOptions, SubmitOptions };
+export type { Input, Inputs, MapOptions, MapOutcome, SubmitOptions };
 
 /** The options of {@linkcode Executor.shutdown}. */
 export interface ShutdownOptions {
@@ -109,6 +109,37 @@ export abstract class Executor implements AsyncDisposable {
   ): Future<Awaited<R>>;
 
   /**
+   * With `settled`, gives what came of each item, returned or thrown, as `Promise.allSettled`
+   * does: no call's failure ends the iteration. What ends a call, such as a view's
+   * signal or time limit, a shutdown that cancels, or its worker's death, is that
+   * call's outcome; a `timeout` or `signal` of the `map` itself ends the iteration.
+   *
+   * @example One of three fails
+   * ```ts
+   * import { EventLoopExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new EventLoopExecutor();
+   * const texts = ["1", "{", "3"];
+   * const failed: string[] = [];
+   * const all = executor.map((text) => JSON.parse(text), texts, { settled: true });
+   * for await (const outcome of all) {
+   *   if (outcome.status === "rejected") failed.push(texts[outcome.index]);
+   * }
+   * assert.deepEqual(failed, ["{"]);
+   * ```
+   */
+  map<A, R>(
+    fn: (a: A) => R,
+    a: Input<A>,
+    options: MapOptions & { settled: true },
+  ): AsyncIterableIterator<MapOutcome<Awaited<R>>>;
+  /** With `settled`, for a function of several parameters: an iterable for each. */
+  map<A extends unknown[], R>(
+    fn: (...args: A) => R,
+    ...rest: [...Inputs<A>, MapOptions & { settled: true }]
+  ): AsyncIterableIterator<MapOutcome<Awaited<R>>>;
+  /**
    * Calls `fn` with the first item of each iterable, with the second of each,
    * and so on until the shortest ends, and gives the results in that order.
    *
@@ -166,12 +197,45 @@ export abstract class Executor implements AsyncDisposable {
     a: Input<A>,
     options?: MapOptions,
   ): AsyncIterableIterator<Awaited<R>>;
-  /** Over an iterable for each parameter. */
+  /**
+   * The same for a function of several parameters: an iterable for each. The
+   * shortest of them ends it.
+   *
+   * @example Two lists in step
+   * ```ts
+   * import { EventLoopExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new EventLoopExecutor();
+   * const sums = executor.map((a: number, b: number) => a + b, [1, 2, 3], [4, 5]);
+   * assert.deepEqual(await Array.fromAsync(sums), [5, 7]);
+   * ```
+   */
   map<A extends unknown[], R>(
     fn: (...args: A) => R,
     ...inputs: [...Inputs<A>]
   ): AsyncIterableIterator<Awaited<R>>;
-  /** Over an iterable for each parameter, with options. */
+  /**
+   * The same for a function of several parameters, with options.
+   *
+   * @example Results as they come
+   * ```ts
+   * import { EventLoopExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new EventLoopExecutor();
+   * const gate = Promise.withResolvers<void>();
+   * const fn = async (name: string, waits: boolean) => {
+   *   if (waits) await gate.promise;
+   *   return name;
+   * };
+   * const options = { unordered: true };
+   * const names = executor.map(fn, ["slow", "fast"], [true, false], options);
+   * assert.equal((await names.next()).value, "fast");
+   * gate.resolve();
+   * assert.equal((await names.next()).value, "slow");
+   * ```
+   */
   map<A extends unknown[], R>(
     fn: (...args: A) => R,
     ...rest: [...Inputs<A>, MapOptions | undefined]
@@ -182,10 +246,13 @@ export abstract class Executor implements AsyncDisposable {
   ): AsyncIterableIterator<unknown> {
     const { inputs, options } = splitMapArguments(fn, rest);
     return takingOptions(this, (view) => {
-      const most = options.chunksize ?? Infinity;
-      const backlog = engineForMap(this)?.map(fn, view, most) ??
-        callsOf(this, fn, view);
-      const signals = [...view.signals, ...options.signals];
+      const { chunksize: most = Infinity, unordered, settled } = options;
+      const backlog = engineForMap(this)?.map(fn, view, { most, unordered }) ??
+        callsOf(this, fn, view, unordered);
+      // With `settled`, a signal of the calls is their outcome.
+      const signals = settled
+        ? options.signals
+        : [...view.signals, ...options.signals];
       return new Results(backlog, inputs, { ...options, signals });
     });
   }
@@ -384,12 +451,14 @@ function callsOf(
   executor: Executor,
   fn: (...args: unknown[]) => unknown,
   view: CheckedSubmitOptions,
+  unordered: boolean,
 ): Backlog {
-  return new Calls(
+  return backlogOf(
     view === NO_OPTIONS
       ? (args) => executor.submit(fn, ...args)
       : (args) =>
         withOptions(executor, view, () => executor.submit(fn, ...args)),
+    unordered,
   );
 }
 

@@ -63,7 +63,7 @@ import {
 } from "./internal/queue_options.ts";
 import { Remote } from "./internal/remote.ts";
 import { type Engine, setEngine } from "./internal/engine.ts";
-import { Calls } from "./internal/mapping.ts";
+import { backlogOf } from "./internal/backlog.ts";
 import { checkTimeout, show } from "./internal/timer.ts";
 
 /** The options of {@linkcode NatsExecutor}. */
@@ -313,9 +313,9 @@ function engineOf(remote: Remote): Engine {
   };
   return {
     submit: (fn, args) => remote.submit(fn, args),
-    map: (fn) => {
+    map: (fn, _options, { unordered }) => {
       remote.check(fn, "map");
-      return new Calls((args) => remote.submit(fn, args));
+      return backlogOf((args) => remote.submit(fn, args), unordered);
     },
     stats: cannot,
     warmUp: cannot,

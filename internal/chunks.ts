@@ -41,7 +41,8 @@ import {
 } from "./call.ts";
 import type { Target } from "./carried.ts";
 import { needsNoContext } from "./context.ts";
-import type { Backlog } from "./mapping.ts";
+import { Deque } from "./deque.ts";
+import type { Backlog } from "./backlog.ts";
 import type { FunctionRef, Outcome } from "./protocol.ts";
 
 /** What came of an item. */
@@ -51,6 +52,9 @@ const CANCELLED: End = { is: "cancelled" };
 
 /** In the place of a result: there is none yet. */
 const PENDING = {};
+
+/** In the place of a result: it was read before those that stand before it. */
+const TAKEN = {};
 
 /** In the place of a result: why there is none. */
 class Failed {
@@ -101,6 +105,11 @@ export class Items implements Backlog, ChunkedItems {
   last: Call | undefined;
   /** Whether nobody will read what is left. */
   cancelled = false;
+  taken = -1;
+  /** The numbers of those that have ended, where they are read in that order. */
+  readonly #ended: Deque<number> | undefined;
+  /** How many behind the first were read. */
+  #ahead = 0;
   /** How many have not ended; and whether no more will come. */
   #open = 0;
   #closed = false;
@@ -109,7 +118,9 @@ export class Items implements Backlog, ChunkedItems {
     owner: ItemsOwner,
     target: Target,
     most: number,
+    unordered = false,
   ) {
+    this.#ended = unordered ? new Deque() : undefined;
     this.#owner = owner;
     this.target = target;
     this.fn = target.ref;
@@ -119,7 +130,7 @@ export class Items implements Backlog, ChunkedItems {
   // ---- What the reader asks ------------------------------------------------
 
   get size(): number {
-    return this.#results.length - this.#read;
+    return this.#results.length - this.#read - this.#ahead;
   }
 
   push(args: unknown[]): void {
@@ -127,13 +138,19 @@ export class Items implements Backlog, ChunkedItems {
   }
 
   get isReady(): boolean {
+    if (this.#ended) return this.#ended.size > 0;
     return this.size > 0 && this.#results[this.#read] !== PENDING;
   }
 
   take(): unknown {
-    const result = this.#results[this.#read];
-    this.#results[this.#read++] = undefined;
-    this.#head++;
+    const number = this.taken = this.#ended?.shift() ?? this.#head;
+    const at = number - this.#head + this.#read;
+    const result = this.#results[at];
+    if (at === this.#read) this.#goOn();
+    else {
+      this.#results[at] = TAKEN;
+      this.#ahead++;
+    }
     if (this.#read > 1000 && this.#read * 2 > this.#results.length) {
       this.#results.splice(0, this.#read);
       this.#args.splice(0, this.#read);
@@ -142,6 +159,16 @@ export class Items implements Backlog, ChunkedItems {
     if (!(result instanceof Failed)) return result;
     if (result.end.is !== "cancelled") throw thrownBy(result.end);
     throw new CancelledError("The call was cancelled before it started");
+  }
+
+  /** The first is read, and so may be some behind it. */
+  #goOn(): void {
+    do {
+      this.#results[this.#read++] = undefined;
+      this.#head++;
+      if (this.#results[this.#read] !== TAKEN) return;
+      this.#ahead--;
+    } while (this.#read < this.#results.length);
   }
 
   watch(wake: () => void): void {
@@ -166,6 +193,8 @@ export class Items implements Backlog, ChunkedItems {
     this.#results = [];
     this.#args = [];
     this.#read = 0;
+    this.#ahead = 0;
+    while (this.#ended?.shift() !== undefined);
     // What runs has been sent what it needs.
     const wasOpen = this.#open > 0;
     this.#open = 0;
@@ -176,7 +205,7 @@ export class Items implements Backlog, ChunkedItems {
 
   /** The number of the item that comes next. */
   get next(): number {
-    return this.#head + this.size;
+    return this.#head + this.#results.length - this.#read;
   }
 
   /** The chunk that came last, if it ends before an item. */
@@ -201,6 +230,7 @@ export class Items implements Backlog, ChunkedItems {
   /** Takes an item in that could not be packed. */
   addFailed(error: unknown): void {
     if (this.cancelled) return;
+    this.#ended?.push(this.next);
     this.#args.push(undefined);
     this.#results.push(new Failed({ is: "raised", error }));
   }
@@ -258,7 +288,8 @@ export class Items implements Backlog, ChunkedItems {
     this.#args[at] = undefined;
     this.#open--;
     if (this.#closed) this.#dropIfOver();
-    if (at !== this.#read) return;
+    if (this.#ended) this.#ended.push(number);
+    else if (at !== this.#read) return;
     const wake = this.#wake;
     this.#wake = undefined;
     wake?.();

@@ -12,8 +12,15 @@
 
 import type { Future } from "../future.ts";
 import { type CheckedSubmitOptions, NO_OPTIONS } from "./limits.ts";
-import type { Backlog } from "./mapping.ts";
+import type { Backlog } from "./backlog.ts";
 import type { PoolStats } from "./statistics.ts";
+
+/** How the items of a `map` travel, and in which order their results are read. */
+export interface MapShape {
+  /** How many may travel together. */
+  readonly most: number;
+  readonly unordered: boolean;
+}
 
 /** What runs the calls of an executor. */
 export interface Engine {
@@ -25,10 +32,13 @@ export interface Engine {
   /**
    * What submits the items of a `map`.
    *
-   * @param most How many items may travel together.
    * @throws what `submit` would throw, whatever the arguments.
    */
-  map(fn: unknown, options: CheckedSubmitOptions, most: number): Backlog;
+  map(
+    fn: unknown,
+    options: CheckedSubmitOptions,
+    shape: MapShape,
+  ): Backlog;
   stats(): PoolStats;
   warmUp(count: number | undefined): Promise<void>;
   room(limit: number): Promise<void>;

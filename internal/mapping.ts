@@ -1,8 +1,8 @@
 /** What `map` gives: calls submitted ahead, results read in order. */
 
 import { TimeoutError } from "../errors.ts";
-import type { Future } from "../future.ts";
-import { type Context, keepContext, needsNoContext } from "./context.ts";
+import type { Backlog } from "./backlog.ts";
+import { type Context, keepContext } from "./context.ts";
 import {
   checkSignal,
   checkTimeout,
@@ -35,7 +35,29 @@ export interface MapOptions {
    * have not started. @default {undefined} none
    */
   signal?: AbortSignal;
+  /**
+   * Gives what came of each item, returned or thrown, as `Promise.allSettled`
+   * does, with the number of the item: see {@linkcode MapOutcome}. No call's
+   * failure ends the iteration; a `timeout`, the `signal` and an input that throws
+   * still do. @default {false}
+   */
+  settled?: boolean;
+  /**
+   * Gives each result as it comes, and not in the order of the inputs.
+   * @default {false}
+   */
+  unordered?: boolean;
 }
+
+/**
+ * What came of one item of a `map` with `settled`.
+ *
+ * @typeParam T What the call returns, promises resolved.
+ */
+export type MapOutcome<T> = PromiseSettledResult<T> & {
+  /** Which item it is of: the first is 0. */
+  readonly index: number;
+};
 
 /**
  * What `Executor.map` reads a parameter's values from. An async
@@ -57,6 +79,8 @@ export interface CheckedMapOptions {
   readonly chunksize: number | undefined;
   readonly buffersize: number | undefined;
   readonly signals: readonly AbortSignal[];
+  readonly settled: boolean;
+  readonly unordered: boolean;
 }
 
 /** Checks what `map` was called with, and tells inputs from options. */
@@ -73,7 +97,7 @@ export function splitMapArguments(
     (last === undefined ||
       (typeof last === "object" && last !== null && !isIterable(last)));
   const options = (hasOptions ? inputs.pop() ?? {} : {}) as MapOptions;
-  const { buffersize, signal } = options;
+  const { buffersize, signal, settled = false, unordered = false } = options;
   const chunksize = options.chunksize === "auto"
     ? undefined
     : options.chunksize;
@@ -81,6 +105,8 @@ export function splitMapArguments(
   checkCount(buffersize, "buffersize");
   const limit = checkTimeout(options.timeout);
   checkSignal(signal);
+  checkBoolean(settled, "settled");
+  checkBoolean(unordered, "unordered");
   inputs.forEach((input, i) => {
     if (!isIterable(input)) {
       throw new TypeError(
@@ -104,6 +130,8 @@ export function splitMapArguments(
       chunksize,
       buffersize,
       signals: signal ? [signal] : [],
+      settled,
+      unordered,
     },
   };
 }
@@ -127,6 +155,11 @@ function checkCount(count: number | undefined, name: string): void {
   if (count < 1) {
     throw new RangeError(`${name} must be at least 1: received ${count}`);
   }
+}
+
+function checkBoolean(value: unknown, name: string): void {
+  if (typeof value === "boolean") return;
+  throw new TypeError(`${name} must be a boolean: received ${show(value)}`);
 }
 
 /** Refuses what would be taken for an item, again and again. */
@@ -234,111 +267,8 @@ type End =
 
 const RAN_OUT: End = { failed: false };
 
-/** What `map` has submitted and not read yet, in order. */
-export interface Backlog {
-  /** How many items. */
-  readonly size: number;
-  /**
-   * Submits one more; after `cancel`, it is cancelled at once.
-   *
-   * @throws what keeps the executor from taking it.
-   */
-  push(args: unknown[]): void;
-  /** Whether the first is done. */
-  readonly isReady: boolean;
-  /**
-   * Takes the first, which is done: gives what its call returned, or a promise of
-   * that.
-   *
-   * @throws what its call threw.
-   */
-  take(): unknown;
-  /** Has `wake` called once the first is done, which it is not. */
-  watch(wake: () => void): void;
-  /** No more is pushed. It may be said again. */
-  close(): void;
-  /** Drops what is left, and cancels what of it has not started. */
-  cancel(): void;
-}
-
-/** Items of which each is a call of its own. */
-export class Calls implements Backlog {
-  readonly #submit: (args: unknown[]) => Future<unknown>;
-  #onClosed: (() => void) | undefined;
-  /** Places before `#head` were read and are empty. */
-  #futures: (Future<unknown> | undefined)[] = [];
-  #head = 0;
-  #cancelled = false;
-  /** The future that is watched. */
-  #watched: Future<unknown> | undefined;
-  #wake: () => void = nothing;
-  readonly #onFirst = needsNoContext(() => this.#wake());
-
-  /** @param onClosed Told, once, that no more is submitted. */
-  constructor(
-    submit: (args: unknown[]) => Future<unknown>,
-    onClosed?: () => void,
-  ) {
-    this.#submit = submit;
-    this.#onClosed = onClosed;
-  }
-
-  get size(): number {
-    return this.#futures.length - this.#head;
-  }
-
-  push(args: unknown[]): void {
-    const future = this.#submit(args);
-    if (typeof future?.result !== "function") {
-      throw new TypeError(
-        `submit of an executor must return a Future: received ${show(future)}`,
-      );
-    }
-    if (this.#cancelled) future.cancel();
-    else this.#futures.push(future);
-  }
-
-  get isReady(): boolean {
-    return this.#futures[this.#head]?.done() ?? false;
-  }
-
-  take(): Promise<unknown> {
-    const future = this.#futures[this.#head]!;
-    this.#futures[this.#head++] = undefined;
-    this.#watched = undefined;
-    if (this.#head * 2 > this.#futures.length) {
-      this.#futures.splice(0, this.#head);
-      this.#head = 0;
-    }
-    return future.result();
-  }
-
-  watch(wake: () => void): void {
-    this.#wake = wake;
-    const first = this.#futures[this.#head];
-    if (!first || first === this.#watched) return;
-    this.#watched = first;
-    first.addDoneCallback(this.#onFirst);
-  }
-
-  close(): void {
-    const onClosed = this.#onClosed;
-    this.#onClosed = undefined;
-    onClosed?.();
-  }
-
-  cancel(): void {
-    this.#cancelled = true;
-    const left = this.#futures.slice(this.#head);
-    this.#futures = [];
-    this.#head = 0;
-    this.#watched = undefined;
-    for (const future of left) future!.cancel();
-  }
-}
-
 /**
- * What `map` gives: submits, and reads the results in order.
+ * What `map` gives: submits, and reads the results.
  *
  * A reader that finds nothing to give sleeps until `#wake()`, which whatever
  * may have changed that calls: the first result, an async input, the deadline,
@@ -349,6 +279,8 @@ export class Results<T> implements AsyncIterableIterator<T> {
   readonly #limit: number | undefined;
   readonly #deadline: number;
   readonly #buffersize: number;
+  /** Whether what a call threw is given, and not thrown. */
+  readonly #settled: boolean;
   /** That of the call of `map`, where inputs are read after it. */
   readonly #context: Context | undefined;
   #inputs: Zip | undefined;
@@ -365,8 +297,9 @@ export class Results<T> implements AsyncIterableIterator<T> {
   constructor(
     backlog: Backlog,
     inputs: readonly Input<unknown>[],
-    { limit, buffersize, signals }: CheckedMapOptions,
+    { limit, buffersize, signals, settled }: CheckedMapOptions,
   ) {
+    this.#settled = settled;
     this.#backlog = backlog;
     this.#limit = limit;
     this.#deadline = programClock.now() + (limit ?? Infinity);
@@ -407,7 +340,7 @@ export class Results<T> implements AsyncIterableIterator<T> {
     // Most of many results are there when they are asked for.
     if (this.#asked === 0 && this.#backlog.isReady) {
       try {
-        const value = this.#backlog.take();
+        const value = this.#settled ? this.#settle() : this.#backlog.take();
         if (!(value instanceof Promise)) {
           this.#refill();
           return Promise.resolve({ done: false, value: value as T });
@@ -460,7 +393,26 @@ export class Results<T> implements AsyncIterableIterator<T> {
   }
 
   async #take(): Promise<T> {
-    return await this.#backlog.take() as T;
+    return await (this.#settled ? this.#settle() : this.#backlog.take()) as T;
+  }
+
+  /** What came of the first; a promise where that is one. */
+  #settle(): MapOutcome<unknown> | Promise<MapOutcome<unknown>> {
+    const backlog = this.#backlog;
+    let value: unknown;
+    try {
+      value = backlog.take();
+    } catch (reason) {
+      return { index: backlog.taken, status: "rejected", reason };
+    }
+    const index = backlog.taken;
+    if (!(value instanceof Promise)) {
+      return { index, status: "fulfilled", value };
+    }
+    return value.then(
+      (value) => ({ index, status: "fulfilled", value }),
+      (reason) => ({ index, status: "rejected", reason }),
+    );
   }
 
   async #given(value: Promise<T>): Promise<IteratorResult<T>> {

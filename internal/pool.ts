@@ -88,7 +88,7 @@ import { Items, type ItemsOwner, sizeOf } from "./chunks.ts";
 import { joinCaptured, packCall, targetOf } from "./call_arguments.ts";
 import { Target, WithCaptured } from "./carried.ts";
 import { takesNothing } from "./closures.ts";
-import type { Engine } from "./engine.ts";
+import type { Engine, MapShape } from "./engine.ts";
 import { depthInside } from "./guard.ts";
 import {
   type CheckedSubmitOptions,
@@ -98,14 +98,14 @@ import {
 } from "./limits.ts";
 import type { PoolKind } from "./link.ts";
 import { transferablesOf } from "./marks.ts";
-import { type Backlog, Calls } from "./mapping.ts";
+import { type Backlog, backlogOf } from "./backlog.ts";
 import { Room } from "./room.ts";
 import type { Carried, FunctionRef } from "./protocol.ts";
 import { cancelReasons } from "./reasons.ts";
 import { type PoolStats, Statistics } from "./statistics.ts";
 import { checkCount } from "./packing.ts";
 import { loadTimers, ownClock, planTimers, startTimer } from "./timer.ts";
-import { describe, label } from "./travel.ts";
+import { capitalize, describe, label } from "./travel.ts";
 
 type State =
   | { readonly is: "open" }
@@ -159,11 +159,9 @@ export class Pool implements Engine, ItemsOwner {
     args: readonly unknown[],
     options: CheckedSubmitOptions = NO_OPTIONS,
   ): Future<unknown> {
-    const ref = this.check(fn, "submit");
-    const { closures, describe } = this.#kind;
-    if (!describe) this.#dispatcher.depth = depthInside(this.#kind);
+    const ref = this.#enter(fn);
     let target: Target | undefined;
-    if (closures && !takesNothing(ref)) {
+    if (this.#kind.closures && !takesNothing(ref)) {
       try {
         target = targetOf(this.#kind, fn, ref, args);
       } catch (error) {
@@ -173,9 +171,18 @@ export class Pool implements Engine, ItemsOwner {
     return this.#submitAs(fn, target?.ref ?? ref, target, args, options);
   }
 
+  /** Describes a function that is to be submitted, if the pool takes calls here. */
+  #enter(fn: unknown): FunctionRef {
+    const ref = this.check(fn, "submit");
+    if (!this.#kind.describe) this.#dispatcher.depth = depthInside(this.#kind);
+    return ref;
+  }
+
   /** The future of a call that can't travel. */
-  #failed(error: unknown): Future<unknown> {
-    const future = new PooledFuture<unknown>();
+  #failed(
+    error: unknown,
+    future = new PooledFuture<unknown>(),
+  ): Future<unknown> {
     this.#statistics.failed++;
     future.setException(error);
     return future;
@@ -212,9 +219,7 @@ export class Pool implements Engine, ItemsOwner {
         if (asTheyAre) this.#packLate(call, args, transfer);
       }
     } catch (error) {
-      this.#statistics.failed++;
-      future.setException(error);
-      return future;
+      return this.#failed(error, future);
     }
     // Again: reading the arguments may have brought it about.
     if (this.#cancelIfAborted(future, signals)) return future;
@@ -259,8 +264,7 @@ export class Pool implements Engine, ItemsOwner {
     } catch (error) {
       // Reading them may have had it cancelled; and what has started is sent.
       if (call.future.done() || !this.takeBack(call)) return;
-      this.#statistics.failed++;
-      call.future.setException(error);
+      this.#failed(error, call.future);
     }
   }
 
@@ -338,33 +342,34 @@ export class Pool implements Engine, ItemsOwner {
   }
 
   /** What submits the items of a `map`; what the function captured is read now. */
-  map(fn: unknown, options: CheckedSubmitOptions, most: number): Backlog {
+  map(
+    fn: unknown,
+    options: CheckedSubmitOptions,
+    { most, unordered }: MapShape,
+  ): Backlog {
     const ref = this.check(fn, "map");
-    const { closures, chunks } = this.#kind;
     let target = new Target(fn, ref);
-    if (closures && !takesNothing(ref)) {
+    if (this.#kind.closures && !takesNothing(ref)) {
       try {
         target = targetOf(this.#kind, fn, ref, undefined, this.#onUnused);
       } catch (error) {
         // Each item fails, in its turn.
-        return new Calls(() => {
-          this.check(fn, "submit");
+        return backlogOf(() => {
+          this.#enter(fn);
           return this.#failed(error);
-        });
+        }, unordered);
       }
     }
     const { carried } = target;
-    if (chunks && options === NO_OPTIONS) {
-      return new Items(this, target, most);
+    if (this.#kind.chunks && options === NO_OPTIONS) {
+      return new Items(this, target, most, unordered);
     }
-    return new Calls(
+    return backlogOf(
       (args) => {
-        this.check(fn, "submit");
-        if (!this.#kind.describe) {
-          this.#dispatcher.depth = depthInside(this.#kind);
-        }
+        this.#enter(fn);
         return this.#submitAs(fn, target.ref, target, args, options);
       },
+      unordered,
       () => carried?.drop(),
     );
   }
@@ -594,8 +599,4 @@ function messageOf(reason: unknown): string {
   } catch {
     return "The call was stopped";
   }
-}
-
-function capitalize(text: string): string {
-  return text[0].toUpperCase() + text.slice(1);
 }

@@ -57,9 +57,9 @@ import {
 import { Handing } from "./remote_handing.ts";
 import { Absence, Watch } from "./remote_watch.ts";
 import { startTimer } from "./timer.ts";
-import { capitalize, refusal, type RemoteState } from "./remote_state.ts";
+import { refusal, type RemoteState } from "./remote_state.ts";
 import type { SubmitterLink, Transport } from "./transport.ts";
-import { describe, label } from "./travel.ts";
+import { capitalize, describe, label } from "./travel.ts";
 
 /** What makes an executor one of a kind of server. */
 export interface RemoteKind {

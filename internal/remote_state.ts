@@ -27,8 +27,3 @@ export function refusal(
     `${cannot}: cannot schedule new futures after shutdown`,
   );
 }
-
-/** A message that stands alone. */
-export function capitalize(text: string): string {
-  return text[0].toUpperCase() + text.slice(1);
-}

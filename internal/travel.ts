@@ -32,6 +32,11 @@ export function label(fn: FunctionRef): string {
   return name ? `"${name}"` : "an anonymous function";
 }
 
+/** A message that stands alone. */
+export function capitalize(text: string): string {
+  return text[0].toUpperCase() + text.slice(1);
+}
+
 /**
  * Says how a worker finds a function.
  *

@@ -243,7 +243,8 @@ export class ChunkPool extends HandPool {
   /** As an executor's `map` does. */
   override map(fn: Any, ...rest: Any[]): Any {
     const { inputs, options } = splitMapArguments(fn, rest);
-    const items = super.map(fn, NO_OPTIONS, options.chunksize ?? Infinity);
+    const { chunksize: most = Infinity, unordered } = options;
+    const items = super.map(fn, NO_OPTIONS, { most, unordered });
     return new Results<Any>(items, inputs, options);
   }
 

@@ -42,22 +42,29 @@ const MAY_IMPORT: Record<string, string[]> = {
   // What may end a call before its time.
   "internal/limits.ts": ["internal/timer.ts"],
   // What map gives.
+  "internal/backlog.ts": [
+    "future.ts",
+    "internal/context.ts",
+    "internal/deque.ts",
+    "internal/timer.ts",
+  ],
   "internal/mapping.ts": [
     "errors.ts",
-    "future.ts",
+    "internal/backlog.ts",
     "internal/context.ts",
     "internal/timer.ts",
   ],
   // How the methods of an executor reach what runs the calls.
   "internal/engine.ts": [
     "future.ts",
+    "internal/backlog.ts",
     "internal/limits.ts",
-    "internal/mapping.ts",
     "internal/statistics.ts",
   ],
   "executor.ts": [
     "errors.ts",
     "future.ts",
+    "internal/backlog.ts",
     "internal/engine.ts",
     "internal/limits.ts",
     "internal/mapping.ts",
@@ -182,10 +189,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/chunks.ts": [
     "errors.ts",
     "future.ts",
+    "internal/backlog.ts",
     "internal/call.ts",
     "internal/context.ts",
     "internal/carried.ts",
-    "internal/mapping.ts",
+    "internal/deque.ts",
   ],
   "internal/member.ts": [
     "internal/call.ts",
@@ -239,6 +247,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "errors.ts",
     "executor.ts",
     "future.ts",
+    "internal/backlog.ts",
     "internal/call.ts",
     "internal/call_arguments.ts",
     "internal/carried.ts",
@@ -249,7 +258,6 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/guard.ts",
     "internal/limits.ts",
     "internal/link.ts",
-    "internal/mapping.ts",
     "internal/marks.ts",
     "internal/packing.ts",
     "internal/reasons.ts",
@@ -465,7 +473,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "executor.ts",
     "future.ts",
     "internal/engine.ts",
-    "internal/mapping.ts",
+    "internal/backlog.ts",
     "internal/clonable.ts",
     "internal/codec.ts",
     "internal/module_names.ts",

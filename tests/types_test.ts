@@ -6,7 +6,12 @@
 import { assert } from "@std/assert";
 import { type CurrentTask, currentTask } from "../current_task.ts";
 import { EventLoopExecutor } from "../event_loop_executor.ts";
-import { Executor, type MapOptions, type SubmitOptions } from "../executor.ts";
+import {
+  Executor,
+  type MapOptions,
+  type MapOutcome,
+  type SubmitOptions,
+} from "../executor.ts";
 import { Future } from "../future.ts";
 import { taskModule } from "../internal/travel.ts";
 import { progress, type ProgressIterator } from "../progress.ts";
@@ -245,6 +250,23 @@ export async function types() {
     executor.map(identity, [1, 2], { timeout: 1 }),
   );
   for await (const n of executor.map(add, [1], [2])) hasType<number>()(n);
+  hasType<AsyncIterableIterator<MapOutcome<number>>>()(
+    executor.map(add, [1], [2], { settled: true, unordered: true }),
+  );
+  hasType<AsyncIterableIterator<MapOutcome<string>>>()(
+    executor.with({}).map((n) => n.toFixed(), [1], { settled: true }),
+  );
+  hasType<AsyncIterableIterator<number>>()(
+    executor.map(Math.sqrt, [1], { settled: false, unordered: true }),
+  );
+  for await (
+    const outcome of executor.map(Math.sqrt, [1], { settled: true })
+  ) {
+    hasType<number>()(outcome.index);
+    if (outcome.status === "fulfilled") hasType<number>()(outcome.value);
+  }
+  // @ts-expect-error no boolean
+  executor.map(Math.sqrt, [1], { unordered: "yes" });
 
   // @ts-expect-error items of the wrong type
   executor.map(add, [1], ["2"]);

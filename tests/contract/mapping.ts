@@ -40,6 +40,161 @@ export function testMapping(kind: ExecutorKind): void {
     assertEquals(await Array.fromAsync(pool.map(Math.sqrt, [])), []);
   });
 
+  test("map() with unordered gives results as they come, chunks and buffers or not", async () => {
+    for (const options of [{}, { chunksize: 1 }, { buffersize: 4 }]) {
+      await using pool = kind.make({ maxWorkers: 2 });
+      await using gate = kind.makeGate();
+      await using open = kind.makeGate();
+      open.open();
+      const gates = [gate.handle, open.handle, open.handle, open.handle];
+      const results = pool.map(gate.pass, gates, [0, 1, 2, 3], {
+        unordered: true,
+        ...options,
+      });
+      const first = [await results.next(), await results.next()];
+      const others = first.map(({ value }) => value);
+      assert(!others.includes(0), `${others}`);
+      gate.open();
+      const all = [...others, ...await Array.fromAsync(results)];
+      assertEquals(all.toSorted(), [0, 1, 2, 3]);
+    }
+  });
+
+  test("map() with unordered gives each of many results once", async () => {
+    await using pool = kind.make({ maxWorkers: 3 });
+    const numbers = Array.from({ length: 400 }, (_, i) => i);
+    const fn = async (n: number) => {
+      if (n % 7 === 0) await new Promise((resolve) => setTimeout(resolve));
+      return n;
+    };
+    for (const options of [{}, { buffersize: 10 }, { chunksize: 50 }]) {
+      const results = pool.map(fn, numbers, { unordered: true, ...options });
+      const all = await Array.fromAsync(results);
+      assertEquals(all.toSorted((a, b) => a - b), numbers);
+    }
+  });
+
+  test("map() with unordered throws what a call threw when it comes to it, and ends", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    const fn = (n: number) => {
+      if (n === 2) throw new RangeError("two");
+      return n;
+    };
+    const results = pool.map(fn, [0, 1, 2, 3], {
+      unordered: true,
+      chunksize: 1,
+    });
+    const got: number[] = [];
+    await assertRejects(
+      async () => {
+        for await (const n of results) got.push(n);
+      },
+      RangeError,
+      "two",
+    );
+    assert(!got.includes(2));
+    assertEquals(await results.next(), { done: true, value: undefined });
+  });
+
+  test("map() with settled gives what came of each item, with its number", async () => {
+    await using pool = kind.make({ maxWorkers: 2 });
+    const fn = (n: number) => {
+      if (n === 1) throw new RangeError("one");
+      if (n === 3) throw undefined;
+      return n * 10;
+    };
+    for (const options of [{}, { chunksize: 1 }, { buffersize: 2 }]) {
+      const settled = { settled: true, ...options } as const;
+      const all = await Array.fromAsync(pool.map(fn, [0, 1, 2, 3, 4], settled));
+      assertEquals(all.map(({ index }) => index), [0, 1, 2, 3, 4]);
+      assertEquals(all[0], { index: 0, status: "fulfilled", value: 0 });
+      assertEquals(all[4], { index: 4, status: "fulfilled", value: 40 });
+      assertEquals(all[3], { index: 3, status: "rejected", reason: undefined });
+      const [, second] = all;
+      assert(second.status === "rejected");
+      assert(second.reason instanceof RangeError);
+      assertEquals(second.reason.message, "one");
+      const both = { ...settled, unordered: true } as const;
+      const unordered = await Array.fromAsync(
+        pool.map(fn, [0, 1, 2, 3, 4], both),
+      );
+      for (const each of unordered) {
+        assertEquals(each.status, all[each.index].status);
+        if (each.status === "fulfilled") {
+          assertEquals(each.value, each.index * 10);
+        }
+      }
+      assertEquals(unordered.map(({ index }) => index).toSorted(), [
+        0,
+        1,
+        2,
+        3,
+        4,
+      ]);
+    }
+  });
+
+  test("map() with settled goes on after arguments that can't travel, and calls that are cancelled", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    await using gate = kind.makeGate();
+    const results = pool.map(gate.pass, [gate.handle, gate.handle], [0, 1], {
+      settled: true,
+      chunksize: 1,
+    });
+    await gate.entered(0);
+    const over = pool.shutdown({ cancelFutures: true });
+    gate.open();
+    const all = await Array.fromAsync(results);
+    await over;
+    assertEquals(all[0], { index: 0, status: "fulfilled", value: 0 });
+    assert(all[1].status === "rejected");
+    assert(all[1].reason instanceof CancelledError);
+  });
+
+  test("map() with settled still ends with its own timeout, signal, and an input that throws", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    await using gate = kind.makeGate();
+    const controller = new AbortController();
+    const results = pool.map(gate.pass, [gate.handle, gate.handle], [0, 1], {
+      settled: true,
+      signal: controller.signal,
+    });
+    const first = results.next();
+    controller.abort(new RangeError("enough"));
+    await assertRejects(() => first, RangeError, "enough");
+    const late = pool.map(gate.pass, [gate.handle], [2], {
+      settled: true,
+      timeout: 0,
+    });
+    await assertRejects(() => late.next(), TimeoutError);
+    function* inputs() {
+      yield 4;
+      throw new RangeError("no more");
+    }
+    const read = pool.map(Math.sqrt, inputs(), {
+      settled: true,
+      buffersize: 1,
+    });
+    gate.open();
+    assertEquals((await read.next()).value, {
+      index: 0,
+      status: "fulfilled",
+      value: 2,
+    });
+    await assertRejects(() => read.next(), RangeError, "no more");
+  });
+
+  test("map() refuses settled and unordered that are no booleans", async () => {
+    await using pool = kind.make();
+    for (const name of ["settled", "unordered"]) {
+      assertThrows(
+        () => pool.map(Math.sqrt, [4], { [name]: 1 }),
+        TypeError,
+        `${name} must be a boolean: received 1`,
+      );
+    }
+  });
+
   const length = Math.min(1_000, kind.many ?? Infinity);
   test(`map() gives ${length} results, whatever the chunksize`, async () => {
     await using pool = kind.make({ maxWorkers: 2 });
