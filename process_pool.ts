@@ -10,7 +10,7 @@ import type { Future } from "./future.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
 import { early } from "./internal/early.ts";
 import { makeCodec, type PackedWithBuffers } from "./internal/codec.ts";
-import { findConfig } from "./internal/config.ts";
+import { moduleFlags } from "./internal/config.ts";
 import { setEngine, submitTo } from "./internal/engine.ts";
 import type { PoolKind } from "./internal/link.ts";
 import {
@@ -392,7 +392,10 @@ export function processKind<I extends unknown[]>(
     slots: SLOTS,
     execPath: execPath ?? Deno.execPath(),
     execArgv: [...execArgv],
-    config: config instanceof URL ? pathOf(config) : config ?? findConfig(),
+    moduleFlags: moduleFlags(
+      config instanceof URL ? pathOf(config) : config,
+      execArgv,
+    ),
     permissions: childPermissions(options.permissions, cwd),
     env: env && { ...env },
     cwd,

@@ -19,6 +19,7 @@ import {
   tell,
   type WorkerLink,
 } from "./internal/link.ts";
+import { mainModule } from "./internal/main_module.ts";
 import { Pool } from "./internal/pool.ts";
 import type {
   CallMessage,
@@ -318,6 +319,7 @@ export function threadKind<I extends unknown[]>(
   const modules = checkModules(options.module);
   const closures = checkClosures(options.closures, modules);
   const start: Omit<StartMessage, "depth" | "flags" | "token"> = {
+    mainModule: mainModule(),
     type: "start",
     modules,
     ownModule: hasOwnModule(modules),

@@ -15,7 +15,7 @@ export interface Gatherer {
   /** A function, or a number where the worker finds it. */
   reference(fn: Fn, path: string): Made | number;
   /** The number of an object that the worker finds. */
-  find(object: object): number | undefined;
+  find(object: object, path: string): number | undefined;
   cannot(path: string, why: string, advice: string): DOMException;
 }
 
@@ -114,7 +114,7 @@ export class CapturedValues {
           if (typeof reference !== "number") holds.add(reference);
           this.#standIn(value, reference);
         } else {
-          const find = this.#source.find(value as object);
+          const find = this.#source.find(value as object, way);
           if (find !== undefined) this.#standIn(value, find);
         }
         const object = value as object;
@@ -214,6 +214,16 @@ function isOfRuntime(proto: object): boolean {
   const what = checker().find(Object.create(proto), "")?.what;
   // Of a class of the caller's that extends `Map` or `Set`, this is no genuine one.
   return what !== undefined && what !== "a Proxy or the like";
+}
+
+/** Whether a value can be copied, as far as can be told. */
+export function isCopied(value: unknown): boolean {
+  try {
+    return checker().find(value, "") === undefined;
+  } catch {
+    // A getter throws: whoever copies it will say so.
+    return true;
+  }
 }
 
 /** Whether a value holds no other. */

@@ -7,7 +7,7 @@
  */
 
 import type { SourceFacts } from "./free_names.ts";
-import type { Scope, Surroundings } from "./scopes.ts";
+import { type Scope, type Surroundings, valueIn } from "./scopes.ts";
 
 // deno-lint-ignore no-explicit-any -- a caller's function, of any type
 export type Fn = (...args: any[]) => unknown;
@@ -26,6 +26,20 @@ export interface Node {
   readonly scopeInSource: object | undefined;
   /** Whether it may be two that have the same variables. */
   isUnsure: boolean;
+}
+
+/** Whether a node stands for a scope of a script. */
+export function isSame(node: Node, scope: Scope, script: string): boolean {
+  if (node.scope.kind !== scope.kind) return false;
+  if (scope.kind === "Script") return true;
+  // Code that `eval` ran is a script of its own, in the scopes of another.
+  if (scope.kind === "Module" && node.script === script) return true;
+  const names = Object.keys(scope.variables);
+  return names.length === Object.keys(node.scope.variables).length &&
+    names.every((name) =>
+      Object.hasOwn(node.scope.variables, name) &&
+      Object.is(valueIn(node.scope, name), valueIn(scope, name))
+    );
 }
 
 /** A variable that goes. */

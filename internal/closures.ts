@@ -18,31 +18,41 @@
 
 import { workerGlobals } from "./worker_globals.ts";
 import {
+  CapturedImports,
+  findExport,
+  searchImports,
+} from "./captured_imports.ts";
+import {
   CapturedValues,
   factsOf,
+  isCopied,
   isNative,
   isPrimitive,
 } from "./captured_values.ts";
 import {
   type Cell,
   type Fn,
+  isSame,
   type Made,
   type Node,
   programOf,
   type Value,
 } from "./closure_program.ts";
 import { changesNothing } from "./effects.ts";
-import type { OuterUse, SourceFacts } from "./free_names.ts";
+import type { SourceFacts } from "./free_names.ts";
+import { needsNothing, OUTER_ADVICE } from "./needs.ts";
 import { namespaceOf, scriptFacts } from "./scripts.ts";
 import type { Captured, ClosureRef, Find, FunctionRef } from "./protocol.ts";
 import {
   FLAG,
+  isCall,
   lookAround,
   looking,
   mayLook,
   type Place,
-  type Scope,
   type Surroundings,
+  UNSET,
+  valueIn,
 } from "./scopes.ts";
 import { describe, label, taskModules } from "./travel.ts";
 
@@ -52,35 +62,6 @@ export interface Closure {
   /** What goes with it; `undefined`: nothing. */
   readonly captured: Captured | undefined;
 }
-
-/**
- * Names that nobody gives to something of their own, as far as can be guessed
- * for nothing: a function that uses no others is not looked at.
- */
-const LANGUAGE = new Set(
-  ("undefined NaN Infinity globalThis self console Deno Object Function Array " +
-    "Number Boolean String Symbol BigInt Math JSON Reflect Proxy Date RegExp " +
-    "Promise Map Set WeakMap WeakSet WeakRef FinalizationRegistry " +
-    "Error AggregateError EvalError RangeError ReferenceError SyntaxError " +
-    "TypeError URIError SuppressedError DisposableStack AsyncDisposableStack " +
-    "ArrayBuffer SharedArrayBuffer Atomics DataView Int8Array Uint8Array " +
-    "Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array " +
-    "BigInt64Array BigUint64Array Float16Array Float32Array Float64Array " +
-    "Intl WebAssembly parseInt parseFloat isNaN isFinite eval " +
-    "encodeURI encodeURIComponent decodeURI decodeURIComponent " +
-    "structuredClone queueMicrotask fetch atob btoa TextEncoder TextDecoder " +
-    "DOMException AbortController AbortSignal").split(" "),
-);
-
-const ADVICE: Record<OuterUse, string> = {
-  "this": "put it, or what of it is needed, into a constant",
-  "super": "call a function that is no method",
-  "arguments": "name the parameters, or put it into a constant",
-  "new.target": "put it into a constant",
-  "import.meta":
-    "put import.meta.url, or what of it is needed, into a constant",
-  "a #private name": "call a method of the class",
-};
 
 /** What is known to take nothing along. With a symbol, which does not travel. */
 const NOTHING = Symbol("takes nothing along");
@@ -106,6 +87,10 @@ export function takesNothing(ref: FunctionRef): boolean {
  */
 export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
   if (ref.by !== "source") return mark(ref);
+  if (isNative(ref.source)) {
+    const find = mayLook() ? looking(() => searchImports(fn as Fn)) : undefined;
+    return find && new Capture(ref).imported(find);
+  }
   const facts = factsOf(ref);
   // What is not understood goes as it is. A class can't be called: the worker
   // says so.
@@ -114,20 +99,13 @@ export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
   }
   if (alone.has(fn as Fn)) return undefined;
   if (!mayLook()) return { ref: withHint(ref), captured: undefined };
-  const closure = looking(() =>
-    new Capture(ref, false).closure(fn as Fn, facts)
-  );
+  const closure = looking(() => new Capture(ref).closure(fn as Fn, facts));
   if (!closure) alone.add(fn as Fn);
   return closure;
 }
 
 function mark(ref: Marked): undefined {
   ref[NOTHING] = true;
-}
-
-/** Whether a function uses nothing but what the language has. */
-function needsNothing({ names, outer }: SourceFacts): boolean {
-  return outer.size === 0 && names.every((name) => LANGUAGE.has(name));
 }
 
 function withHint(ref: FunctionRef & { by: "source" }): FunctionRef {
@@ -142,11 +120,23 @@ function withHint(ref: FunctionRef & { by: "source" }): FunctionRef {
 const refs = new Map<string, ClosureRef>();
 const MOST_REFS = 500;
 
+/** References of which the values were seen to be such as can be copied. */
+const copied = new WeakSet<ClosureRef>();
+
+function canBeCopied({ ref, captured }: Closure): boolean {
+  if (ref.by !== "closure" || copied.has(ref)) return true;
+  if (!isCopied(captured)) return false;
+  copied.add(ref);
+  return true;
+}
+
 /** Gathers what goes with one function. */
 class Capture {
   readonly #ref: FunctionRef & { by: "source" };
   /** Whether scopes are told apart by where they stand, which takes its time. */
   readonly #isExact: boolean;
+  /** Functions that are imported, as what they use can't go along. */
+  readonly #exports: ReadonlyMap<unknown, Find>;
   readonly #top: Node[] = [];
   /** Functions that stand in no scope but the global one. */
   readonly #loose: Made[] = [];
@@ -158,26 +148,63 @@ class Capture {
   readonly #findOf = new Map<unknown, number>();
   readonly #values: CapturedValues;
   readonly #around = new Map<Fn, Surroundings>();
-  /** What the scripts import, by value, once that was asked for. */
-  readonly #imported = new Map<unknown, Find>();
-  readonly #withImports = new Set<Node>();
+  readonly #imports = new CapturedImports((path, why, advice) =>
+    this.#cannot(path, why, advice)
+  );
 
-  constructor(ref: FunctionRef & { by: "source" }, isExact: boolean) {
+  constructor(
+    ref: FunctionRef & { by: "source" },
+    isExact = false,
+    exports: ReadonlyMap<unknown, Find> = new Map(),
+  ) {
     this.#ref = ref;
     this.#isExact = isExact;
+    this.#exports = exports;
     this.#values = new CapturedValues({
       reference: (fn, path) => this.#reference(fn, path),
-      find: (object) => this.#findObject(object),
+      find: (object, path) => this.#findObject(object, path),
       cannot: (path, why, advice) => this.#cannot(path, why, advice),
     });
   }
 
   closure(fn: Fn, facts: SourceFacts): Closure | undefined {
+    let closure: Closure | undefined;
+    try {
+      closure = this.#gather(fn, facts);
+    } catch (error) {
+      const other = this.#withExport(fn, facts);
+      if (other) return other;
+      throw error;
+    }
+    if (!closure?.captured || canBeCopied(closure)) return closure;
+    return this.#withExport(fn, facts) ?? closure;
+  }
+
+  /** The same, where something can't go along, with one more function imported. */
+  #withExport(fn: Fn, facts: SourceFacts): Closure | undefined {
+    for (const { fn: other, index } of this.#made) {
+      const find = findExport(other, this.#scriptOf(other));
+      if (!find) continue;
+      if (index === 0) return new Capture(this.#ref).imported(find);
+      const exports = new Map([...this.#exports, [other, find]]);
+      return new Capture(this.#ref, this.#isExact, exports).closure(fn, facts);
+    }
+    return undefined;
+  }
+
+  /** The function itself as what a worker imports. */
+  imported(find: Find): Closure {
+    this.#finds.push(find);
+    const code = "($)=>{$.f[0]=$.r[0]}";
+    return { ref: this.#refOf(code), captured: this.#values.captured() };
+  }
+
+  #gather(fn: Fn, facts: SourceFacts): Closure | undefined {
     this.#make(fn, facts, "");
     for (let made; (made = this.#todo.pop());) this.#lookUp(made);
     if (this.#made[0].cells.length === 0) return undefined;
     if (!this.#isSure()) {
-      return new Capture(this.#ref, true).closure(fn, facts);
+      return new Capture(this.#ref, true, this.#exports).closure(fn, facts);
     }
     const code = programOf({
       top: this.#top,
@@ -239,7 +266,7 @@ class Capture {
         `uses ${
           use.startsWith("a ") ? use : `"${use}"`
         } from around it, which can't be read`,
-        ADVICE[use],
+        OUTER_ADVICE[use],
       );
     }
     const made: Made = {
@@ -426,8 +453,10 @@ class Capture {
       return { is: "function", made: reference };
     }
     if (typeof value === "object" && value !== null) {
-      if (!node.parent) this.#readImports(node);
-      const index = this.#findObject(value);
+      let module = node;
+      while (module.parent) module = module.parent;
+      this.#imports.read(module.script, module.scope);
+      const index = this.#findObject(value, name);
       if (index !== undefined) return { is: "find", index };
       this.#values.lookThrough(value, name, holds);
     }
@@ -441,8 +470,10 @@ class Capture {
     return { is: "data", index: this.#values.add(name, value) };
   }
 
-  #findObject(object: object): number | undefined {
-    const find = this.#imported.get(object) ?? namespaceOf(object);
+  #findObject(object: object, path: string): number | undefined {
+    const known = this.#findOf.get(object);
+    if (known !== undefined) return known;
+    const find = namespaceOf(object) ?? this.#imports.find(object, path);
     return find && this.#find(object, find);
   }
 
@@ -461,25 +492,32 @@ class Capture {
     if (known !== undefined) return known;
     const own = workerGlobals.get(fn);
     if (own !== undefined) return this.#find(fn, { path: [own] });
+    const exported = this.#exports.get(fn);
+    if (exported) return this.#find(fn, exported);
     const ref = describe(fn, "a captured function");
     if (ref.by === "name") return this.#find(fn, { path: ref.path });
     if (ref.by === "export") {
       return this.#find(fn, { module: ref.module, name: ref.name });
     }
     const source = ref as FunctionRef & { by: "source" };
-    if (isNative(source.source)) {
+    const hasSource = !isNative(source.source);
+    const script = hasSource ? this.#scriptOf(fn) : undefined;
+    // What stands in the same script was not imported.
+    if (!this.#nodes().some((node) => node.script === script)) {
+      for (const { script, scope } of this.#nodes()) {
+        this.#imports.read(script, scope);
+      }
+      const find = this.#imports.find(fn, path);
+      if (find) return this.#find(fn, find);
+    }
+    if (!hasSource) {
+      const find = searchImports(fn);
+      if (find) return this.#find(fn, find);
       throw this.#cannot(
         path,
         "is a bound or native function, which has no source",
-        "wrap it in a function of your own",
+        "export it from a module and import it, or call what it calls",
       );
-    }
-    const script = this.#scriptOf(fn);
-    // What stands in the same script was not imported.
-    if (!this.#nodes().some((node) => node.script === script)) {
-      for (const node of this.#nodes()) this.#readImports(node);
-      const find = this.#imported.get(fn);
-      if (find) return this.#find(fn, find);
     }
     const facts = factsOf(source);
     if ("error" in facts) {
@@ -496,44 +534,4 @@ class Capture {
   #nodes(): Node[] {
     return this.#top.filter(({ scope }) => scope.kind === "Module");
   }
-
-  /** Takes note of what a module imports, if the node is one. */
-  #readImports(node: Node): void {
-    if (node.scope.kind !== "Module" || this.#withImports.has(node)) return;
-    this.#withImports.add(node);
-    for (const [name, find] of scriptFacts(node.script).imports) {
-      if (!Object.hasOwn(node.scope.variables, name)) continue;
-      const value = valueIn(node.scope, name);
-      if (!isPrimitive(value)) this.#imported.set(value, find);
-    }
-  }
-}
-
-/** Whether a scope is one of those that there may be many of. */
-function isCall({ kind }: Scope): boolean {
-  return kind !== "Module" && kind !== "Script";
-}
-
-const UNSET: unique symbol = Symbol();
-
-function valueIn({ variables }: Scope, name: string): unknown {
-  try {
-    return variables[name];
-  } catch {
-    // What has no value yet throws.
-    return UNSET;
-  }
-}
-
-function isSame(node: Node, scope: Scope, script: string): boolean {
-  if (node.scope.kind !== scope.kind) return false;
-  if (scope.kind === "Script") return true;
-  // Code that `eval` ran is a script of its own, in the scopes of another.
-  if (scope.kind === "Module" && node.script === script) return true;
-  const names = Object.keys(scope.variables);
-  return names.length === Object.keys(node.scope.variables).length &&
-    names.every((name) =>
-      Object.hasOwn(node.scope.variables, name) &&
-      Object.is(valueIn(node.scope, name), valueIn(scope, name))
-    );
 }

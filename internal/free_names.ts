@@ -13,6 +13,8 @@ import { Names, type Ref } from "./names.ts";
 import { type Imported, Statements } from "./statements.ts";
 import { isReserved, REGEX, TEMPLATE, Tokens } from "./tokens.ts";
 
+export type { Imported };
+
 /** What a function is not able to take along, and what a message calls it. */
 export type OuterUse =
   | "this"

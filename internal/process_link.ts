@@ -5,6 +5,7 @@ import type { Codec, Packed, UnreadText } from "./codec.ts";
 import { thrownBy } from "./call.ts";
 import { FrameReader, joined } from "./framing.ts";
 import { type LinkEvents, tell, type WorkerLink } from "./link.ts";
+import { mainModule } from "./main_module.ts";
 import { LineForwarder } from "./output.ts";
 import { hasOwnModule } from "./packing.ts";
 import type { ChildPermissions } from "./permissions.ts";
@@ -73,7 +74,8 @@ export interface ChildOptions {
   readonly slots: number;
   readonly execPath: string | URL;
   readonly execArgv: readonly string[];
-  readonly config: string | undefined;
+  /** What says where modules are found. */
+  readonly moduleFlags: readonly string[];
   readonly permissions: ChildPermissions;
   readonly env: Readonly<Record<string, string>> | undefined;
   readonly cwd: string | URL | undefined;
@@ -119,7 +121,7 @@ export class ProcessLink implements WorkerLink {
     options: ChildOptions,
     events: LinkEvents,
   ) {
-    const { config, permissions, cwd, env } = options;
+    const { moduleFlags, permissions, cwd, env } = options;
     const modules = new Set([...options.modules, ...taskModules]);
     this.#modules = permissions.readAll ? undefined : modules;
     this.#events = events;
@@ -133,7 +135,7 @@ export class ProcessLink implements WorkerLink {
         "--quiet",
         "--no-prompt",
         "--unstable-worker-options",
-        ...(config === undefined ? [] : ["--config", config]),
+        ...moduleFlags,
         ...flags,
         ...options.execArgv,
         BOOTSTRAP,
@@ -158,6 +160,7 @@ export class ProcessLink implements WorkerLink {
       ownModule: hasOwnModule(options.modules),
       initializer: options.initializer,
       depth,
+      mainModule: mainModule(),
     };
     const program = encoder.encode(childProgram());
     this.#write(encoder.encode(`${program.length}\n`), program);

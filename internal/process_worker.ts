@@ -156,7 +156,9 @@ export function tasksProgram(modules: Iterable<string>): string {
   let imports = "";
   for (const url of modules) {
     const name = JSON.stringify(url);
-    const standIn = encodeURIComponent(`export * as module from ${name}`);
+    const standIn = encodeURIComponent(
+      `export * as module from ${name};export const url=import.meta.resolve(${name})`,
+    );
     imports += `${name}: () => import("data:text/javascript,${standIn}"),\n`;
   }
   const list = (names: readonly string[]) => JSON.stringify(names);

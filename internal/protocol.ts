@@ -55,7 +55,13 @@ export type Find =
   /** A built-in, by the way to it from `globalThis`. */
   | { readonly path: readonly string[] }
   /** An export; by the name "*", all of them. */
-  | { readonly module: string; readonly name: string };
+  | {
+    /** What is imported. */
+    readonly module: string;
+    /** The module that this has to lead to, if that is known. */
+    readonly url?: string;
+    readonly name: string;
+  };
 
 /** What a function captured, as it was when it was submitted. */
 export interface Captured {
@@ -168,6 +174,8 @@ export interface StartMessage {
   readonly initializer: Initializer | undefined;
   /** How many pools this worker is inside of. */
   readonly depth: number;
+  /** The main module of the program, which the runtime doesn't tell a worker. */
+  readonly mainModule?: string;
 }
 
 /** Asks a call that runs to stop: aborts the signal of its `currentTask()`. */
@@ -271,6 +279,8 @@ export interface CurrentTask {
 export interface WorkerMarker {
   /** How many pools this worker is inside of. */
   depth: number;
+  /** The main module of the program. */
+  mainModule: string | undefined;
   /** The modules that are being imported; pools must not start meanwhile. */
   readonly importing: string[];
   /** The modules that the worker was started with. */
@@ -281,4 +291,6 @@ export interface WorkerMarker {
   readonly currentTask: () => CurrentTask | undefined;
   /** What a pool threw that was stopped from starting meanwhile. */
   unguarded: Error | undefined;
+  /** What functions that were made anew have found here: another worker can, too. */
+  readonly found: { get(value: object): Find | undefined };
 }

@@ -9,10 +9,14 @@ import type { Captured, ClosureRef, Find } from "./protocol.ts";
 // deno-lint-ignore no-explicit-any -- a caller's function, of any type
 type Fn = (...args: any[]) => unknown;
 
+/** A module, and what its name has led to. */
+interface Loaded {
+  readonly module: Readonly<Record<string, unknown>>;
+  readonly url: string;
+}
+
 /** Imports a module; what it throws names who needs it. */
-type Load = (
-  url: string,
-) => Promise<{ readonly module: Readonly<Record<string, unknown>> }>;
+type Load = (name: string) => Promise<Loaded>;
 
 /** Makes functions anew. */
 export interface Rebuilder {
@@ -23,6 +27,8 @@ export interface Rebuilder {
    * @throws {SyntaxError} when a source does not stand alone.
    */
   rebuild(ref: ClosureRef, captured: Captured, load: Load): Fn | Promise<Fn>;
+  /** What was imported for functions, by what it is. */
+  readonly found: { get(value: object): Find | undefined };
 }
 
 /** What the program of a closure works with; see `programOf` in `closures.ts`. */
@@ -50,7 +56,10 @@ export interface Frame {
  */
 export function makeRebuilder(): Rebuilder {
   const makers = new Map<string, (frame: Frame) => void>();
-  const loaded = new Map<string, Readonly<Record<string, unknown>>>();
+  const loaded = new Map<string, Loaded>();
+  // Whatever a task does to the class.
+  const { get, set } = WeakMap.prototype;
+  const found = Object.assign(new WeakMap<object, Find>(), { get, set });
 
   function makerOf({ code, name }: ClosureRef): (frame: Frame) => void {
     let maker = makers.get(code);
@@ -81,13 +90,24 @@ export function makeRebuilder(): Rebuilder {
       }
       return found;
     }
-    const module = loaded.get(find.module)!;
-    if (find.name === "*") return module;
-    if (find.name in module) return module[find.name];
-    throw new DOMException(
-      `Cannot find "${find.name}" of ${find.module}: the module does not export it`,
-      "DataCloneError",
-    );
+    const { module, url } = loaded.get(find.module)!;
+    if (find.url !== undefined && find.url !== url) {
+      throw new DOMException(
+        `Cannot find "${find.name}" of ${find.url}: ${find.module} is ${url} in the worker`,
+        "DataCloneError",
+      );
+    }
+    if (find.name !== "*" && !(find.name in module)) {
+      throw new DOMException(
+        `Cannot find "${find.name}" of ${find.module}: the module does not export it`,
+        "DataCloneError",
+      );
+    }
+    const value = find.name === "*" ? module : module[find.name];
+    if (
+      typeof value === "function" || typeof value === "object" && value !== null
+    ) found.set(value, find);
+    return value;
   }
 
   /** Puts what is meant in the place of what stands for it. */
@@ -190,6 +210,7 @@ export function makeRebuilder(): Rebuilder {
   }
 
   return {
+    found,
     rebuild: (ref, captured, load) => {
       const missing = new Set<string>();
       for (const find of ref.finds) {
@@ -199,7 +220,7 @@ export function makeRebuilder(): Rebuilder {
       }
       if (missing.size === 0) return build(ref, captured);
       return (async () => {
-        for (const url of missing) loaded.set(url, (await load(url)).module);
+        for (const url of missing) loaded.set(url, await load(url));
         return build(ref, captured);
       })();
     },

@@ -11,6 +11,24 @@ export interface Scope {
   readonly variables: Readonly<Record<string, unknown>>;
 }
 
+/** Stands for the value of a variable that has none yet. */
+export const UNSET: unique symbol = Symbol();
+
+/** The value of a variable. */
+export function valueIn({ variables }: Scope, name: string): unknown {
+  try {
+    return variables[name];
+  } catch {
+    // What has no value yet throws.
+    return UNSET;
+  }
+}
+
+/** Whether a scope is one of those that there may be many of. */
+export function isCall({ kind }: Scope): boolean {
+  return kind !== "Module" && kind !== "Script";
+}
+
 /** Where a function begins in its script. */
 export interface Place {
   readonly line: number;
@@ -253,19 +271,49 @@ export function lookAround(fn: unknown): Surroundings {
 
 /** Finds a script, by its number. */
 export function scriptOf(id: string): Script {
-  let url = "";
+  return withScripts((urls) => readScript(id, urls.get(id) ?? ""));
+}
+
+/** The addresses of all scripts. */
+export function scriptUrls(): string[] {
+  return withScripts((urls) => [...new Set(urls.values())]);
+}
+
+/** All scripts that are wanted by their address, by their numbers. */
+export function scriptsOf(
+  isWanted: (url: string) => boolean,
+): Map<string, Script> {
+  return withScripts((urls) => {
+    const found = new Map<string, Script>();
+    for (const [id, url] of urls) {
+      if (isWanted(url)) found.set(id, readScript(id, url));
+    }
+    return found;
+  });
+}
+
+function readScript(id: string, url: string): Script {
+  const { scriptSource } = ask<{ scriptSource: string }>(
+    "Debugger.getScriptSource",
+    { scriptId: id },
+  );
+  return { url, source: scriptSource };
+}
+
+/**
+ * Runs what needs the addresses of all scripts, by their numbers. It may make no
+ * script: the runtime would tell of that later, and of all that is asked then.
+ */
+function withScripts<R>(run: (urls: Map<string, string>) => R): R {
+  const urls = new Map<string, string>();
   const note = ({ params }: { params: unknown }) => {
-    const script = params as { scriptId: string; url: string };
-    if (script.scriptId === id) url = script.url;
+    const { scriptId, url } = params as { scriptId: string; url: string };
+    urls.set(scriptId, url);
   };
   session!.on("Debugger.scriptParsed", note);
   try {
     ask("Debugger.enable", {});
-    const { scriptSource } = ask<{ scriptSource: string }>(
-      "Debugger.getScriptSource",
-      { scriptId: id },
-    );
-    return { url, source: scriptSource };
+    return run(urls);
   } finally {
     // Enabled, it would keep the runtime from some of its ways to be fast.
     ask("Debugger.disable", {});

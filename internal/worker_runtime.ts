@@ -57,6 +57,8 @@ interface WorkerScope {
 /** What the import of a module's stand-in gives. */
 interface Imported {
   readonly module: Readonly<Record<string, unknown>>;
+  /** The module's address. */
+  readonly url: string;
 }
 
 /** A call that waits in the worker. */
@@ -144,11 +146,13 @@ export function serve(
   const failedImports = ownMap<Failure>();
   const marker: WorkerMarker = {
     depth: 0,
+    mainModule: undefined,
     importing: [],
     modules: [],
     inTask: () => true,
     currentTask,
     unguarded: undefined,
+    found: rebuilder.found,
   };
   /** The call that runs. */
   let running: CallMessage | undefined;
@@ -295,8 +299,11 @@ export function serve(
     try {
       // By a module that stands in for it: a promise takes a module that exports
       // a function named "then" for another promise, and waits for ever.
+      const name = JSON.stringify(url);
       const standIn = `data:text/javascript,${
-        encodeURIComponent(`export * as module from ${JSON.stringify(url)}`)
+        encodeURIComponent(
+          `export * as module from ${name};export const url=import.meta.resolve(${name})`,
+        )
       }`;
       const imported = await (imports[url]?.() ?? import(standIn));
       // What the module made of its failure to start a pool does not matter.
@@ -898,6 +905,7 @@ export function serve(
     flags = new Int32Array(message.flags);
     if (message.lanes) lanes!.open(message.lanes, serveIfIdle);
     marker.depth = message.depth;
+    marker.mainModule = message.mainModule;
     const own: Record<string | symbol, unknown> = {
       [Symbol.for("@concurrent/futures worker")]: marker,
       [Symbol.for("@concurrent/futures transfers")]: marks,

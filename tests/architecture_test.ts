@@ -79,6 +79,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/error_classes.ts",
   ],
   "internal/travel.ts": ["errors.ts", "internal/timer.ts"],
+  "internal/main_module.ts": [],
   // How functions take along what is around them: a parser for names, the
   // runtime's inspector for values, and the program that is made of both.
   "internal/tokens.ts": [],
@@ -92,6 +93,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/tokens.ts",
   ],
   "internal/scopes.ts": [],
+  "internal/imports.ts": ["internal/free_names.ts"],
   "internal/scripts.ts": ["internal/free_names.ts", "internal/scopes.ts"],
   "internal/closure_program.ts": [
     "internal/free_names.ts",
@@ -104,11 +106,21 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/travel.ts",
     "internal/early.ts",
   ],
+  "internal/needs.ts": ["internal/free_names.ts"],
+  "internal/captured_imports.ts": [
+    "internal/free_names.ts",
+    "internal/imports.ts",
+    "internal/main_module.ts",
+    "internal/scopes.ts",
+    "internal/scripts.ts",
+  ],
   "internal/closures.ts": [
+    "internal/captured_imports.ts",
     "internal/captured_values.ts",
     "internal/closure_program.ts",
     "internal/effects.ts",
     "internal/free_names.ts",
+    "internal/needs.ts",
     "internal/scripts.ts",
     "internal/scopes.ts",
     "internal/travel.ts",
@@ -129,7 +141,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/output.ts": ["internal/framing.ts"],
   // What a child may do, and the configuration that holds in it.
   "internal/permissions.ts": ["internal/timer.ts"],
-  "internal/config.ts": ["internal/permissions.ts"],
+  "internal/config.ts": ["internal/main_module.ts", "internal/permissions.ts"],
   // What functions captured, on its way; workers get these as their source.
   "internal/numbering.ts": [],
   "internal/keeping.ts": ["internal/numbering.ts"],
@@ -294,6 +306,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/clonable.ts",
     "internal/lanes.ts",
     "internal/limits.ts",
+    "internal/main_module.ts",
     "internal/mapping.ts",
     "internal/packing.ts",
     "internal/link.ts",
@@ -311,6 +324,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/codec.ts",
     "internal/framing.ts",
     "internal/link.ts",
+    "internal/main_module.ts",
     "internal/output.ts",
     "internal/packing.ts",
     "internal/permissions.ts",

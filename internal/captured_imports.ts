@@ -1,0 +1,137 @@
+/**
+ * What of the captured values was imported: a worker imports it, too, from the
+ * very module that the script got it from.
+ */
+
+import type { Imported } from "./free_names.ts";
+import { exportOf, originOf, originOfNamespace } from "./imports.ts";
+import { mainModule } from "./main_module.ts";
+import type { Find, WorkerMarker } from "./protocol.ts";
+import { type Scope, scriptsOf, scriptUrls, valueIn } from "./scopes.ts";
+import { scriptFacts } from "./scripts.ts";
+
+/** An import of a script. */
+interface Import {
+  /** The address of the script. */
+  readonly script: string;
+  readonly imported: Imported;
+}
+
+/** Makes the error for what can't be sent. */
+type Cannot = (path: string, why: string, advice: string) => Error;
+
+/** What scripts import, by value. */
+export class CapturedImports {
+  readonly #cannot: Cannot;
+  readonly #imports = new Map<unknown, Import[]>();
+  readonly #read = new Set<Scope>();
+
+  constructor(cannot: Cannot) {
+    this.#cannot = cannot;
+  }
+
+  /** Takes note of what a script imports, if the scope is that of a module. */
+  read(script: string, scope: Scope): void {
+    if (scope.kind !== "Module" || this.#read.has(scope)) return;
+    this.#read.add(scope);
+    const { url, imports } = scriptFacts(script);
+    for (const imported of imports) {
+      if (!Object.hasOwn(scope.variables, imported.local)) continue;
+      const value = valueIn(scope, imported.local);
+      const one = { script: url, imported };
+      const others = this.#imports.get(value);
+      if (others) others.push(one);
+      else this.#imports.set(value, [one]);
+    }
+  }
+
+  /**
+   * Says where a worker finds a value; `undefined` if it was not imported.
+   *
+   * @throws {DOMException} `DataCloneError` where a worker may import another module.
+   */
+  find(value: object, path: string): Find | undefined {
+    const found = foundHere(value);
+    if (found) return found;
+    const imports = this.#imports.get(value);
+    if (!imports) {
+      return isNamespace(value) ? this.#findNamespace(value, path) : undefined;
+    }
+    for (const { script, imported } of imports) {
+      const origin = originOf(script, imported, value, scriptUrls);
+      if (!origin) continue;
+      // The main module would run again.
+      if (origin.url === mainModule()) return undefined;
+      return { ...origin, name: imported.name };
+    }
+    const { specifier } = imports[0].imported;
+    throw this.#cannot(
+      path,
+      `is imported from "${specifier}", and whether a worker would get the same module can't be told`,
+      "import it in the function, or name the function's module with the module option or taskModule()",
+    );
+  }
+
+  #findNamespace(value: object, path: string): Find {
+    const origin = originOfNamespace(value, scriptUrls);
+    if (origin) return { ...origin, name: "*" };
+    throw this.#cannot(
+      path,
+      "is all that a module exports, and which module that is can't be told",
+      "import it in the function",
+    );
+  }
+}
+
+/**
+ * Finds a function that its script exports: what it uses stays where it is.
+ *
+ * @param script The number of its script.
+ */
+export function findExport(fn: unknown, script: string): Find | undefined {
+  const { url } = scriptFacts(script);
+  return url === "" || url === mainModule() ? undefined : exportOf(url, fn);
+}
+
+const searched = new WeakMap<object, Find | undefined>();
+
+/** Finds a function that has no source by the imports of all scripts. */
+export function searchImports(fn: object): Find | undefined {
+  if (!searched.has(fn)) searched.set(fn, search(fn));
+  return searched.get(fn);
+}
+
+function search(fn: object): Find | undefined {
+  const found = foundHere(fn);
+  if (found) return found;
+  // What packages import, they export, and the program imports it from them.
+  const scripts = scriptsOf((url) =>
+    /^(?:file|https?|data|blob):/.test(url) &&
+    !/\/node_modules\/|\/npm\//.test(url)
+  );
+  for (const [id, script] of scripts) {
+    const { url, imports } = scriptFacts(id, script);
+    for (const imported of imports) {
+      const origin = originOf(url, imported, fn, () => [], true);
+      if (origin && origin.url !== mainModule()) {
+        return { ...origin, name: imported.name };
+      }
+    }
+  }
+  return undefined;
+}
+
+/** What a function that was made anew in this worker has of a module. */
+function foundHere(value: object): Find | undefined {
+  const marker = (globalThis as unknown as Record<symbol, unknown>)[
+    Symbol.for("@concurrent/futures worker")
+  ] as WorkerMarker | undefined;
+  return marker?.found?.get(value);
+}
+
+/** Whether an object is all that a module exports. */
+function isNamespace(object: object): boolean {
+  return Object.getPrototypeOf(object) === null &&
+    Object.getOwnPropertyDescriptor(object, Symbol.toStringTag)?.value ===
+      "Module";
+}

@@ -1,0 +1,38 @@
+/** What a function needs of what is around it, by its source alone. */
+
+import type { OuterUse, SourceFacts } from "./free_names.ts";
+
+/**
+ * Names that nobody gives to something of their own, as far as can be guessed
+ * for nothing: a function that uses no others is not looked at.
+ */
+const LANGUAGE = new Set(
+  ("undefined NaN Infinity globalThis self console Deno Object Function Array " +
+    "Number Boolean String Symbol BigInt Math JSON Reflect Proxy Date RegExp " +
+    "Promise Map Set WeakMap WeakSet WeakRef FinalizationRegistry " +
+    "Error AggregateError EvalError RangeError ReferenceError SyntaxError " +
+    "TypeError URIError SuppressedError DisposableStack AsyncDisposableStack " +
+    "ArrayBuffer SharedArrayBuffer Atomics DataView Int8Array Uint8Array " +
+    "Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array " +
+    "BigInt64Array BigUint64Array Float16Array Float32Array Float64Array " +
+    "Intl WebAssembly parseInt parseFloat isNaN isFinite eval " +
+    "encodeURI encodeURIComponent decodeURI decodeURIComponent " +
+    "structuredClone queueMicrotask fetch atob btoa TextEncoder TextDecoder " +
+    "DOMException AbortController AbortSignal").split(" "),
+);
+
+/** What to do about what can't be read around a function. */
+export const OUTER_ADVICE: Record<OuterUse, string> = {
+  "this": "put it, or what of it is needed, into a constant",
+  "super": "call a function that is no method",
+  "arguments": "name the parameters, or put it into a constant",
+  "new.target": "put it into a constant",
+  "import.meta":
+    "put import.meta.url, or what of it is needed, into a constant",
+  "a #private name": "call a method of the class",
+};
+
+/** Whether a function uses nothing but what the language has. */
+export function needsNothing({ names, outer }: SourceFacts): boolean {
+  return outer.size === 0 && names.every((name) => LANGUAGE.has(name));
+}
