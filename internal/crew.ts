@@ -123,8 +123,12 @@ export class Crew {
     return member !== undefined;
   }
 
-  /** Ends a worker: one that has no call, or, by a signal, whatever it does. */
-  end(member: Member, signal?: Deno.Signal): void {
+  /**
+   * Ends a worker: one that has no call, or, by a signal, whatever it does.
+   *
+   * @param whenGone Called when nothing of it is left.
+   */
+  end(member: Member, signal?: Deno.Signal, whenGone?: () => void): void {
     this.#members.delete(member);
     const at = this.#idle.indexOf(member);
     if (at >= 0) this.#idle.splice(at, 1);
@@ -134,6 +138,7 @@ export class Crew {
       console.error(`The end of ${link.label} failed:`, error);
     }).then(() => {
       this.#ending--;
+      whenGone?.();
       if (this.#failed === undefined) return;
       // What it held is free again.
       this.#failed = undefined;

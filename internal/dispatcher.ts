@@ -26,22 +26,31 @@ import {
 import { argsAlone, WithCaptured } from "./carried.ts";
 import { sizeOf } from "./chunks.ts";
 import { Crew } from "./crew.ts";
+import { Endings } from "./endings.ts";
 import { textOf } from "./exception.ts";
 import type { LinkEvents, PoolKind } from "./link.ts";
-import { HOPELESS, Losses } from "./losses.ts";
 import { countBusy, type Member } from "./member.ts";
 import { AHEAD, CallQueue } from "./queue.ts";
 import type { Carried, FunctionRef, Outcome, Thrown } from "./protocol.ts";
 import type { PoolStats, Statistics } from "./statistics.ts";
-import { ownClock, startLimit, startTimer } from "./timer.ts";
+import { Stalls } from "./stalls.ts";
+import { ownClock, startTimer } from "./timer.ts";
 import { Warming } from "./warming.ts";
 
 /** How much goes to an idle worker at once, where short calls go together. */
 const TOGETHER = AHEAD / 4;
 /** A call that has run for so long holds up those behind it, in milliseconds. */
 const LONG = 3;
-/** How long a call that was asked to stop may take to end, in milliseconds. */
-const GRACE = 100;
+
+/** A call that a worker had that was killed. */
+export interface Held {
+  readonly call: Call;
+  /** Whether it was sent: it may have started. */
+  readonly wasSent: boolean;
+  /** The worker's, and what that was doing. */
+  readonly label: string;
+  readonly doing: string;
+}
 
 /** What the dispatcher tells its pool. */
 export interface DispatcherEvents {
@@ -55,6 +64,10 @@ export interface DispatcherEvents {
   ): void;
   /** A call with limits has started. */
   onStarted(call: Call): void;
+  /** A call with a time limit can't start: its time runs all the same. */
+  onHeldUp(call: Call): void;
+  /** It may after all. */
+  onNotHeldUp(call: Call): void;
   /** A call leaves the pool. */
   onReleased(call: Call): void;
   /** Something has ended: a call, or what a worker was still to pass over. */
@@ -69,12 +82,14 @@ export class Dispatcher {
   readonly #events: DispatcherEvents;
   readonly #queue = new CallQueue((call) => this.release(call));
   readonly #crew: Crew;
+  readonly #stalls: Stalls;
+  /** How calls are stopped, and what becomes of those whose worker is lost. */
+  readonly endings: Endings;
   #pending = 0;
   #planned = false;
   #stopped = false;
   #stopWatch: (() => void) | undefined;
   readonly #statistics: Statistics;
-  readonly #losses = new Losses();
   /** Those who wait for workers that nobody has a call for yet. */
   readonly warming: Warming;
   /** How many pools the workers of this one are inside of, this one included. */
@@ -88,8 +103,9 @@ export class Dispatcher {
     this.#kind = kind;
     this.#statistics = statistics;
     this.#events = events;
+    const { onBroken, onLost } = events;
     this.#crew = new Crew(kind, {
-      onNone: (message, cause) => events.onBroken(message, cause),
+      onNone: onBroken,
       onEnding: (ended) => {
         this.warming.plan();
         events.onEnding(ended);
@@ -104,6 +120,15 @@ export class Dispatcher {
       this.#crew,
       () => this.#crew.startIdle(this.depth, this.#eventsOf),
     );
+    this.#stalls = new Stalls(this.#crew, events);
+    this.endings = new Endings(kind, this.#crew, this.#stalls, {
+      release: (call) => this.release(call),
+      requeue: (calls) => this.#requeue(calls),
+      goOn: () => this.#goOn(),
+      isStopped: () => this.#stopped,
+      onBroken,
+      onLost,
+    });
   }
 
   /** How many calls are not done. */
@@ -140,6 +165,7 @@ export class Dispatcher {
   add(call: Call): void {
     this.#pending += sizeOf(call);
     this.#queue.push(call);
+    if (call.limits) this.#stalls.add(call);
   }
 
   /** Has one more item join a chunk, if that was the last to come, just now. */
@@ -183,7 +209,10 @@ export class Dispatcher {
   /** A call leaves the pool: it holds nothing of it any more. */
   release(call: Call): void {
     this.#pending -= sizeOf(call);
-    if (call.limits) this.#events.onReleased(call);
+    if (call.limits) {
+      this.#stalls.remove(call);
+      this.#events.onReleased(call);
+    }
     if (call.args instanceof WithCaptured) call.args.carried?.drop();
     call.args = undefined;
     call.worker = undefined;
@@ -221,9 +250,14 @@ export class Dispatcher {
     this.#planned = true;
     queueMicrotask(() => {
       this.#planned = false;
-      this.dispatch();
-      this.#events.onProgress();
+      this.#goOn();
     });
+  }
+
+  /** Something has ended: hands out, and the pool may end. */
+  #goOn(): void {
+    this.dispatch();
+    this.#events.onProgress();
   }
 
   /** See the head of this file. */
@@ -237,6 +271,7 @@ export class Dispatcher {
     );
     if (this.#queue.size > 0) this.#handAhead();
     this.#watchForLong();
+    this.#stalls.check();
   }
 
   /**
@@ -255,6 +290,8 @@ export class Dispatcher {
   #stopWatching(): void {
     this.#stopWatch?.();
     this.#stopWatch = undefined;
+    this.#stalls.stopWatching();
+    this.endings.stopWatching();
   }
 
   /** One call each for the workers that have none. */
@@ -288,8 +325,12 @@ export class Dispatcher {
   }
 
   #handOver(member: Member, calls: readonly Call[]): void {
+    this.#send(member, calls, () => member.take(calls));
+  }
+
+  #send(member: Member, calls: readonly Call[], send: () => void): void {
     try {
-      member.take(calls);
+      send();
     } catch (error) {
       // Reading its arguments may have had one cancelled, which is released.
       const left = calls.filter(({ slot }) => slot === WAITING);
@@ -357,63 +398,15 @@ export class Dispatcher {
 
   /** Puts calls, the last first, back to the front of the queue. */
   #requeue(calls: readonly Call[]): void {
-    const wanted = calls.filter(({ chunk }) => !chunk?.items.cancelled);
+    const wanted = calls.filter(({ chunk, limits }) =>
+      !chunk?.items.cancelled && !limits?.fail
+    );
     this.#queue.putBack(wanted);
     if (wanted.length === calls.length) return;
-    for (const call of calls) if (call.chunk?.items.cancelled) this.#drop(call);
-  }
-
-  // ---- Stopping a call --------------------------------------------------------
-
-  /**
-   * Has a call end that runs, and whose future has failed already: it is asked
-   * to, and if it does not end soon, its worker is replaced.
-   */
-  stop(call: Call, name: string, message: string): void {
-    const member = call.worker as Member | undefined;
-    // In the queue, where somebody else's hand marked it as running.
-    if (!member) return;
-    member.link.abort?.(call.slot, call.order, name, message);
-    call.limits!.stopTimer = startLimit(GRACE, () => {
-      call.limits!.stopTimer = undefined;
-      if (call.worker === member && this.#crew.has(member)) {
-        this.#replace(member);
-      }
-    });
-  }
-
-  /** Ends a worker in the middle of a call that was stopped; another takes its place. */
-  #replace(member: Member): void {
-    const { started, waiting } = member.lose();
-    this.#crew.end(member, "SIGKILL");
-    for (const call of started) this.release(call);
-    this.#requeue(waiting.reverse());
-    this.dispatch();
-    this.#events.onProgress();
-  }
-
-  /** A worker died, and the pool goes on: what it ran is lost, the rest is not. */
-  #carryOn(
-    member: Member,
-    message: string,
-    cause: ErrorOptions | undefined,
-  ): void {
-    const { lost, again } = this.#losses.sort(member.lose(), member.hasWorked);
-    this.#crew.end(member, "SIGKILL");
-    for (const call of lost) this.release(call);
-    this.#requeue(again.reverse());
-    this.#events.onLost(lost, message, cause);
-    // What heard of it may have ended all.
-    if (this.#stopped) return;
-    if (this.#losses.areHopeless) {
-      this.#events.onBroken(
-        `${HOPELESS} workers in a row ended before they ran a call: create a new pool; the last: ${message}`,
-        cause,
-      );
-      return;
+    for (const call of calls) {
+      if (call.chunk?.items.cancelled) this.#drop(call);
+      else if (call.limits?.fail) this.endings.failStopped(call);
     }
-    this.dispatch();
-    this.#events.onProgress();
   }
 
   // ---- Workers ---------------------------------------------------------------
@@ -434,23 +427,28 @@ export class Dispatcher {
     };
     return {
       onReady: whileLive((member, failures?: readonly Thrown[]) => {
-        member.ready = true;
         member.importFailure = failures?.[0];
-        member.progress = ownClock.now();
+        const kept = member.getReady();
+        if (kept.length > 0) this.#send(member, kept, () => member.send(kept));
+        // What it had may have been taken back.
+        this.#crew.idleIfDone(member);
         this.warming.look();
-        this.#events.onProgress();
+        this.#goOn();
       }),
       onStarted: whileLive((member, slot: number, order: number) => {
         const call = member.callIn(slot);
         // Its result may have overtaken this, and another call have its slot.
-        if (call?.order === order) this.#events.onStarted(call);
+        if (call?.order !== order) return;
+        this.#stalls.remove(call);
+        this.#events.onStarted(call);
       }),
+      onListens: whileLive(this.endings.onListens),
+      onAborting: whileLive(this.endings.onAborting),
       onOutcome: whileLive(this.#onOutcome),
       onSkipped: whileLive((member, slots: readonly number[]) => {
         member.skipped(slots);
         this.#crew.idleIfDone(member);
-        this.dispatch();
-        this.#events.onProgress();
+        this.#goOn();
       }),
       onReturned: whileLive((
         member,
@@ -458,6 +456,9 @@ export class Dispatcher {
         chunks?: readonly (readonly [slot: number, started: number])[],
       ) => {
         this.#requeue(member.returned(slots, chunks));
+        if (this.endings.areUnwanted) {
+          for (const { future } of this.waiting()) future.cancel();
+        }
         this.#crew.idleIfDone(member);
         this.dispatch();
         // One that was stopped, and passed over before, ends with this.
@@ -473,24 +474,7 @@ export class Dispatcher {
           { cause: error },
         );
       }),
-      onDeath: whileLive((
-        member,
-        how: string,
-        cause?: { readonly error: unknown },
-        note?: string,
-      ) => {
-        // A call that was stopped took its worker along, which was to go anyway.
-        if (member.wasStopped) return this.#replace(member);
-        const why = cause ? ` (${textOf(cause.error)})` : "";
-        const what = `${member.link.label} ${how}${why} ${member.doing()}`;
-        const more = note ? `; ${note}` : "";
-        const options = cause && { cause: cause.error };
-        if (this.#kind.onWorkerLost === "replace") {
-          this.#carryOn(member, `${what}${more}`, options);
-        } else {
-          this.#events.onBroken(`${what}: create a new pool${more}`, options);
-        }
-      }),
+      onDeath: whileLive(this.endings.onDeath),
     };
   };
 
@@ -514,7 +498,7 @@ export class Dispatcher {
       }
       member.progress = now;
       member.hasWorked = true;
-      this.#losses.forget();
+      this.endings.hasWorked();
       // Before its future is settled: a callback that submits must find it.
       this.#crew.idleIfDone(member);
       if (call) {
@@ -523,7 +507,7 @@ export class Dispatcher {
           this.#kind.recycle?.(argsAlone(call.args));
           this.release(call);
         }
-        if (!call.future.done()) {
+        if (!call.future.done() && !call.limits?.fail) {
           const returned = outcome.is === "returned";
           this.#statistics.ended(elapsed(call.since, now) - ms, ms, returned);
         }
@@ -531,13 +515,13 @@ export class Dispatcher {
     } finally {
       // Whatever else fails, nobody waits for what has ended.
       if (call && !call.future.done()) {
-        if (chunk) chunk.items.end(chunk.first + item, outcome);
+        if (call.limits?.fail) call.limits.fail();
+        else if (chunk) chunk.items.end(chunk.first + item, outcome);
         else settle(call.future, outcome);
       }
     }
     if (more) return;
-    this.dispatch();
-    this.#events.onProgress();
+    this.#goOn();
   };
 
   /**
@@ -562,17 +546,20 @@ export class Dispatcher {
   }
 
   /**
-   * Ends all workers now, and dispatches no more. Gives the calls that they had,
-   * each with who had it and what that was doing; the others stay in the queue.
+   * Ends all workers now, and dispatches no more. Gives the calls that they had;
+   * the others stay in the queue.
    */
-  killAll(signal: Deno.Signal): { call: Call; label: string; doing: string }[] {
+  killAll(signal: Deno.Signal): Held[] {
     this.#stopped = true;
     this.#stopWatching();
-    const held: { call: Call; label: string; doing: string }[] = [];
+    const held: Held[] = [];
     for (const member of this.#crew) {
       const { label } = member.link;
       const doing = member.doing();
-      for (const call of member.abandon()) held.push({ call, label, doing });
+      const { calls, sent } = member.abandon();
+      for (const call of calls) {
+        held.push({ call, wasSent: sent.includes(call), label, doing });
+      }
     }
     for (const member of this.#crew) this.#crew.end(member, signal);
     return held;

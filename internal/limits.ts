@@ -107,6 +107,12 @@ export interface Limits {
   readonly once: boolean;
   /** Stops the timer that runs: of the time limit, or of what follows a stop. */
   stopTimer: (() => void) | undefined;
+  /** Whether its worker has told that it started. */
+  started?: boolean;
+  /** Whether it has asked for its signal. */
+  listens?: boolean;
+  /** Fails its future, unless that is done. There once the call was stopped. */
+  fail?: () => void;
 }
 
 /** Watches the limits of a pool's calls. */
@@ -153,8 +159,27 @@ export class Watch<C extends Limited> {
   /** A call has started: its time runs. */
   started(call: C): void {
     const { limits } = call;
-    const timeLimit = limits?.timeLimit;
-    if (!limits || timeLimit === undefined || limits.stopTimer) return;
+    if (!limits || limits.fail) return;
+    limits.started = true;
+    this.#count(call, limits);
+  }
+
+  /** A call can't start, for what holds its worker up: its time runs all the same. */
+  heldUp(call: C): void {
+    if (call.limits && !call.limits.fail) this.#count(call, call.limits);
+  }
+
+  /** A call that was held up is not any more: its time runs from its start. */
+  notHeldUp({ limits }: C): void {
+    if (!limits || limits.fail || limits.started) return;
+    limits.stopTimer?.();
+    limits.stopTimer = undefined;
+  }
+
+  #count(call: C, limits: Limits): void {
+    const { timeLimit } = limits;
+    if (timeLimit === undefined) return;
+    limits.stopTimer?.();
     limits.stopTimer = startLimit(timeLimit, () => {
       limits.stopTimer = undefined;
       const reason = this.#timeout(call, timeLimit);

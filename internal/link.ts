@@ -38,10 +38,20 @@ export interface WorkerLink {
    * chunks: for links that can't take it at once. Answered by `onReturned`.
    */
   recall?(slots: readonly number[], chunks: readonly number[]): void;
+  /**
+   * Whether calls are kept here until the worker is ready: where something of the
+   * caller's may hold that up, and it could not be known what has started since.
+   */
+  readonly startsLate?: boolean;
   /** Asks a call that runs to stop, by the signal of its `currentTask()`. */
   abort?(slot: number, call: number, name: string, message: string): void;
   /** Nobody needs any more what a function captured: the worker may drop it. */
   forget?(carried: Carried): void;
+  /**
+   * Whether `abort` is answered, by `onAborting` or `onReturned`: a worker that can
+   * be killed is killed at once where its call can't hear that it is to stop.
+   */
+  readonly answersAbort?: boolean;
   /** Whether the worker can be given a call of this function. */
   accepts?(fn: FunctionRef): boolean;
   /** Ends the worker, which has no call; resolves when nothing of it is left. */
@@ -77,6 +87,10 @@ export interface LinkEvents {
   ): void;
   /** A call that is watched has started; its slot may have another by now. */
   onStarted(slot: number, call: number): void;
+  /** A call that is watched has asked for its signal. */
+  onListens(slot: number, call: number): void;
+  /** The answer to `abort`: whether the call listens, and so was told. */
+  onAborting(slot: number, call: number, listens: boolean): void;
   /** Modules are imported, but for `failures`, and the initializer has run. */
   onReady(failures?: readonly Thrown[]): void;
   /** The initializer failed. */
@@ -173,6 +187,10 @@ export function tell(
       );
     case "started":
       return events.onStarted(message.slot, message.call);
+    case "listens":
+      return events.onListens(message.slot, message.call);
+    case "aborting":
+      return events.onAborting(message.slot, message.call, message.listens);
     case "returned":
       return events.onReturned(message.slots, message.chunks);
     case "skipped":

@@ -14,6 +14,11 @@ import type { CallMessage, FunctionRef, Thrown } from "./protocol.ts";
 import { ownClock } from "./timer.ts";
 import { label } from "./travel.ts";
 
+/** A ready worker that begins nothing that it has for so long is deaf, in milliseconds. */
+const DEAF = 1000;
+/** One that takes so long to start holds calls up, in milliseconds. */
+const SLOW = 3000;
+
 /** A worker of a pool: its link, and the calls that were handed to it. */
 export class Member implements CallHolder {
   readonly index: number;
@@ -27,12 +32,15 @@ export class Member implements CallHolder {
   #live = 0;
   #tasksLeft: number;
   readonly #onChunkDone: (call: Call) => void;
+  /** When it was started. */
+  readonly opened = ownClock.now();
+  /** The calls that are kept here until it is ready, in order; see `startsLate`. */
+  #kept: Call[] = [];
   /** How long its calls will take, as far as is known, in microseconds. */
   load = 0;
   /** When it last ended a call, or was given one with none to do. */
   progress = 0;
-  /** Whether it is past its start: until then nothing is handed to it ahead. */
-  ready = false;
+  #ready = false;
   /** Whether it has ended a call. */
   hasWorked = false;
   /** What the import of one of its modules threw. */
@@ -95,11 +103,44 @@ export class Member implements CallHolder {
     return this.#tasksLeft <= 0;
   }
 
+  /** Whether it is past its start: until then nothing is handed to it ahead. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
   /** Whether the call that it runs was stopped; one with limits is its only one. */
   get wasStopped(): boolean {
     for (const { limits, future } of this.calls()) {
-      return limits !== undefined && future.done();
+      return limits !== undefined &&
+        (limits.fail !== undefined || future.done());
     }
+    return false;
+  }
+
+  /**
+   * From when on it counts as held up, unless something is heard of it before: by
+   * modules or an initializer that never end, or by what an earlier call left
+   * running. `Infinity` while it runs a call, or has none.
+   */
+  get stuckFrom(): number {
+    if (!this.#ready) return this.opened + SLOW;
+    return this.isIdle || this.#runs ? Infinity : this.progress + DEAF;
+  }
+
+  /** Whether it runs a call, as far as is known here. */
+  get #runs(): boolean {
+    for (const call of this.calls()) {
+      // What a child was handed counts as started, if it does not tell.
+      return this.link.recall
+        ? call.limits?.started ?? call.limits === undefined
+        : this.hasStarted(call);
+    }
+    return false;
+  }
+
+  /** Whether it has calls that may have started, as far as is known here. */
+  get mayHaveStarted(): boolean {
+    for (const call of this.calls()) if (this.hasStarted(call)) return true;
     return false;
   }
 
@@ -123,7 +164,21 @@ export class Member implements CallHolder {
   }
 
   hasStarted(call: Call): boolean {
-    return this.link.hasStarted(call.slot);
+    return !this.#keeps(call) && this.link.hasStarted(call.slot);
+  }
+
+  /** Whether a call is kept here until the worker is ready. */
+  #keeps(call: Call): boolean {
+    return this.#kept.length > 0 && this.#kept.includes(call);
+  }
+
+  /** It is past its start; gives the calls that are to be sent now. */
+  getReady(): readonly Call[] {
+    this.#ready = true;
+    this.progress = ownClock.now();
+    const kept = this.#kept;
+    this.#kept = [];
+    return kept;
   }
 
   /**
@@ -132,7 +187,6 @@ export class Member implements CallHolder {
    * @throws what the link throws; the worker then has none of them.
    */
   take(calls: readonly Call[]): void {
-    const messages: CallMessage[] = [];
     if (this.isIdle) this.progress = ownClock.now();
     for (const call of calls) {
       const slot = call.slot = this.#freeSlots.pop()!;
@@ -142,20 +196,28 @@ export class Member implements CallHolder {
       this.#live += size;
       this.load += call.cost = costOf(call, size);
       this.#tasksLeft--;
-      const { fn, args, limits, chunk } = call;
-      if (args instanceof WithCaptured) {
-        const watched = limits ? call.order : undefined;
-        messages.push({ slot, fn, ...args, watched });
-        continue;
-      }
-      messages.push(
-        limits
-          ? { slot, fn, args, watched: call.order }
-          : chunk
-          ? { slot, fn, ...chunk.items.argsOf(chunk), count: size }
-          : { slot, fn, args },
-      );
     }
+    if (this.link.startsLate && !this.#ready) this.#kept.push(...calls);
+    else this.send(calls);
+  }
+
+  /**
+   * Sends calls that it has.
+   *
+   * @throws what the link throws; the worker then has none of them.
+   */
+  send(calls: readonly Call[]): void {
+    const messages = calls.map((call): CallMessage => {
+      const { slot, fn, args, limits, chunk } = call;
+      if (args instanceof WithCaptured) {
+        return { slot, fn, ...args, watched: limits ? call.order : undefined };
+      }
+      return limits
+        ? { slot, fn, args, watched: call.order }
+        : chunk
+        ? { slot, fn, ...chunk.items.argsOf(chunk), count: sizeOf(call) }
+        : { slot, fn, args };
+    });
     try {
       const begin = ownClock.now();
       this.link.send(messages);
@@ -222,6 +284,10 @@ export class Member implements CallHolder {
 
   /** Takes a call back, if it has not started. */
   takeBack(call: Call): boolean {
+    if (this.#keeps(call)) {
+      this.#unkeep(call);
+      return true;
+    }
     if (!this.link.takeBack(call.slot)) return false;
     this.#forget(call);
     return true;
@@ -232,6 +298,10 @@ export class Member implements CallHolder {
    * itself, if that is all of it. Else it asks for what nobody wants any more.
    */
   takeRest(call: Call): Call | undefined {
+    if (this.#keeps(call)) {
+      this.#unkeep(call);
+      return call;
+    }
     const started = this.link.takeRest?.(call.slot);
     if (started !== undefined) return this.#cut(call, started);
     if (call.chunk!.items.cancelled) this.#recallUnwanted();
@@ -269,6 +339,10 @@ export class Member implements CallHolder {
       size += sizeOf(calls[i]);
     }
     const back: Call[] = [];
+    if (this.#kept.length > 0) {
+      for (const call of last) this.#unkeep(call);
+      return last;
+    }
     if (this.link.recall) {
       if (last.length > 0) this.#recall(last);
       return back;
@@ -286,6 +360,13 @@ export class Member implements CallHolder {
       }
     }
     return back;
+  }
+
+  /** Asks for all that has not started, where that takes time. */
+  askForAll(): void {
+    if (this.link.recall && !this.recalling && this.#kept.length === 0) {
+      this.#recall([...this.calls()]);
+    }
   }
 
   /** The answer to what was asked for: the calls, the last first. */
@@ -331,30 +412,33 @@ export class Member implements CallHolder {
     for (const call of this.calls()) {
       // A child says nothing of a call's start: it is the first that ran.
       const ran = this.link.recall
-        ? this.ready && started.length === 0
+        ? this.#ready && started.length === 0
         : !this.link.takeBack(call.slot);
       (ran ? started : waiting).push(call);
       if (!ran) waits(call);
     }
     this.#calls.clear();
+    this.#kept = [];
     this.#live = 0;
     return { started, waiting };
   }
 
-  /** Lets go of all its calls: it will end. */
-  abandon(): Call[] {
+  /** Lets go of all its calls: it will end. Gives those, and which it was sent. */
+  abandon(): { calls: Call[]; sent: Call[] } {
     const calls = [...this.calls()];
+    const sent = calls.filter((call) => !this.#keeps(call));
     // What has started is running, whatever the pool does about it now.
     for (const { future } of calls) future.keepRunning();
     this.#calls.clear();
+    this.#kept = [];
     this.#live = 0;
-    return calls;
+    return { calls, sent };
   }
 
   /** What it does, as far as is known here. */
   doing(): string {
     for (const call of this.calls()) {
-      if (this.hasStarted(call) && (this.ready || !this.link.recall)) {
+      if (this.hasStarted(call) && (this.#ready || !this.link.recall)) {
         return `while it ran ${label(call.fn)}`;
       }
     }
@@ -376,6 +460,14 @@ export class Member implements CallHolder {
     this.#live -= sizeOf(rest);
     this.#freeIfDone(call);
     return rest;
+  }
+
+  /** A call is not to be sent after all. */
+  #unkeep(call: Call): void {
+    this.#kept.splice(this.#kept.indexOf(call), 1);
+    this.free(call.slot);
+    this.#tasksLeft++;
+    waits(call);
   }
 
   #forget(call: Call): void {

@@ -40,15 +40,23 @@
  * 2. It leaves the pool, and what it held is given back.
  * 3. The future is settled; its callbacks run.
  *
- * ## When a call is stopped, by a signal or its time limit
+ * ## When a call is stopped, by a signal or its time limit (`stopping.ts`)
  *
- * 1. One that has not started is cancelled, as above.
+ * 1. One that has not started is cancelled by its signal, as above.
  * 2. One that runs is asked to stop, by the signal of its `currentTask()`, and
  *    its future fails at once: whoever waits for it need not wait for its end.
- * 3. If the call does not end soon after, its worker is replaced. A call with
- *    limits has a worker to itself, so no other call suffers.
+ *    If the call does not end soon after, its worker is replaced.
+ * 3. But a child whose call never asked for that signal is killed at once, and the
+ *    future fails when the child is gone: nothing of the call comes after that.
  *
- * The time limit counts from the start of the call, which the worker tells.
+ * A call with limits has a worker to itself, so no other call suffers.
+ *
+ * The time limit counts from the start of the call, which the worker tells. Where
+ * a worker is held up, by modules or an initializer that never end or by what an
+ * earlier call left running, it can't tell. So there the time runs after a while,
+ * though the call has not started (`stalls.ts`). When it is over, the call leaves
+ * the pool and fails, and never starts; and the worker is replaced, one that has
+ * not started yet only after longer, since it may be slow.
  *
  * ## When a worker dies, and the pool goes on (`onWorkerLost: "replace"`)
  *
@@ -79,7 +87,7 @@
  * `idleTimeout` and end then; the next call starts a new one.
  */
 
-import { RuntimeError, TimeoutError } from "../errors.ts";
+import { RuntimeError } from "../errors.ts";
 import type { ShutdownOptions } from "../executor.ts";
 import type { Future } from "../future.ts";
 import { type Call, newCall, PooledFuture, WAITING } from "./call.ts";
@@ -90,12 +98,7 @@ import { Target, WithCaptured } from "./carried.ts";
 import { takesNothing } from "./closures.ts";
 import type { Engine, MapShape } from "./engine.ts";
 import { depthInside } from "./guard.ts";
-import {
-  type CheckedSubmitOptions,
-  NO_OPTIONS,
-  type Stop,
-  Watch,
-} from "./limits.ts";
+import { type CheckedSubmitOptions, NO_OPTIONS } from "./limits.ts";
 import type { PoolKind } from "./link.ts";
 import { transferablesOf } from "./marks.ts";
 import { type Backlog, backlogOf } from "./backlog.ts";
@@ -104,6 +107,7 @@ import type { Carried, FunctionRef } from "./protocol.ts";
 import { cancelReasons } from "./reasons.ts";
 import { type PoolStats, Statistics } from "./statistics.ts";
 import { checkCount } from "./packing.ts";
+import { Stopping } from "./stopping.ts";
 import { loadTimers, ownClock, planTimers, startTimer } from "./timer.ts";
 import { capitalize, describe, label } from "./travel.ts";
 
@@ -122,7 +126,7 @@ export class Pool implements Engine, ItemsOwner {
   readonly #kind: PoolKind;
   readonly #dispatcher: Dispatcher;
   readonly #statistics = new Statistics();
-  readonly #watch: Watch<Call>;
+  readonly #watch: Stopping;
   readonly #room = new Room(() => this.#dispatcher.countWaiting());
   #state: State = { is: "open" };
   #stopIdleTimer: (() => void) | undefined;
@@ -133,14 +137,18 @@ export class Pool implements Engine, ItemsOwner {
 
   constructor(kind: PoolKind) {
     this.#kind = kind;
-    this.#watch = new Watch(
-      (call, stop) => this.#stopCall(call, stop),
-      (call, limit) => this.#timeoutOf(call, limit),
+    this.#watch = new Stopping(
+      kind,
+      this.#statistics,
+      () => this.#dispatcher,
+      () => this.#finishIfIdle(),
     );
     this.#dispatcher = new Dispatcher(kind, this.#statistics, {
       onBroken: (message, cause) => this.#breakPool(message, cause),
       onLost: (calls, message, cause) => this.#fail(calls, message, cause),
       onStarted: (call) => this.#watch.started(call),
+      onHeldUp: (call) => this.#watch.heldUp(call),
+      onNotHeldUp: (call) => this.#watch.notHeldUp(call),
       onReleased: (call) => this.#watch.remove(call),
       onProgress: () => this.#finishIfIdle(),
       onEnding: (ended) => {
@@ -276,31 +284,6 @@ export class Pool implements Engine, ItemsOwner {
   ): void {
     if (this.#kind.packsForGood) return;
     packCall(this.#kind, call, args, false, transfer);
-  }
-
-  /** Ends a call before its time; see "When a call is stopped" above. */
-  #stopCall(call: Call, { reason, by }: Stop): void {
-    const { future } = call;
-    if (future.done()) return;
-    cancelReasons.set(future, reason);
-    if (future.cancel()) return;
-    cancelReasons.delete(future);
-    this.#watch.remove(call);
-    this.#statistics.failed++;
-    const name = by === "signal" ? "AbortError" : "TimeoutError";
-    this.#dispatcher.stop(call, name, messageOf(reason));
-    future.setException(reason);
-  }
-
-  #timeoutOf({ fn }: Call, timeLimit: number): TimeoutError {
-    const { stopNote } = this.#kind;
-    return new TimeoutError(
-      `${
-        capitalize(label(fn))
-      } did not end within its time limit of ${timeLimit} ms${
-        stopNote ? `: ${stopNote}` : ""
-      }`,
-    );
   }
 
   /** What is known of workers, calls and times. */
@@ -472,6 +455,9 @@ export class Pool implements Engine, ItemsOwner {
     if (this.#state.is === "open") this.#advance({ is: "draining" });
     if (cancelFutures) {
       for (const { future } of this.#dispatcher.allCalls()) future.cancel();
+      if (this.#dispatcher.pending > 0) {
+        this.#dispatcher.endings.askForUnwanted();
+      }
     }
     this.#finishIfIdle();
     if (!wait || this.#isOver()) return Promise.resolve();
@@ -485,9 +471,17 @@ export class Pool implements Engine, ItemsOwner {
     this.#advance({ is: "draining" });
     const held = this.#dispatcher.killAll(signal);
     for (const { call } of held) this.#dispatcher.release(call);
-    for (const { call, label, doing } of held) {
-      const { future } = call;
+    for (const { call, wasSent, label, doing } of held) {
+      const { future, limits } = call;
       if (future.done()) continue;
+      if (!wasSent && future.cancel()) {
+        this.#statistics.cancelled += sizeOf(call);
+        continue;
+      }
+      if (limits?.fail) {
+        limits.fail();
+        continue;
+      }
       const message = `${label} was ended by ${caller} ${doing}`;
       this.#statistics.failed += sizeOf(call);
       future.setException(new this.#kind.broken(capitalize(message)));
@@ -527,8 +521,12 @@ export class Pool implements Engine, ItemsOwner {
     cause: ErrorOptions | undefined,
   ): void {
     for (const call of calls) {
-      const { future } = call;
+      const { future, limits } = call;
       if (future.done()) continue;
+      if (limits?.fail) {
+        limits.fail();
+        continue;
+      }
       this.#statistics.failed += sizeOf(call);
       // Each has an error of its own: a stack, and whatever a caller adds to it.
       future.setException(new this.#kind.broken(capitalize(message), cause));
@@ -589,14 +587,5 @@ export class Pool implements Engine, ItemsOwner {
       if (left > 1) this.#armIdleTimer(left);
       else this.#dispatcher.endAll();
     });
-  }
-}
-
-/** What a reason says, whatever it is: an abort must not fail for one that can't be read. */
-function messageOf(reason: unknown): string {
-  try {
-    return String(reason instanceof Error ? reason.message : reason);
-  } catch {
-    return "The call was stopped";
   }
 }

@@ -103,6 +103,8 @@ export class ProcessLink implements WorkerLink {
   readonly #events: LinkEvents;
   /** The modules that the child can import, `undefined` if it can all. */
   readonly #modules: ReadonlySet<string> | undefined;
+  readonly startsLate: boolean;
+  readonly answersAbort = true;
   /** What is to be written in this turn of the event loop. */
   #unwritten: Uint8Array[] = [];
   /** Whether calls were sent since the timer was set that has the child listen. */
@@ -125,6 +127,8 @@ export class ProcessLink implements WorkerLink {
     const modules = new Set([...options.modules, ...taskModules]);
     this.#modules = permissions.readAll ? undefined : modules;
     this.#events = events;
+    this.startsLate = options.modules.length > 0 ||
+      options.initializer !== undefined;
     // What a module of another host imports is its own business; tasks may not.
     const isRemote = [...modules].some((url) => /^https?:/.test(url));
     const flags = new Set(permissions.flags);

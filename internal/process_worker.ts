@@ -184,6 +184,8 @@ async function serveChild(
 ): Promise<void> {
   /** How many results the worker can leave before they are written; a power of two. */
   const RESULTS = 4096;
+  /** The flag of a call that has asked for its signal; see `worker_runtime.ts`. */
+  const LISTENS = 3;
   let flags: Int32Array<SharedArrayBuffer>;
   let results: Results;
   let worker: Worker;
@@ -323,7 +325,10 @@ async function serveChild(
       if (isRecall || back.length > 0) {
         say!(JSON.stringify({ type: "returned", slots: back, chunks }));
       } else {
-        post(message);
+        const { slot, call } = message as AbortMessage;
+        const listens = Atomics.load(flags!, slot) === LISTENS;
+        if (listens) post(message as AbortMessage);
+        say!(JSON.stringify({ type: "aborting", slot, call, listens }));
       }
       continue;
     }

