@@ -26,7 +26,8 @@ import type {
   Outcome,
   WorkerMarker,
 } from "./internal/protocol.ts";
-import { ownClock } from "./internal/timer.ts";
+import { LoopCopies } from "./internal/loop_copies.ts";
+import { ownClock, show } from "./internal/timer.ts";
 import { describe, label } from "./internal/travel.ts";
 import { transfer } from "./transfer.ts";
 
@@ -37,6 +38,12 @@ export interface EventLoopExecutorOptions {
    * @default {min(32, navigator.hardwareConcurrency + 4)}
    */
   maxWorkers?: number;
+  /**
+   * Copies arguments and results, and refuses what a function captured and can't
+   * travel, as a thread does: with the same errors. The function itself runs here,
+   * so that a debugger stops in it. For tests. @default {false}
+   */
+  copy?: boolean;
 }
 
 /**
@@ -81,9 +88,9 @@ export class EventLoopExecutor extends Executor {
   /**
    * Makes an executor.
    *
-   * @param options How many calls may run at once.
+   * @param options How many calls may run at once, and whether values are copied.
    * @throws {RangeError} when `maxWorkers` is not greater than 0.
-   * @throws {TypeError} when `maxWorkers` is no integer.
+   * @throws {TypeError} when `maxWorkers` is no integer, or `copy` no boolean.
    *
    * @example One call after another
    * ```ts
@@ -96,6 +103,17 @@ export class EventLoopExecutor extends Executor {
    * await executor.shutdown();
    * assert.deepEqual(order, [1, 2, 3]);
    * ```
+   *
+   * @example What would not travel to a worker fails here, too
+   * ```ts
+   * import { EventLoopExecutor } from "@concurrent/futures";
+   * import assert from "node:assert/strict";
+   *
+   * await using executor = new EventLoopExecutor({ copy: true });
+   * const config = { url: new URL("https://example.org/") };
+   * const future = executor.submit(({ url }) => url.href, config);
+   * await assert.rejects(future.result(), /args\[0\].url is a URL/);
+   * ```
    */
   constructor(options: EventLoopExecutorOptions = {}) {
     super();
@@ -105,14 +123,20 @@ export class EventLoopExecutor extends Executor {
         32,
         (globalThis.navigator?.hardwareConcurrency ?? 1) + 4,
       ),
+      copy = false,
     } = options;
     checkCount(maxWorkers, "maxWorkers");
-    this.#pool = new Pool(loopKind(maxWorkers));
+    if (typeof copy !== "boolean") {
+      throw new TypeError(`copy must be a boolean: received ${show(copy)}`);
+    }
+    const copies = copy ? new LoopCopies() : undefined;
+    this.#pool = new Pool(loopKind(maxWorkers, copies));
     setEngine(this, this.#pool, ownSubmit);
   }
 
   /**
-   * Has `fn(...args)` run on the event loop, soon. Nothing is copied.
+   * Has `fn(...args)` run on the event loop, soon. Nothing is copied, unless the
+   * `copy` option says so.
    *
    * @typeParam A The types of the arguments.
    * @typeParam R What the function returns.
@@ -171,6 +195,7 @@ type Fn = (...args: any[]) => unknown;
 
 /** The functions behind the references: here they need not travel. */
 const functions = new WeakMap<FunctionRef, Fn>();
+const originals = new WeakMap<FunctionRef, Fn>();
 const references = new WeakMap<Fn, FunctionRef>();
 
 /** A reference to a function that stays where it is. */
@@ -185,6 +210,7 @@ function describeHere(fn: unknown, caller: string): FunctionRef {
   // Of functions with the same source each is its own here.
   const own = { ...ref };
   functions.set(own, ref.by === "name" ? onItsOwner(ref.path) : fn as Fn);
+  originals.set(own, fn as Fn);
   references.set(fn as Fn, own);
   return own;
 }
@@ -201,7 +227,10 @@ function onItsOwner(path: readonly string[]): Fn {
   return (...args) => Reflect.apply(found as Fn, self, args);
 }
 
-function loopKind(maxWorkers: number): PoolKind {
+function loopKind(
+  maxWorkers: number,
+  copies: LoopCopies | undefined,
+): PoolKind {
   return {
     name: "EventLoopExecutor",
     maxWorkers,
@@ -213,9 +242,12 @@ function loopKind(maxWorkers: number): PoolKind {
     maxTasks: Infinity,
     onWorkerLost: "break",
     describe: describeHere,
-    pack: (_fn, args) => new Prepared(args),
+    pack: (ref, args, _now, transfer) =>
+      new Prepared(
+        copies?.arguments(originals.get(ref), ref, args, transfer) ?? args,
+      ),
     packsForGood: true,
-    open: (index, _depth, events) => new LoopLink(index, events),
+    open: (index, _depth, events) => new LoopLink(index, events, copies),
   };
 }
 
@@ -251,7 +283,14 @@ class LoopLink implements WorkerLink {
   /** The call as it sees itself. */
   #task: LoopTask | undefined;
 
-  constructor(index: number, events: LinkEvents) {
+  readonly #copies: LoopCopies | undefined;
+
+  constructor(
+    index: number,
+    events: LinkEvents,
+    copies: LoopCopies | undefined,
+  ) {
+    this.#copies = copies;
     this.label = `EventLoopExecutor_${index}`;
     this.#events = events;
     queueMicrotask(() => events.onReady());
@@ -313,7 +352,9 @@ class LoopLink implements WorkerLink {
       if (this.#call !== call) return;
       this.#call = undefined;
       this.#task = undefined;
-      this.#events.onOutcome(slot, ownClock.now() - begin, outcome);
+      const ms = ownClock.now() - begin;
+      const copied = this.#copies?.outcome(fn, outcome) ?? outcome;
+      this.#events.onOutcome(slot, ms, copied);
     };
     const run = functions.get(fn);
     (run

@@ -306,6 +306,15 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/timer.ts",
     "internal/travel.ts",
   ],
+  "internal/loop_copies.ts": [
+    "internal/clonable.ts",
+    "internal/closures.ts",
+    "internal/error_classes.ts",
+    "internal/marks.ts",
+    "internal/packing.ts",
+    "internal/recording.ts",
+    "internal/travel.ts",
+  ],
   // No worker at all: functions stay where they are.
   "event_loop_executor.ts": [
     "current_task.ts",
@@ -317,6 +326,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/limits.ts",
     "internal/link.ts",
     "internal/local_task.ts",
+    "internal/loop_copies.ts",
     "internal/packing.ts",
     "internal/pool.ts",
     "internal/statistics.ts",

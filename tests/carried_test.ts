@@ -7,6 +7,7 @@ import {
   assertRejects,
 } from "@std/assert";
 import * as fc from "fast-check";
+import { EventLoopExecutor } from "../event_loop_executor.ts";
 import type { Executor } from "../executor.ts";
 import { CarriedValues, Deliveries } from "../internal/carried.ts";
 import { makeKeeper } from "../internal/keeping.ts";
@@ -372,4 +373,32 @@ test("what a map's function captured is given up in the workers when the map is 
     grown.at(-1)! - grown[1] < 120 << 20,
     `twelve maps of 20 MiB leave ${grown.map((n) => n >> 20).join()} MiB`,
   );
+});
+
+Deno.test("a copying event loop refuses what a thread refuses, in the same words, and runs the function itself", async () => {
+  await using thread = new ThreadPoolExecutor({ maxWorkers: 1 });
+  await using loop = new EventLoopExecutor({ copy: true });
+  for (const object of Object.values(PLATFORM)) {
+    const db = { held: object };
+    const calls: [Any, ...unknown[]][] = [
+      [() => typeof db.held],
+      [(arg: unknown) => typeof arg, [object]],
+      [(n: number) => ({ items: [n, new URL("https://example.org/")] }), 1],
+      [() => () => 1],
+    ];
+    for (const [fn, ...args] of calls) {
+      const there = await thread.submit(fn, ...args).exception() as Error;
+      const here = await loop.submit(fn, ...args).exception() as Error;
+      assertEquals(here.name, "DataCloneError");
+      assertEquals(here.message, there.message);
+    }
+  }
+  let ran = 0;
+  const argument = { n: 1 };
+  const result = await loop.submit((arg: typeof argument) => {
+    ran++;
+    arg.n++;
+    return arg;
+  }, argument).result();
+  assertEquals([ran, argument.n, result.n], [1, 1, 2]);
 });

@@ -36,6 +36,14 @@ const loop: ExecutorKind = {
 
 contractSuite(loop);
 
+contractSuite({
+  ...loop,
+  name: "copying event loop",
+  make: ({ maxWorkers } = {}) =>
+    new EventLoopExecutor({ maxWorkers, copy: true }),
+  can: { ...loop.can, copy: true },
+});
+
 function test(
   sentence: string,
   fn: () => void | Promise<void>,

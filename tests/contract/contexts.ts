@@ -26,7 +26,7 @@ function as<R>(name: string, fn: () => R): R {
 
 export function testContexts(kind: ExecutorKind): void {
   const test = contractTest(kind);
-  const stays = !kind.can.travel;
+  const stays = !kind.can.travel && !kind.can.copy;
 
   test("a done callback runs in the async context in which it was added", async () => {
     await using pool = kind.make({ maxWorkers: 1 });
