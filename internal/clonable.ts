@@ -77,22 +77,12 @@ export function makeCloneChecker(
   /** A method as a function of what it is a method of. */
   // deno-lint-ignore no-explicit-any -- of whatever method
   const uncurried = (method: any): any => bind.call(call, method);
-  const isIn: (proto: object, value: unknown) => boolean = uncurried(
-    objectPrototype.isPrototypeOf,
-  );
-  const hasOwn: (value: object, key: string) => boolean = uncurried(
-    objectPrototype.hasOwnProperty,
-  );
-  const brandOf: (value: unknown) => string = uncurried(
-    objectPrototype.toString,
-  );
-  const slice: (text: string, from: number, to?: number) => string = uncurried(
-    String.prototype.slice,
-  );
+  const isIn = uncurried(objectPrototype.isPrototypeOf);
+  const hasOwn = uncurried(objectPrototype.hasOwnProperty);
+  const brandOf = uncurried(objectPrototype.toString);
+  const slice = uncurried(String.prototype.slice);
   /** A pattern is asked by no method of its own, which a task could replace. */
-  const matches: (pattern: RegExp, text: string) => unknown = uncurried(
-    RegExp.prototype.exec,
-  );
+  const matches = uncurried(RegExp.prototype.exec);
   const forEachOfMap = uncurried(Map.prototype.forEach);
   const forEachOfSet = uncurried(Set.prototype.forEach);
   const isMember = uncurried(Set.prototype.has);

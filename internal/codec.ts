@@ -73,11 +73,15 @@ interface V8 {
 export function makeCodec(canWait = false): Codec {
   /** A module of Node's: loaded when it is first needed, which takes 10 ms. */
   function builtin<M>(name: string): M {
-    const { process } = globalThis as unknown as {
-      process: { getBuiltinModule(name: string): M };
-    };
-    return process.getBuiltinModule(name);
+    process ??= valueOf(processThere!) as Process;
+    return apply(process.getBuiltinModule, process, [name]) as M;
   }
+  type Process = { getBuiltinModule(name: string): unknown };
+  let process: Process | undefined;
+  // Not read yet: that, too, takes 10 ms.
+  const processThere = Object.getOwnPropertyDescriptor(globalThis, "process");
+  const valueOf = (there: PropertyDescriptor): unknown =>
+    hasOwn(there, "value") ? there.value : apply(there.get!, globalThis, []);
   /** The part of `node:util/types` that is used. */
   interface Types {
     isProxy(value: unknown): boolean;
@@ -89,12 +93,45 @@ export function makeCodec(canWait = false): Codec {
   const loadTypes = () => types ??= builtin<Types>("node:util/types");
   // Taken before any task runs: one may put its own in their place.
   const { parse, stringify } = JSON;
-  const { getPrototypeOf, getOwnPropertySymbols, keys: keysOf, is } = Object;
-  const { set: setProperty } = Reflect;
+  const { defineProperty, getPrototypeOf, setPrototypeOf } = Object;
+  const { getOwnPropertySymbols, keys: keysOf, is } = Object;
+  const { apply, set: setProperty } = Reflect;
   const { isArray } = Array;
   const { isFinite } = Number;
-  const brandOf = Object.prototype.toString;
-  const { Blob, File, Worker, URL } = globalThis;
+  const { isView } = ArrayBuffer;
+  const { Blob, DOMException, Error, File, Map, Set } = globalThis;
+  const { ArrayBuffer: Memory, RangeError, URL, Uint8Array } = globalThis;
+  const { Worker } = globalThis;
+  const { bind, call } = Function.prototype;
+  /** A method as a function of what it is a method of. */
+  // deno-lint-ignore no-explicit-any -- of whatever method
+  const uncurried = (method: any): any => bind.call(call, method);
+  const getter = (proto: object, key: string) =>
+    uncurried(Object.getOwnPropertyDescriptor(proto, key)!.get);
+  const brandOf = uncurried(Object.prototype.toString);
+  const hasOwn = uncurried(Object.prototype.hasOwnProperty);
+  const isIn = uncurried(Object.prototype.isPrototypeOf);
+  const forEachOfMap = uncurried(Map.prototype.forEach);
+  const forEachOfSet = uncurried(Set.prototype.forEach);
+  const isMember = uncurried(Set.prototype.has);
+  const addMember = uncurried(Set.prototype.add);
+  const clearSet = uncurried(Set.prototype.clear);
+  const isKey = uncurried(Map.prototype.has);
+  const getFrom = uncurried(Map.prototype.get);
+  const setIn = uncurried(Map.prototype.set);
+  const clearMap = uncurried(Map.prototype.clear);
+  const sizeOfSet = getter(Set.prototype, "size");
+  const sizeOfBuffer = getter(Memory.prototype, "byteLength");
+  const isResizable = getter(Memory.prototype, "resizable");
+  const viewPrototype = getPrototypeOf(Uint8Array.prototype);
+  const bufferOfBytes = getter(viewPrototype, "buffer");
+  const bufferOfView = getter(DataView.prototype, "buffer");
+  const objectPrototype = Object.prototype;
+  const arrayPrototype = Array.prototype;
+  /** A pattern is asked by no method of its own, which a task could replace. */
+  const matches = uncurried(RegExp.prototype.exec);
+  /** A list that inherits nothing: a setter for its items would be met, too. */
+  const list = <T>(items: T[] = []): T[] => setPrototypeOf(items, null) as T[];
   const decoder = new TextDecoder();
   const decodeText = decoder.decode.bind(decoder);
 
@@ -107,18 +144,24 @@ export function makeCodec(canWait = false): Codec {
   const SLOWEST = 60_000;
   /** A buffer of this size is worth going apart, in bytes. */
   const LARGE = 65536;
+  /**
+   * More text than this, with six bytes for each unit of it at most, may be more
+   * than a decoder takes.
+   */
+  const LONGEST_TEXT = 1 << 26;
 
   // ---- Plain values --------------------------------------------------------
 
   /** Keys that were looked at: objects of a kind have the same. */
   let safeKeys = new Set<string>();
+  const KEY = /^[ !#-[\]-\ud7ff\ue000-\uffff]*$/;
 
   /** Whether V8's JSON.parse can't take a key for another one. */
   function isSafeKey(key: string): boolean {
-    if (safeKeys.has(key)) return true;
-    if (!/^[ !#-[\]-\ud7ff\ue000-\uffff]*$/.test(key)) return false;
-    if (safeKeys.size >= 1000) safeKeys = new Set();
-    if (key.length < 50) safeKeys.add(key);
+    if (isMember(safeKeys, key)) return true;
+    if (key.length > LONGEST || !matches(KEY, key)) return false;
+    if (sizeOfSet(safeKeys) >= 1000) safeKeys = new Set();
+    if (key.length < 50) addMember(safeKeys, key);
     return true;
   }
 
@@ -126,6 +169,8 @@ export function makeCodec(canWait = false): Codec {
   interface Seen {
     first: object | undefined;
     all: Set<object> | undefined;
+    /** How much text there was, in code units. */
+    text: number;
   }
 
   /** Takes note of an object, if it was not met before. */
@@ -134,10 +179,13 @@ export function makeCodec(canWait = false): Codec {
       seen.first = value;
       return true;
     }
-    const all = seen.all ??= new Set([seen.first]);
-    const { size } = all;
-    all.add(value);
-    return all.size > size;
+    if (!seen.all) {
+      seen.all = new Set();
+      addMember(seen.all, seen.first);
+    }
+    if (isMember(seen.all, value)) return false;
+    addMember(seen.all, value);
+    return true;
   }
 
   /** Whether JSON gives a value back just as structured clone would. */
@@ -149,6 +197,7 @@ export function makeCodec(canWait = false): Codec {
   ): boolean {
     switch (typeof value) {
       case "string":
+        return (seen.text += value.length) <= LONGEST_TEXT;
       case "boolean":
         return true;
       case "number":
@@ -167,10 +216,11 @@ export function makeCodec(canWait = false): Codec {
     if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
       return false;
     }
+    const proto = getPrototypeOf(value);
     if (isArray(value)) {
-      if (
-        value.length > LONGEST || getPrototypeOf(value) !== Array.prototype
-      ) return false;
+      if (value.length > LONGEST || proto !== arrayPrototype && proto) {
+        return false;
+      }
       // A hole reads as undefined, which is not plain.
       for (let i = 0; i < value.length; i++) {
         if (!isPlain(value[i], seen, depth + 1, own)) return false;
@@ -179,15 +229,16 @@ export function makeCodec(canWait = false): Codec {
     }
     // What is something else inside may have the prototype of a plain object.
     if (
-      getPrototypeOf(value) !== Object.prototype ||
-      brandOf.call(value) !== "[object Object]" || ArrayBuffer.isView(value)
+      proto !== objectPrototype && proto ||
+      brandOf(value) !== "[object Object]" || isView(value)
     ) return false;
     const keys = keysOf(value);
     if (keys.length === 0 && depth >= own) {
       const { isMap, isSet, isAnyArrayBuffer } = loadTypes();
       if (isMap(value) || isSet(value) || isAnyArrayBuffer(value)) return false;
     }
-    for (const key of keys) {
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i];
       if (!isSafeKey(key)) return false;
       const item = (value as Record<string, unknown>)[key];
       // JSON leaves it out: of what the library made, it is undefined all the same.
@@ -209,29 +260,39 @@ export function makeCodec(canWait = false): Codec {
     serializer.writeHeader();
     const { exceptions, blobs, buffers } = specialsIn(value);
     if (apart) {
-      buffers.forEach((buffer, i) => serializer.transferArrayBuffer(i, buffer));
+      for (let i = 0; i < buffers.length; i++) {
+        serializer.transferArrayBuffer(i, buffers[i]);
+      }
     }
     try {
-      serializer.writeValue(
-        exceptions.length + blobs.length === 0 ? [value] : [
-          value,
-          [...exceptions, ...blobs],
-          exceptions.map((
-            { name, message, stack },
-          ) => [name, message, stack]),
-          contentsOf(blobs),
-        ],
-      );
+      const root: unknown[] = list([value]);
+      if (exceptions.length + blobs.length > 0) {
+        const standIns: object[] = list();
+        const texts: unknown[] = list();
+        for (let i = 0; i < exceptions.length; i++) {
+          const { name, message, stack } = exceptions[i];
+          standIns[i] = exceptions[i];
+          texts[i] = list([name, message, stack]);
+        }
+        for (let i = 0; i < blobs.length; i++) {
+          standIns[standIns.length] = blobs[i];
+        }
+        root[1] = standIns;
+        root[2] = texts;
+        root[3] = contentsOf(blobs);
+      }
+      serializer.writeValue(root);
       const bytes = serializer.releaseBuffer();
       return apart && buffers.length > 0 ? { bytes, buffers } : bytes;
     } catch (error) {
-      if (!(error instanceof CloneError)) throw error;
-      throw new DOMException(error.message, "DataCloneError");
+      if (!isIn(CloneError.prototype, error)) throw error;
+      throw new DOMException((error as Error).message, "DataCloneError");
     } finally {
       // In Deno 2.5 it and its native half, which has seen all of the value, hold
       // each other for ever, where no collector sees it: this lets go of that half.
-      for (const key of getOwnPropertySymbols(serializer)) {
-        setProperty(serializer, key, undefined);
+      const symbols = getOwnPropertySymbols(serializer);
+      for (let i = 0; i < symbols.length; i++) {
+        setProperty(serializer, symbols[i], undefined);
       }
     }
   }
@@ -241,28 +302,40 @@ export function makeCodec(canWait = false): Codec {
     buffers: readonly ArrayBuffer[],
   ): unknown {
     const deserializer = new (builtin<V8>("node:v8").Deserializer)(bytes);
-    buffers.forEach((buffer, i) => deserializer.transferArrayBuffer(i, buffer));
+    for (let i = 0; i < buffers.length; i++) {
+      deserializer.transferArrayBuffer(i, buffers[i]);
+    }
     deserializer.readHeader();
-    const [value, standIns, exceptions, blobs] = deserializer.readValue() as [
+    // Of its own properties alone: a task may have given all lists more.
+    const read = setPrototypeOf(deserializer.readValue() as object, null) as [
       unknown,
       object[] | undefined,
       [string, string, string][],
       Content[],
     ];
+    const value = read[0];
+    const standIns = read[1];
     if (!standIns) return value;
-    const meant = [...exceptions.map(makeException), ...blobs.map(makeBlob)];
-    return replaceIn(value, new Map(standIns.map((one, i) => [one, meant[i]])));
+    const meant = new Map<unknown, unknown>();
+    const exceptions = read[2];
+    const blobs = read[3];
+    for (let i = 0; i < standIns.length; i++) {
+      const made = i < exceptions.length
+        ? makeException(exceptions[i])
+        : makeBlob(blobs[i - exceptions.length]);
+      setIn(meant, standIns[i], made);
+    }
+    return replaceIn(value, meant);
   }
 
-  function makeException(
-    [name, message, stack]: [string, string, string],
-  ): DOMException {
-    const exception = new DOMException(message, name);
-    Object.defineProperty(exception, "stack", {
-      value: stack,
+  function makeException(texts: [string, string, string]): DOMException {
+    const exception = new DOMException(texts[1], texts[0]);
+    defineProperty(exception, "stack", {
+      __proto__: null,
+      value: texts[2],
       writable: true,
       configurable: true,
-    });
+    } as PropertyDescriptor);
     return exception;
   }
 
@@ -355,28 +428,34 @@ export function makeCodec(canWait = false): Codec {
   /** Calls `visit` with each object in a value, itself included, once. */
   function walk(root: unknown, visit: (object: object) => void): void {
     const seen = new Set<object>();
-    const todo: unknown[] = [root];
-    while (todo.length > 0) {
-      const value = todo.pop();
-      if (typeof value !== "object" || value === null || seen.has(value)) {
-        continue;
+    const todo: unknown[] = list([root]);
+    const add = (value: unknown) => {
+      if (typeof value === "object" && value !== null) {
+        todo[todo.length] = value;
       }
-      seen.add(value);
+    };
+    while (todo.length > 0) {
+      const value = todo[todo.length - 1] as object;
+      todo.length--;
+      if (typeof value !== "object" || value === null) continue;
+      if (isMember(seen, value)) continue;
+      addMember(seen, value);
       visit(value);
-      if (value instanceof Map) {
-        for (const [key, item] of value) todo.push(key, item);
-      } else if (value instanceof Set) {
-        for (const item of value) todo.push(item);
-      } else if (value instanceof Error) {
-        if (Object.hasOwn(value, "cause")) todo.push(value.cause);
-      } else if (!ArrayBuffer.isView(value)) {
-        const keys = Array.isArray(value) && value.length > 1e4 &&
-            value.length < 1e7
-          ? value.keys()
-          : Object.keys(value);
-        for (const key of keys) {
-          const item = (value as Record<string | number, unknown>)[key];
-          if (typeof item === "object") todo.push(item);
+      if (isIn(Map.prototype, value)) {
+        forEachOfMap(value, (item: unknown, key: unknown) => {
+          add(key);
+          add(item);
+        });
+      } else if (isIn(Set.prototype, value)) {
+        forEachOfSet(value, add);
+      } else if (isIn(Error.prototype, value)) {
+        if (hasOwn(value, "cause")) add((value as Error).cause);
+      } else if (isArray(value) && value.length > 1e4 && value.length < 1e7) {
+        for (let i = 0; i < value.length; i++) add(value[i]);
+      } else if (!isView(value)) {
+        const keys = keysOf(value);
+        for (let i = 0; i < keys.length; i++) {
+          add((value as Record<string, unknown>)[keys[i]]);
         }
       }
     }
@@ -388,39 +467,76 @@ export function makeCodec(canWait = false): Codec {
     blobs: Blob[];
     buffers: ArrayBuffer[];
   } {
-    const exceptions: DOMException[] = [];
-    const blobs: Blob[] = [];
-    const buffers = new Set<ArrayBuffer>();
+    const exceptions: DOMException[] = list();
+    const blobs: Blob[] = list();
+    const buffers: ArrayBuffer[] = list();
+    const met = new Set<ArrayBuffer>();
     walk(value, (object) => {
-      if (object instanceof DOMException) exceptions.push(object);
-      if (object instanceof Blob) blobs.push(object);
-      const buffer = ArrayBuffer.isView(object) ? object.buffer : object;
+      if (isIn(DOMException.prototype, object)) {
+        exceptions[exceptions.length] = object as DOMException;
+      }
+      if (isIn(Blob.prototype, object)) blobs[blobs.length] = object as Blob;
+      const buffer = isView(object) ? memoryOf(object) : object;
       if (
-        buffer instanceof ArrayBuffer && buffer.byteLength >= LARGE &&
-        !buffer.resizable
-      ) buffers.add(buffer);
+        isIn(Memory.prototype, buffer) && sizeOfBuffer(buffer) >= LARGE &&
+        !isResizable(buffer) && !isMember(met, buffer)
+      ) {
+        addMember(met, buffer);
+        buffers[buffers.length] = buffer as ArrayBuffer;
+      }
     });
-    return { exceptions, blobs, buffers: [...buffers] };
+    // Others take these for lists like all.
+    setPrototypeOf(blobs, arrayPrototype);
+    setPrototypeOf(buffers, arrayPrototype);
+    return { exceptions, blobs, buffers };
   }
 
-  function replaceIn(root: unknown, revived: Map<unknown, unknown>): unknown {
+  /** What a view shows. */
+  function memoryOf(view: ArrayBufferView): object {
+    try {
+      return bufferOfBytes(view);
+    } catch {
+      return bufferOfView(view);
+    }
+  }
+
+  function replaceIn(root: unknown, meant: Map<unknown, unknown>): unknown {
     const swap = (value: unknown) =>
-      revived.has(value) ? revived.get(value) : value;
+      isKey(meant, value) ? getFrom(meant, value) : value;
     walk(root, (object) => {
-      if (object instanceof Map) {
-        const entries = [...object];
-        object.clear();
-        for (const [key, item] of entries) object.set(swap(key), swap(item));
-      } else if (object instanceof Set) {
-        const items = [...object];
-        object.clear();
-        for (const item of items) object.add(swap(item));
-      } else if (object instanceof Error) {
-        if (revived.has(object.cause)) object.cause = revived.get(object.cause);
-      } else if (!ArrayBuffer.isView(object)) {
+      if (isIn(Map.prototype, object)) {
+        const keys: unknown[] = list();
+        const items: unknown[] = list();
+        forEachOfMap(object, (item: unknown, key: unknown) => {
+          keys[keys.length] = key;
+          items[items.length] = item;
+        });
+        clearMap(object);
+        for (let i = 0; i < keys.length; i++) {
+          setIn(object, swap(keys[i]), swap(items[i]));
+        }
+      } else if (isIn(Set.prototype, object)) {
+        const items: unknown[] = list();
+        forEachOfSet(object, (item: unknown) => {
+          items[items.length] = item;
+        });
+        clearSet(object);
+        for (let i = 0; i < items.length; i++) {
+          addMember(object, swap(items[i]));
+        }
+      } else if (isIn(Error.prototype, object)) {
+        const error = object as Error;
+        if (hasOwn(error, "cause") && isKey(meant, error.cause)) {
+          error.cause = getFrom(meant, error.cause);
+        }
+      } else if (!isView(object)) {
         const record = object as Record<string, unknown>;
-        for (const key of Object.keys(record)) {
-          if (revived.has(record[key])) record[key] = revived.get(record[key]);
+        const keys = keysOf(record);
+        for (let i = 0; i < keys.length; i++) {
+          const key = keys[i];
+          if (isKey(meant, record[key])) {
+            record[key] = getFrom(meant, record[key]);
+          }
         }
       }
     });
@@ -428,8 +544,15 @@ export function makeCodec(canWait = false): Codec {
   }
 
   function toText(value: unknown, own = 0): string | undefined {
-    const seen = { first: undefined, all: undefined };
-    return isPlain(value, seen, 0, own) ? stringify(value) : undefined;
+    const seen = { first: undefined, all: undefined, text: 0 };
+    if (!isPlain(value, seen, 0, own)) return undefined;
+    try {
+      return stringify(value);
+    } catch (error) {
+      // It would be longer than a text can be.
+      if (isIn(RangeError.prototype, error)) return undefined;
+      throw error;
+    }
   }
 
   return {
@@ -438,9 +561,12 @@ export function makeCodec(canWait = false): Codec {
     text: toText,
     decode: (packed) => {
       if (typeof packed === "string") return parse(packed);
-      return packed instanceof Uint8Array
-        ? fromBytes(packed, [])
-        : fromBytes(packed.bytes, packed.buffers);
+      return isIn(Uint8Array.prototype, packed)
+        ? fromBytes(packed as Uint8Array, [])
+        : fromBytes(
+          (packed as PackedWithBuffers).bytes,
+          (packed as PackedWithBuffers).buffers,
+        );
     },
     read: (packed) =>
       typeof packed === "string"

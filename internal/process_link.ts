@@ -9,12 +9,8 @@ import { mainModule } from "./main_module.ts";
 import { LineForwarder } from "./output.ts";
 import { hasOwnModule } from "./packing.ts";
 import type { ChildPermissions } from "./permissions.ts";
-import {
-  BOOTSTRAP,
-  childProgram,
-  tasksProgram,
-  type ToChild,
-} from "./process_worker.ts";
+import { BOOTSTRAP } from "./bootstrap.ts";
+import { childProgram, tasksProgram, type ToChild } from "./process_worker.ts";
 import type {
   CallMessage,
   Carried,
@@ -178,7 +174,6 @@ export class ProcessLink implements WorkerLink {
       workerName: `${options.name}_${index}`,
       permissions: permissions.tasks,
       slots,
-      alone: !permissions.startsOthers,
       bytes: bytes.length,
     }, bytes);
 
@@ -190,6 +185,7 @@ export class ProcessLink implements WorkerLink {
       (message, next) =>
         this.#onMessage(message as FromChild, next as FromChild | undefined),
       (output) => stdout.push(output),
+      (whole) => this.#writeLine({ type: "got", whole }),
     );
     const stops = [
       readFrames(this.#child.stdout, frames, (error) => {

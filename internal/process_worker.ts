@@ -31,10 +31,15 @@ import { makeCloneChecker } from "./clonable.ts";
 import { type CallsReader, makeCallsReader } from "./calls_line.ts";
 import { type Codec, makeCodec, type Packed } from "./codec.ts";
 import { listErrorClasses } from "./error_classes.ts";
-import { makeFrameWriter } from "./framing.ts";
+import { type FrameWriter, makeFrameWriter } from "./frame_writer.ts";
 import { makeKeeper } from "./keeping.ts";
 import { makeLookout } from "./lookout.ts";
-import type { AbortMessage, StartMessage, ToWorker } from "./protocol.ts";
+import type {
+  AbortMessage,
+  FromWorker,
+  StartMessage,
+  ToWorker,
+} from "./protocol.ts";
 import { objectsIn } from "./numbering.ts";
 import { makeResults, type Results, type SharedResults } from "./results.ts";
 import { makeRebuilder } from "./rebuild.ts";
@@ -64,8 +69,6 @@ export interface ChildStart {
   /** What tasks may do; `undefined`: what the child may. */
   readonly permissions: Deno.PermissionOptionsObject | undefined;
   readonly slots: number;
-  /** Whether tasks can have no other program write to their stdout. */
-  readonly alone: boolean;
   /** The bytes that follow: the packed `StartMessage`. */
   readonly bytes: number;
 }
@@ -88,6 +91,8 @@ export type ToChild =
   }
   /** The main thread is to hear its worker again, which it may not while it reads. */
   | { readonly type: "listen" }
+  /** What the worker waits for, that has sent a large frame: whether it came whole. */
+  | { readonly type: "got"; readonly whole: boolean }
   | AbortMessage;
 
 /** What the main thread says to the worker. */
@@ -98,7 +103,6 @@ type ToTasks =
     readonly lock: SharedArrayBuffer;
     readonly results: SharedResults;
     readonly tray: SharedArrayBuffer;
-    readonly alone: boolean;
     readonly bytes: Uint8Array<ArrayBuffer>;
   }
   | {
@@ -107,42 +111,6 @@ type ToTasks =
     readonly buffers: readonly ArrayBuffer[];
   }
   | AbortMessage;
-
-/**
- * What stands on the command line: reads the length of a program, and that, and
- * runs it. Short, since a command line is not to be long everywhere.
- */
-export const BOOTSTRAP = `data:text/javascript,${
-  encodeURIComponent(`(${bootstrap})()`)
-}`;
-
-/** Self-contained. */
-function bootstrap(): void {
-  let input = new Uint8Array(0);
-  const chunk = new Uint8Array(65536);
-  const more = () => {
-    let count: number | null;
-    try {
-      count = Deno.stdin.readSync(chunk);
-    } catch (error) {
-      if (error instanceof Deno.errors.Interrupted) return;
-      throw error;
-    }
-    if (count === null) Deno.exit(0);
-    const longer = new Uint8Array(input.length + count);
-    longer.set(input);
-    longer.set(chunk.subarray(0, count), input.length);
-    input = longer;
-  };
-  const decoder = new TextDecoder();
-  let end: number;
-  while ((end = input.indexOf(10)) < 0) more();
-  const length = Number(decoder.decode(input.subarray(0, end)));
-  const begin = end + 1;
-  while (input.length < begin + length) more();
-  const program = decoder.decode(input.subarray(begin, begin + length));
-  (0, eval)(program)(input.subarray(begin + length));
-}
 
 /** The program of a child's main thread: a function of what was read already. */
 export function childProgram(): string {
@@ -187,6 +155,7 @@ async function serveChild(
   /** The flag of a call that has asked for its signal; see `worker_runtime.ts`. */
   const LISTENS = 3;
   let flags: Int32Array<SharedArrayBuffer>;
+  let lock: Int32Array<SharedArrayBuffer>;
   let results: Results;
   let worker: Worker;
   const tray = trays();
@@ -255,8 +224,8 @@ async function serveChild(
 
   function start(message: ChildStart, bytes: Uint8Array<ArrayBuffer>): void {
     flags = new Int32Array(new SharedArrayBuffer(message.slots * 4));
-    const lock = new Int32Array(new SharedArrayBuffer(4));
-    say = writer(message.secret, 1, { lock, isAlone: () => false });
+    lock = new Int32Array(new SharedArrayBuffer(8));
+    say = writer(message.secret, 1, { lock, large: false });
     const shared: SharedResults = {
       ring: new SharedArrayBuffer((2 + RESULTS) * 4),
       values: new SharedArrayBuffer(RESULTS * 16),
@@ -292,7 +261,6 @@ async function serveChild(
       lock: lock.buffer,
       results: shared,
       tray: tray.memory,
-      alone: message.alone,
       bytes,
     };
     post(first);
@@ -305,6 +273,11 @@ async function serveChild(
 
   while (true) {
     const message: ToChild = JSON.parse(await readLine());
+    if (message.type === "got") {
+      Atomics.store(lock!, 1, message.whole ? 1 : 2);
+      Atomics.notify(lock!, 1);
+      continue;
+    }
     isDeaf = message.type === "calls";
     if (message.type === "listen") continue;
     if (message.type === "recall" || message.type === "abort") {
@@ -364,19 +337,22 @@ function serveTasks(
    * takes to hear of a result, and to send the next.
    */
   const PATIENCE = 0.15;
+  type Ended = FromWorker & { type: "outcome" };
   // Taken before any task runs: one may put its own in their place.
   const { round } = Math;
+  const printError = console.error.bind(console);
   const post = scope.postMessage.bind(scope);
   const close = scope.close.bind(scope);
   const exit = Deno.exit;
   const now = performance.now.bind(performance);
-  let say: (message: Packed) => void;
+  let say: FrameWriter;
   let results: Results;
   /** When results were written last. */
   let written = 0;
   let listener: (event: unknown) => void;
   let tray: Tray;
-  let alone = false;
+  /** Whether what it says can't be written any more. */
+  let isMute = false;
   /** Marks the worker's last words as such. */
   let secret = "";
 
@@ -386,26 +362,35 @@ function serveTasks(
     return exit(code);
   };
 
-  // A worker of a task's prints beside it.
-  const { Worker } = scope;
-  scope.Worker = class extends Worker {
-    constructor(...args: unknown[]) {
-      alone = false;
-      super(...args);
-    }
-  };
-
   const adapter = {
     name: scope.name,
     addEventListener(type: string, fn: (event: unknown) => void) {
       if (type === "message") listener = fn;
       else scope.addEventListener(type, fn);
     },
-    postMessage(message: unknown) {
-      const packed = codec.encode(message, 2, true);
+    postMessage(message: FromWorker) {
+      let packed: Packed;
+      let about: string | undefined;
+      const outcome = message.type === "outcome" ? message.outcome : undefined;
+      const is = outcome?.is;
+      if (is === "returned" || is === "threw") {
+        const { slot, item = 0, ms } = message as Ended;
+        const what = is === "returned" ? outcome!.value : outcome!.what;
+        packed = codec.encode(what, is === "threw" ? 3 : 0, true);
+        const of = `"slot":${slot},"item":${item},"ms":${ms}`;
+        // What it is about stands apart: so what can't be read fails its call alone.
+        if (typeof packed !== "string") about = `,"is":"${is}",${of}`;
+        else {
+          const key = is === "returned" ? "value" : "what";
+          packed =
+            `{"type":"outcome",${of},"outcome":{"is":"${is}","${key}":${packed}}}`;
+        }
+      } else {
+        packed = codec.encode(message, 4, true);
+      }
       // First what came before.
       writeResults();
-      send(packed);
+      send(packed, about);
     },
     whenRead: codec.whenRead,
     leave(
@@ -438,12 +423,19 @@ function serveTasks(
   serve(adapter);
   scope.close = adapter.close;
 
-  function send(packed: Packed): void {
+  function send(packed: Packed, about?: string): void {
+    if (isMute) return;
     try {
-      say(packed);
+      say(packed, about);
     } catch (error) {
-      // A worker that can't speak any more must not be waited for.
-      console.error("The worker of a child can't write to its pool:", error);
+      // A worker that can't speak any more must not be waited for. What says so
+      // may fail, too, and ends up here again.
+      isMute = true;
+      try {
+        printError("The worker of a child can't write to its pool:", error);
+      } catch {
+        // Then its end has to do.
+      }
       adapter.close();
     }
   }
@@ -482,9 +474,8 @@ function serveTasks(
       data.bytes,
     ) as StartMessage & { secret: readonly number[] };
     secret = `${bytes}`;
-    alone = data.alone;
     const lock = new Int32Array(data.lock);
-    say = writer(bytes, 0, { lock, isAlone: () => alone });
+    say = writer(bytes, 0, { lock, large: true });
     results = resultsOf(data.results);
     tell({ ...message, flags: data.flags });
   });

@@ -10,11 +10,11 @@ export function property<T>(
   sentence: string,
   values: fc.Arbitrary<T>,
   holds: (value: T) => void,
-  options: { ignore?: boolean } = {},
+  { ignore, runs: own = runs }: { ignore?: boolean; runs?: number } = {},
 ): void {
   Deno.test({
     name: sentence,
-    ...options,
-    fn: () => fc.assert(fc.property(values, holds), { numRuns: runs }),
+    ignore,
+    fn: () => fc.assert(fc.property(values, holds), { numRuns: own }),
   });
 }

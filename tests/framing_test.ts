@@ -4,7 +4,8 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { stub } from "@std/testing/mock";
 import * as fc from "fast-check";
 import { makeCodec, type Packed } from "../internal/codec.ts";
-import { FrameReader, joined, makeFrameWriter } from "../internal/framing.ts";
+import { makeFrameWriter } from "../internal/frame_writer.ts";
+import { FrameReader, joined } from "../internal/framing.ts";
 import { property } from "./_checks.ts";
 
 const codec = makeCodec();
@@ -35,6 +36,24 @@ function packedFramesOf(
     makeFrameWriter(secret, channel)(packed);
   } finally {
     stdout.writeSync = writeSync;
+  }
+  return frames.flatMap(apart);
+}
+
+/** The frames that were written together, which are all whole. */
+function apart(written: Uint8Array): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  for (let at = 0; at < written.length;) {
+    const length = written[at + 13] << 16 | written[at + 14] << 8 |
+      written[at + 15];
+    const end = at + 16 + length + 1;
+    assertEquals(
+      end <= written.length,
+      true,
+      "a frame is written in one piece",
+    );
+    frames.push(written.slice(at, end));
+    at = end;
   }
   return frames;
 }
@@ -292,4 +311,188 @@ Deno.test("framing: 4 MiB of bytes that each may begin a frame are read in linea
   }
   reader.end();
   assertEquals(length, noise.length);
+});
+
+// ---- Large frames ----------------------------------------------------------
+
+const MIB = 1 << 20;
+
+/**
+ * What a reader makes of a large message, if `noise` gets into it at `places`,
+ * each from 0 to 1; and what it told the child.
+ */
+function readLarge(
+  packed: Packed,
+  noise: readonly number[],
+  places: readonly number[],
+  step: number,
+): { messages: unknown[]; noise: number[]; told: boolean[] } {
+  const lock = new Int32Array(new SharedArrayBuffer(8));
+  const messages: unknown[] = [];
+  const output: number[] = [];
+  const told: boolean[] = [];
+  let written: Uint8Array[] = [];
+  const reader = new FrameReader(
+    SECRET,
+    codec,
+    (message) => messages.push(message),
+    (bytes) => output.push(...bytes),
+    (whole) => {
+      told.push(whole);
+      Atomics.store(lock, 1, whole ? 1 : 2);
+    },
+  );
+  const deliver = (between: readonly number[]) => {
+    const all = joined(...written);
+    written = [];
+    // Its beginning and its end are each written in one piece.
+    const at = places.map((place) => 17 + Math.floor(place * (all.length - 34)))
+      .sort((a, b) => a - b);
+    const parts: Uint8Array[] = [];
+    let from = 0;
+    at.forEach((to, i) => {
+      const begin = Math.floor(i * between.length / at.length);
+      const end = Math.floor((i + 1) * between.length / at.length);
+      parts.push(
+        all.subarray(from, to),
+        new Uint8Array(between.slice(begin, end)),
+      );
+      from = to;
+    });
+    const mixed = joined(...parts, all.subarray(from));
+    for (let i = 0; i < mixed.length;) {
+      const { target } = reader;
+      const part = mixed.slice(i, i + Math.min(step, target?.length ?? step));
+      i += part.length;
+      if (target) {
+        target.set(part);
+        const { buffer, byteOffset } = target;
+        reader.filled(new Uint8Array(buffer, byteOffset, part.length));
+      } else {
+        reader.push(part);
+      }
+    }
+  };
+  {
+    using _ = stub(Deno.stdout, "writeSync", (part) => {
+      const isEnd = part.length === 17 && part[0] === MARK && part[12] === 3;
+      const isBegin = part.length === 17 && part[0] === MARK && part[12] === 2;
+      if (isBegin) deliver([]);
+      written.push(part.slice());
+      if (isEnd) deliver(noise);
+      return part.length;
+    });
+    makeFrameWriter(SECRET, 0, { lock, large: true })(packed);
+  }
+  deliver([]);
+  reader.end();
+  return { messages, noise: output, told };
+}
+
+Deno.test("framing: what is large comes as it is, and the child is told that it came whole", () => {
+  for (
+    const message of [
+      new Uint8Array(3 * MIB).fill(7),
+      [new Uint8Array(MIB).fill(1), new Uint8Array(0), new Map([[1, -0]])],
+      "a".repeat(2 * MIB),
+    ]
+  ) {
+    for (const step of [1 << 16, 1 << 22]) {
+      const packed = codec.encode(message, 0, true);
+      const found = readLarge(packed, [], [], step);
+      assertEquals(found.messages.length, 1);
+      assertEquals(same(found.messages[0], message), true);
+      assertEquals([found.noise, found.told], [[], [true]]);
+    }
+  }
+});
+
+property(
+  "framing: what is printed into a large message is output, and the message arrives as it was sent",
+  fc.record({
+    noise: fc.array(
+      fc.oneof(fc.constantFrom(MARK, 10), fc.integer({ min: 160, max: 240 })),
+      { minLength: 1, maxLength: 200 },
+    ),
+    places: fc.array(fc.double({ min: 0, max: 1, noNaN: true }), {
+      minLength: 1,
+      maxLength: 5,
+    }),
+    step: fc.constantFrom(1 << 16, 1 << 17, 1 << 22),
+  }),
+  ({ noise, places, step }) => {
+    const message = { bytes: new Uint8Array(MIB + 3).fill(7) };
+    const packed = codec.encode(message, 0, true);
+    const found = readLarge(packed, noise, places, step);
+    assertEquals(found.messages.length, 1);
+    assertEquals(same(found.messages[0], message), true);
+    assertEquals(found.noise, noise);
+    assertEquals(found.told.length, 1);
+  },
+  { runs: 25 },
+);
+
+/** Whether large values are equal, in a time that is not long. */
+function same(value: unknown, other: unknown): boolean {
+  const bytesOf = (value: unknown) => {
+    // Twice, since there are two ways to write down a list.
+    const packed = codec.encode(codec.decode(codec.encode(value)));
+    return typeof packed === "string" ? packed : packed as Uint8Array;
+  };
+  const [a, b] = [bytesOf(value), bytesOf(other)];
+  return a.length === b.length &&
+    (typeof a === "string"
+      ? a === b
+      : (a as Uint8Array).every((byte, i) => byte === b[i]));
+}
+
+Deno.test("framing: what announces bytes that can't come is refused, and nothing takes memory for being announced", () => {
+  for (
+    const head of [
+      `{"v8":-1}`,
+      `{"v8":1.5}`,
+      `{"v8":"1"}`,
+      `{"v8":null}`,
+      `{"v8":1e300}`,
+      `{"v8":1,"buffers":5}`,
+      `{"v8":1,"buffers":[-1]}`,
+      `{"v8":1,"buffers":[1,null]}`,
+      `{"v8":1,"is":"something"}`,
+    ]
+  ) {
+    const frames = packedFramesOf(SECRET, 0, head);
+    assertThrows(() => read(SECRET, frames), TypeError, "announced", head);
+  }
+  const many = Array.from({ length: 1000 }, () => 2 ** 50);
+  for (const head of [`{"v8":${2 ** 52}}`, `{"v8":9,"buffers":[${many}]}`]) {
+    const frames = packedFramesOf(SECRET, 0, head);
+    assertEquals(read(SECRET, frames), { messages: [], noise: [] });
+  }
+});
+
+Deno.test("framing: a frame of a kind that there is not, or a large one of nothing, is refused", () => {
+  for (const kind of [2, 3, 4, 255]) {
+    const frame = new Uint8Array([MARK, ...SECRET, kind, 0, 0, 0, 10]);
+    assertThrows(() => read(SECRET, [frame]), TypeError);
+  }
+});
+
+Deno.test("framing: a result that is whole and can't be read is a failure of its call, and the next message arrives", () => {
+  const frames = [
+    ...packedFramesOf(
+      SECRET,
+      0,
+      `{"v8":4,"buffers":[],"is":"returned","slot":3,"item":1,"ms":2}`,
+    ),
+    new Uint8Array([MARK, ...SECRET, 0, 0, 0, 4, 255, 15, 1, 2, 10]),
+    ...packedFramesOf(SECRET, 0, `{"next":1}`),
+  ];
+  const { messages: [first, next] } = read(SECRET, frames);
+  const { outcome, ...about } = first as {
+    outcome: { is: string; error: DOMException };
+  };
+  assertEquals(about, { type: "outcome", slot: 3, item: 1, ms: 2 });
+  assertEquals([outcome.is, outcome.error.name], ["raised", "DataCloneError"]);
+  assertEquals(outcome.error.message.includes("4 bytes"), true);
+  assertEquals(next, { next: 1 });
 });

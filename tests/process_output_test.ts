@@ -275,3 +275,26 @@ Deno.test("output: where the last lines are below an error, what is known begins
     "error: Uncaught Error: why\n    at frame 0\n    at frame 1\n    at frame 2\n    at frame 3",
   );
 });
+
+test("what threads that a task started print gets into no result, however large that is", async () => {
+  const { code, stdout, stderr } = await deno(
+    programArgs("process_threads_print", ["--allow-run"]),
+  );
+  assertEquals({ code, stderr }, { code: 0, stderr: "all as they were\n" });
+  // What they printed arrives, too; a program's threads may print into each other.
+  const lines = stdout.split("\n");
+  assert(lines.length > 100, `${lines.length} lines`);
+  const whole = lines.filter((line) => line === "x".repeat(60)).length;
+  assert(whole > lines.length / 2, `${whole} of ${lines.length} are whole`);
+});
+
+for (const way of ["closeSync", "writeSync", "Deno.stdout", "console"]) {
+  test(`a task that takes away the child's stdout (${way}) breaks its pool in few words, or nothing`, async () => {
+    const { code, stdout, stderr } = await deno(
+      [...programArgs("process_takes_stdout", ["--allow-run"]), way],
+    );
+    assertEquals(code, 0);
+    assertMatch(stdout, /(?:BrokenProcessPool|7)\n$/);
+    assert(stderr.length < 5000, `${stderr.length} units on stderr`);
+  });
+}
