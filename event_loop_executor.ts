@@ -205,11 +205,12 @@ function describeHere(fn: unknown, caller: string): FunctionRef {
   const isBound = typeof fn === "function" && /^bound /.test(fn.name);
   const ref: FunctionRef = isBound
     ? { by: "source", name: fn.name, source: "" }
-    : describe(fn, caller);
+    : describe(fn, caller, true);
   if (ref.by === "export") return ref;
   // Of functions with the same source each is its own here.
   const own = { ...ref };
-  functions.set(own, ref.by === "name" ? onItsOwner(ref.path) : fn as Fn);
+  const isGlobal = ref.by === "name" && !ref.path[0].startsWith("node:");
+  functions.set(own, isGlobal ? onItsOwner(ref.path) : fn as Fn);
   originals.set(own, fn as Fn);
   references.set(fn as Fn, own);
   return own;

@@ -6,8 +6,9 @@
 import type { Imported } from "./free_names.ts";
 import { exportOf, originOf, originOfNamespace } from "./imports.ts";
 import { mainModule } from "./main_module.ts";
+import { isOfRuntime, nodePath } from "./node_functions.ts";
 import type { Find, WorkerMarker } from "./protocol.ts";
-import { type Scope, scriptsOf, scriptUrls, valueIn } from "./scopes.ts";
+import { type Scope, scriptsOf, scriptUrls, urlOf, valueIn } from "./scopes.ts";
 import { scriptFacts } from "./scripts.ts";
 
 /** An import of a script. */
@@ -95,8 +96,19 @@ export function findExport(fn: unknown, script: string): Find | undefined {
 
 const searched = new WeakMap<object, Find | undefined>();
 
+/**
+ * Finds a function of the runtime's own modules, or one that has no source.
+ *
+ * @param script The number of its script; `undefined` if it has none.
+ */
+export function findOfRuntime(fn: object, script?: string): Find | undefined {
+  if (script !== undefined && !isOfRuntime(urlOf(script))) return undefined;
+  const path = nodePath(fn);
+  return path ? { path } : script === undefined ? searchImports(fn) : undefined;
+}
+
 /** Finds a function that has no source by the imports of all scripts. */
-export function searchImports(fn: object): Find | undefined {
+function searchImports(fn: object): Find | undefined {
   if (!searched.has(fn)) searched.set(fn, search(fn));
   return searched.get(fn);
 }

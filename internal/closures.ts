@@ -20,7 +20,7 @@ import { workerGlobals } from "./worker_globals.ts";
 import {
   CapturedImports,
   findExport,
-  searchImports,
+  findOfRuntime,
 } from "./captured_imports.ts";
 import {
   CapturedValues,
@@ -88,7 +88,7 @@ export function takesNothing(ref: FunctionRef): boolean {
 export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
   if (ref.by !== "source") return mark(ref);
   if (isNative(ref.source)) {
-    const find = mayLook() ? looking(() => searchImports(fn as Fn)) : undefined;
+    const find = mayLook() ? looking(() => findOfRuntime(fn as Fn)) : undefined;
     return find && new Capture(ref).imported(find);
   }
   const facts = factsOf(ref);
@@ -494,7 +494,7 @@ class Capture {
     if (own !== undefined) return this.#find(fn, { path: [own] });
     const exported = this.#exports.get(fn);
     if (exported) return this.#find(fn, exported);
-    const ref = describe(fn, "a captured function");
+    const ref = describe(fn, "a captured function", true);
     if (ref.by === "name") return this.#find(fn, { path: ref.path });
     if (ref.by === "export") {
       return this.#find(fn, { module: ref.module, name: ref.name });
@@ -510,9 +510,9 @@ class Capture {
       const find = this.#imports.find(fn, path);
       if (find) return this.#find(fn, find);
     }
+    const find = findOfRuntime(fn, script);
+    if (find) return this.#find(fn, find);
     if (!hasSource) {
-      const find = searchImports(fn);
-      if (find) return this.#find(fn, find);
       throw this.#cannot(
         path,
         "is a bound or native function, which has no source",

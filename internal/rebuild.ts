@@ -27,6 +27,8 @@ export interface Rebuilder {
    * @throws {SyntaxError} when a source does not stand alone.
    */
   rebuild(ref: ClosureRef, captured: Captured, load: Load): Fn | Promise<Fn>;
+  /** A `node:` module. */
+  builtinModule(name: string): unknown;
   /** What was imported for functions, by what it is. */
   readonly found: { get(value: object): Find | undefined };
 }
@@ -57,6 +59,8 @@ export interface Frame {
 export function makeRebuilder(): Rebuilder {
   const makers = new Map<string, (frame: Frame) => void>();
   const loaded = new Map<string, Loaded>();
+  // To ask for it takes a while, so only its getter is taken before tasks run.
+  const processOf = Object.getOwnPropertyDescriptor(globalThis, "process")?.get;
   // Whatever a task does to the class.
   const { get, set } = WeakMap.prototype;
   const found = Object.assign(new WeakMap<object, Find>(), { get, set });
@@ -82,10 +86,19 @@ export function makeRebuilder(): Rebuilder {
     return maker!;
   }
 
+  function builtinModule(name: string): unknown {
+    const { process } = globalThis as unknown as { process: unknown };
+    const found = (processOf ? processOf.call(globalThis) : process) as
+      | { getBuiltinModule?(name: string): unknown }
+      | undefined;
+    return found?.getBuiltinModule?.(name);
+  }
+
   function lookUp(find: Find): unknown {
     if ("path" in find) {
-      let found: unknown = globalThis;
-      for (const step of find.path) {
+      const isOfNode = find.path[0].startsWith("node:");
+      let found: unknown = isOfNode ? builtinModule(find.path[0]) : globalThis;
+      for (const step of isOfNode ? find.path.slice(1) : find.path) {
         found = (found as Record<string, unknown> | undefined)?.[step];
       }
       return found;
@@ -210,6 +223,7 @@ export function makeRebuilder(): Rebuilder {
   }
 
   return {
+    builtinModule,
     found,
     rebuild: (ref, captured, load) => {
       const missing = new Set<string>();

@@ -274,6 +274,19 @@ export function scriptOf(id: string): Script {
   return withScripts((urls) => readScript(id, urls.get(id) ?? ""));
 }
 
+/** The address of the script that a function stands in. */
+export function scriptUrlOf(fn: unknown): string {
+  return urlOf(lookAround(fn).script);
+}
+
+/** The address of a script, by its number. */
+export function urlOf(id: string): string {
+  if (!known.has(id)) withScripts((urls) => known = urls);
+  return known.get(id) ?? "";
+}
+
+let known: ReadonlyMap<string, string> = new Map();
+
 /** The addresses of all scripts. */
 export function scriptUrls(): string[] {
   return withScripts((urls) => [...new Set(urls.values())]);

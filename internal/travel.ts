@@ -4,6 +4,7 @@
  */
 
 import type { FunctionRef } from "./protocol.ts";
+import { mayBeOfNode, nodePath } from "./node_functions.ts";
 import { show } from "./timer.ts";
 
 // deno-lint-ignore no-explicit-any -- a caller's function, of any type
@@ -17,6 +18,8 @@ export const taskModules: Set<string> = new Set();
 
 /** What was described before: a function is examined once. */
 const described = new WeakMap<Fn, FunctionRef>();
+/** The same of functions that may be of a `node:` module, and count as others. */
+const describedNear = new WeakMap<Fn, FunctionRef>();
 
 /**
  * References by source, so that a literal that is made anew for each call gives
@@ -40,22 +43,29 @@ export function capitalize(text: string): string {
 /**
  * Says how a worker finds a function.
  *
+ * @param isNear Whether what `node:` modules have need not be told from the rest:
+ * the function stays here, or more is known of it.
  * @throws {TypeError} when it is no function.
  */
-export function describe(fn: unknown, caller: string): FunctionRef {
+export function describe(
+  fn: unknown,
+  caller: string,
+  isNear = false,
+): FunctionRef {
   if (typeof fn !== "function") {
     throw new TypeError(
       `${caller} takes a function first: received ${show(fn)}`,
     );
   }
-  const known = taskReferences.get(fn as Fn) ?? described.get(fn as Fn);
+  const known = taskReferences.get(fn as Fn) ?? described.get(fn as Fn) ??
+    (isNear ? describedNear.get(fn as Fn) : undefined);
   if (known) return known;
-  const ref = describeNew(fn as Fn);
-  described.set(fn as Fn, ref);
+  const ref = describeNew(fn as Fn, isNear);
+  (isNear ? describedNear : described).set(fn as Fn, ref);
   return ref;
 }
 
-function describeNew(fn: Fn): FunctionRef {
+function describeNew(fn: Fn, isNear: boolean): FunctionRef {
   // A function may have any value as its name.
   const name = typeof fn.name === "string" ? fn.name : "";
   const source = Function.prototype.toString.call(fn);
@@ -63,6 +73,11 @@ function describeNew(fn: Fn): FunctionRef {
   if (path) return { by: "name", name: path.join("."), path, source };
   const key = `${name} ${source}`;
   let ref = bySource.get(key);
+  // All that have no source look alike.
+  if (!isNear && (!ref || isNative(source)) && mayBeOfNode(fn, source)) {
+    const path = nodePath(fn);
+    if (path) return { by: "name", name: path.join("."), path, source };
+  }
   if (!ref) {
     if (bySource.size >= MOST_SOURCES) bySource.clear();
     bySource.set(key, ref = { by: "source", name, source });
@@ -113,7 +128,11 @@ function builtinPath(
     }
   }
   // The rest is native code, all but bound functions: worth a longer look.
-  return source.includes("[native code]") ? searchBuiltins(fn) : undefined;
+  return isNative(source) ? searchBuiltins(fn) : undefined;
+}
+
+function isNative(source: string): boolean {
+  return source.includes("[native code]");
 }
 
 /** Classes and namespaces that are loaded late, and their functions. */

@@ -149,7 +149,11 @@ function closureOf(fn: Fields, name: string): ClosureRef {
 function findOf(value: unknown, name: string): Find {
   const find = recordOf(value, name);
   return find.path === undefined
-    ? { module: textIn(find, "module"), name: textIn(find, "name") }
+    ? {
+      module: textIn(find, "module"),
+      name: textIn(find, "name"),
+      ...(find.url !== undefined && { url: textIn(find, "url") }),
+    }
     : { path: listOf(find.path, `${name}.path`, textOf, LONGEST_PATH) };
 }
 

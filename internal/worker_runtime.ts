@@ -130,6 +130,7 @@ export function serve(
   const globals = globalThis as unknown as Record<string | symbol, unknown>;
   const deno = globals.Deno as typeof Deno | undefined;
   // Taken before any task runs: one may put its own in their place.
+  const { builtinModule } = rebuilder;
   const { queueMicrotask } = globalThis;
   const { add, compareExchange } = Atomics;
   const { record: recordThrown, isCloneError, messageOf, textOf } = recorder;
@@ -478,18 +479,27 @@ export function serve(
 
   /** A built-in by its way from `globalThis`, called on what it was found on. */
   function findBuiltin(ref: FunctionRef & { by: "name" }): Fn | undefined {
+    const isOfNode = ref.path[0].startsWith("node:");
     let owner: unknown;
-    let found: unknown = globalThis;
-    for (const step of ref.path) {
+    let found: unknown = isOfNode ? builtinModule(ref.path[0]) : globalThis;
+    for (const step of isOfNode ? ref.path.slice(1) : ref.path) {
       owner = found;
       found = (owner as Record<string, unknown> | undefined)?.[step];
     }
-    if (typeof found !== "function") return undefined;
-    if (
-      sourceOf(found) !== ref.source && !ref.source.includes("[native code]")
-    ) return undefined;
+    const isIt = typeof found === "function" &&
+      (sourceOf(found) === ref.source ||
+        ref.source.includes("[native code]"));
+    if (!isIt && isOfNode) {
+      throw dataCloneError(
+        `Cannot find ${
+          label(ref)
+        } in the worker: a task may have replaced the process object, or its runtime is of another version`,
+      );
+    }
+    if (!isIt) return undefined;
     const fn = found as Fn;
-    const detached = ref.path.includes("prototype");
+    // Of a module, functions are imported, and called on nothing.
+    const detached = isOfNode || ref.path.includes("prototype");
     return function concurrentFuturesRun(...args) {
       return Reflect.apply(fn, detached ? undefined : owner, args);
     };

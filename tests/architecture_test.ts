@@ -78,7 +78,6 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/clonable.ts",
     "internal/error_classes.ts",
   ],
-  "internal/travel.ts": ["errors.ts", "internal/timer.ts"],
   "internal/main_module.ts": [],
   // How functions take along what is around them: a parser for names, the
   // runtime's inspector for values, and the program that is made of both.
@@ -94,6 +93,15 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   "internal/scopes.ts": [],
   "internal/imports.ts": ["internal/free_names.ts"],
+  "internal/node_functions.ts": [
+    "internal/free_names.ts",
+    "internal/scopes.ts",
+  ],
+  "internal/travel.ts": [
+    "errors.ts",
+    "internal/node_functions.ts",
+    "internal/timer.ts",
+  ],
   "internal/scripts.ts": ["internal/free_names.ts", "internal/scopes.ts"],
   "internal/closure_program.ts": [
     "internal/free_names.ts",
@@ -111,6 +119,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/free_names.ts",
     "internal/imports.ts",
     "internal/main_module.ts",
+    "internal/node_functions.ts",
     "internal/scopes.ts",
     "internal/scripts.ts",
   ],
