@@ -74,7 +74,7 @@ export class Children {
     for (const module of modules) {
       // No module has this: the error tells what came of the import.
       const nothing = standIn({ by: "export", name: "", module });
-      const none = this.#options.packed ? "[]" as unknown as [] : [];
+      const none = this.#options.packed ? ["[]"] : [];
       const probe = this.#submit(nothing, none);
       const error = thrownBy(await probe.result() as Outcome);
       if (error instanceof DOMException) continue;
@@ -109,15 +109,15 @@ export class Children {
   }
 
   /**
-   * Arguments for a child, which reads them itself: what it can't read fails that
-   * call alone. Threads are given what was read here.
+   * Arguments for a child, which reads them itself, as one: what it can't read fails
+   * that call alone. Threads are given what was read here.
    */
   #argumentsOf(body: Body): readonly unknown[] {
     if (this.#options.packed) {
       const unread: Packed | UnreadText = body.isText
         ? { text: body.bytes }
         : body.bytes;
-      return unread as unknown as readonly unknown[];
+      return [unread];
     }
     return readArguments(this.#codec, body);
   }
@@ -152,15 +152,15 @@ export class Children {
 
   /** The kind of the children, with arguments as they came, and outcomes as they are sent. */
   #rawKind(): PoolKind {
-    const { kind, slots } = this.#options;
+    const { kind, packed, slots } = this.#options;
     return {
       ...kind,
       maxWorkers: slots,
       idleTimeout: Infinity,
       onWorkerLost: "replace",
       together: true,
-      // As they came; see `#argumentsOf`.
-      pack: (_fn, args) => args,
+      // See `#argumentsOf`.
+      pack: (_fn, args) => packed ? args[0] : args,
       open: (index, depth, events) => {
         const raw: LinkEvents = {
           ...events,
