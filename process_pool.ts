@@ -77,7 +77,10 @@ export interface ProcessPoolExecutorOptions<I extends unknown[] = any[]> {
    * What tasks may do: of the same shape as a Worker's `deno.permissions`; keys
    * left out mean nothing. Modules are imported whatever it says.
    * `"inherit"` gives what this program has as a whole; of lists such as that
-   * of `--allow-read=./data` a program can't know, so name them.
+   * of `--allow-read=./data` a program can't know, so name them. Children never
+   * get more than this program has, its `--deny-*` flags included, and what can't
+   * be told is refused: where not all of a kind is granted, a prefix of variables
+   * (`"APP_*"`), a pattern of hosts, and of a host without a port, if one is denied.
    * @default {"none"}
    */
   permissions?: Deno.PermissionOptions;
@@ -396,7 +399,7 @@ export function processKind<I extends unknown[]>(
       config instanceof URL ? pathOf(config) : config,
       execArgv,
     ),
-    permissions: childPermissions(options.permissions, cwd),
+    permissions: childPermissions(options.permissions, cwd, env),
     env: env && { ...env },
     cwd,
     detached,

@@ -1,6 +1,13 @@
 /**
  * What children of a process pool may do: the `permissions` option, as flags
  * of `deno run` and as permissions of the worker that runs the tasks.
+ *
+ * A child never gets more than the program has, its `--deny-*` flags included. A
+ * program can't read its own flags; it can ask about one thing at a time. Of paths
+ * the answer tells whether a part of them is denied. Of a prefix of variables, a
+ * host without a port, or a name with addresses it does not: these are asked about
+ * piece by piece where there is an end of the pieces, and refused where there is
+ * none, unless all of that kind is granted and nothing denied.
  */
 
 import { show } from "./timer.ts";
@@ -45,12 +52,14 @@ const MEMBER: Record<Name, string> = {
  * Reads the `permissions` option.
  *
  * @param cwd Where the children run, if not where this program does.
+ * @param env What of their environment is not this program's.
  * @throws {TypeError} when it is none of the shapes.
  * @throws {Deno.errors.NotCapable} when it asks for more than this program has.
  */
 export function childPermissions(
   option: Deno.PermissionOptions | undefined,
   cwd?: string | URL,
+  env: Readonly<Record<string, string>> = {},
 ): ChildPermissions {
   const wanted = option ?? "none";
   if (wanted !== "none" && wanted !== "inherit" && !isRecord(wanted)) {
@@ -73,7 +82,7 @@ export function childPermissions(
   const tasks: Record<string, unknown> = {};
   let all = true;
   for (const name of NAMES) {
-    const grant = grantOf(name, wanted, cwd !== undefined);
+    const grant = grantOf(name, wanted, cwd !== undefined, env);
     if (grant === true) {
       flags.add(`--allow-${name}`);
       tasks[name] = "inherit";
@@ -111,16 +120,18 @@ function grantOf(
   name: Name,
   wanted: Deno.PermissionOptions,
   moved: boolean,
+  env: Readonly<Record<string, string>>,
 ): boolean | string[] {
   const grant = wanted === "none"
     ? false
     : wanted === "inherit"
     ? "inherit"
     : (wanted as Record<string, unknown>)[name] ?? false;
-  if (grant === "inherit") return isGranted(name);
   if (grant === false) return false;
+  const whole = ask(name);
+  if (grant === "inherit") return whole === "granted";
   if (grant === true) {
-    if (!isGranted(name)) throw escalation(name);
+    if (whole !== "granted") throw escalation(name, undefined, whole);
     return true;
   }
   if (!Array.isArray(grant)) {
@@ -141,12 +152,77 @@ function grantOf(
         }`,
       );
     }
-    if (!isGranted(name, item)) throw escalation(name, item);
+    if (whole === "granted") continue;
+    checkPart(name, item, `permissions.${name}[${i}]`, whole, env);
   }
   if (list.length === 0) return false;
   return moved && (MEMBER[name] === "path" || name === "run")
     ? list.map((item) => absolute(name, item))
     : list;
+}
+
+/**
+ * Checks that one item of a list is the program's own, all of it.
+ *
+ * @param whole What is known of all things of that kind; not that all are granted.
+ * @throws {Deno.errors.NotCapable} when it is not, or can't be told.
+ */
+function checkPart(
+  name: Name,
+  item: string,
+  where: string,
+  whole: Answer,
+  env: Readonly<Record<string, string>>,
+): void {
+  const answer = ask(name, item);
+  if (answer === "unknown") {
+    throw untold(name, item, where, "the runtime gives no answer about it");
+  }
+  if (answer !== "granted") throw escalation(name, item, answer, where);
+  if (name === "env" && item.endsWith("*")) {
+    throw untold(name, item, where, "name each variable");
+  }
+  if (name === "run" && !/[\\/]/.test(item)) {
+    const path = Object.keys(env).find((key) => /^path(?:ext)?$/i.test(key));
+    if (path !== undefined) {
+      throw untold(
+        name,
+        item,
+        where,
+        `env.${path} may make it another program there: name it by its path`,
+      );
+    }
+  }
+  if (MEMBER[name] === "host") checkHost(name, item, where, whole);
+}
+
+/** Checks what a host's name alone does not tell: its ports, its addresses. */
+function checkHost(
+  name: Name,
+  item: string,
+  where: string,
+  whole: Answer,
+): void {
+  if (/^(?:unix|vsock):/.test(item)) return;
+  if (/[*/]/.test(item)) {
+    throw untold(name, item, where, "name each host");
+  }
+  const hasPort = /[^:]:\d+$/.test(item);
+  const isAddress = /^(?:\d+\.){3}\d+$/.test(item.replace(/:\d+$/, "")) ||
+    item.startsWith("[") && !/^\[::ffff:/i.test(item);
+  // Where something is denied, it may be one of its addresses.
+  if (!isAddress && whole === "partial") {
+    throw untold(
+      name,
+      item,
+      where,
+      "one of its addresses may be denied: name the address",
+    );
+  }
+  for (let port = 0; !hasPort && port < 65536; port++) {
+    if (ask(name, `${item}:${port}`) === "granted") continue;
+    throw escalation(name, `${item}:${port}`, "denied", where);
+  }
 }
 
 /** A path that means the same in another working directory. */
@@ -167,26 +243,48 @@ function absolute(name: Name, path: string): string {
   return `${folder}/${path}`;
 }
 
-/** Whether this program may do something, as far as it can know. */
-function isGranted(name: Name, item?: string): boolean {
+/**
+ * What the runtime says of a permission: that all of it is granted, that a part is
+ * denied, that it is not granted; or nothing.
+ */
+type Answer = "granted" | "partial" | "denied" | "unknown";
+
+function ask(name: Name, item?: string): Answer {
   const description = {
     name,
     ...(item !== undefined && { [MEMBER[name]]: item }),
   } as unknown as Deno.PermissionDescriptor;
   try {
     const { state, partial } = Deno.permissions.querySync(description);
-    return state === "granted" && !partial;
-  } catch (error) {
-    // Versions that know no such permission, or not this form of it.
-    if (error instanceof TypeError) return true;
-    throw error;
+    return state !== "granted" ? "denied" : partial ? "partial" : "granted";
+  } catch {
+    // Not of a form that it can be asked about: a wildcard, say.
+    return "unknown";
   }
 }
 
-function escalation(name: Name, item?: string): Error {
+function escalation(
+  name: Name,
+  item: string | undefined,
+  answer: Answer,
+  where?: string,
+): Error {
   const what = item === undefined ? "" : ` to ${JSON.stringify(item)}`;
+  const place = where === undefined ? "" : ` (${where})`;
   return new Deno.errors.NotCapable(
-    `Cannot give children "${name}" permission${what}, which this program does not have itself: run it with --allow-${name}`,
+    `Cannot give children "${name}" permission${what}${place}, ${
+      answer === "partial"
+        ? "of which a part is denied to this program itself: name what they need of the rest"
+        : `which this program does not have itself: run it with --allow-${name}`
+    }`,
+  );
+}
+
+function untold(name: Name, item: string, where: string, how: string): Error {
+  return new Deno.errors.NotCapable(
+    `Cannot give children "${name}" permission to ${
+      JSON.stringify(item)
+    } (${where}), of which a part may be denied to this program itself: ${how}, or run it with --allow-${name} and no --deny-${name}`,
   );
 }
 
