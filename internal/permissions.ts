@@ -92,9 +92,10 @@ export function childPermissions(
     } else {
       // The child's main thread has these as a whole; the tasks, only here.
       if (name !== "read" && name !== "ffi") {
-        // A comma would make two of one there: the worker's list knows better.
+        // A comma would make two of one there, and of a pattern the main thread
+        // does not know that it has it: the worker's list knows better.
         flags.add(
-          grant.some((item) => item.includes(","))
+          grant.some((item) => item.includes(",") || isPattern(name, item))
             ? `--allow-${name}`
             : `--allow-${name}=${grant.join(",")}`,
         );
@@ -109,6 +110,17 @@ export function childPermissions(
     readAll: tasks.read === "inherit",
     startsOthers: tasks.run !== false || tasks.ffi !== false,
   };
+}
+
+/** Whether it stands for several, of which the runtime can't be asked: `*.host`, `10.0.0.0/8`. */
+function isPattern(name: Name, item: string): boolean {
+  if (name === "env") return item.endsWith("*");
+  return MEMBER[name] === "host" && !isSocket(item) && /[*/]/.test(item);
+}
+
+/** Whether it is no host, but an address that has neither a name nor a port. */
+function isSocket(item: string): boolean {
+  return /^(?:unix|vsock):/.test(item);
 }
 
 function isRecord(value: unknown): value is Deno.PermissionOptionsObject {
@@ -174,14 +186,14 @@ function checkPart(
   whole: Answer,
   env: Readonly<Record<string, string>>,
 ): void {
+  if (isPattern(name, item)) {
+    throw untold(name, item, where, `name each ${MEMBER[name]}`);
+  }
   const answer = ask(name, item);
   if (answer === "unknown") {
     throw untold(name, item, where, "the runtime gives no answer about it");
   }
   if (answer !== "granted") throw escalation(name, item, answer, where);
-  if (name === "env" && item.endsWith("*")) {
-    throw untold(name, item, where, "name each variable");
-  }
   if (name === "run" && !/[\\/]/.test(item)) {
     const path = Object.keys(env).find((key) => /^path(?:ext)?$/i.test(key));
     if (path !== undefined) {
@@ -193,25 +205,30 @@ function checkPart(
       );
     }
   }
-  if (MEMBER[name] === "host") checkHost(name, item, where, whole);
+  if (MEMBER[name] === "host" && !isSocket(item)) {
+    checkHost(name, item, where, whole);
+  }
 }
 
-/** Checks what a host's name alone does not tell: its ports, its addresses. */
+/**
+ * Checks what the answer about a host leaves open. Deno looks at a host's name, and
+ * at the addresses that it turns out to have; of what is allowed by name it does
+ * not tell that its address, a range around that, or one of its ports is denied.
+ */
 function checkHost(
   name: Name,
   item: string,
   where: string,
   whole: Answer,
 ): void {
-  if (/^(?:unix|vsock):/.test(item)) return;
-  if (/[*/]/.test(item)) {
-    throw untold(name, item, where, "name each host");
-  }
-  const hasPort = /[^:]:\d+$/.test(item);
-  const isAddress = /^(?:\d+\.){3}\d+$/.test(item.replace(/:\d+$/, "")) ||
-    item.startsWith("[") && !/^\[::ffff:/i.test(item);
-  // Where something is denied, it may be one of its addresses.
-  if (!isAddress && whole === "partial") {
+  const [, host, port = ""] = /^(.*?[^:])(:\d+)?$/.exec(item)!;
+  const isAddress = /^(?:\d+\.){3}\d+$/.test(host) || host.startsWith("[");
+  const addresses = host === "localhost"
+    ? ["127.0.0.1", "[::1]"]
+    : isAddress
+    ? [host]
+    : [];
+  if (addresses.length === 0 && whole === "partial") {
     throw untold(
       name,
       item,
@@ -219,10 +236,51 @@ function checkHost(
       "one of its addresses may be denied: name the address",
     );
   }
-  for (let port = 0; !hasPort && port < 65536; port++) {
-    if (ask(name, `${item}:${port}`) === "granted") continue;
-    throw escalation(name, `${item}:${port}`, "denied", where);
+  const asked = addresses.flatMap((address) => [address, address + port]);
+  // All of it may be denied, and this allowed by itself: the first counts.
+  if (whole === "denied" || asked.some((one) => ask(name, one) === "denied")) {
+    throw escalation(name, item, "denied", where);
   }
+  for (const address of whole === "partial" ? [] : addresses) {
+    const beside = ask(name, besideOf(address) + port);
+    if (beside === "prompt" || host === "localhost" && beside !== "denied") {
+      continue;
+    }
+    throw untold(name, item, where, "a range that it is in may be denied");
+  }
+  if (port === "") checkPorts(name, item, addresses, where);
+}
+
+/** Hosts without a port of which it turned out that none of their ports is denied. */
+const free = new Set<string>();
+
+/** Asks for each port of a host; which takes a third of a second, and so is done once. */
+function checkPorts(
+  name: Name,
+  host: string,
+  addresses: readonly string[],
+  where: string,
+): void {
+  const key = `${name} ${host}`;
+  if (free.has(key)) return;
+  const others = addresses.filter((address) => address !== host);
+  for (let port = 0; port < 65536; port++) {
+    if (
+      ask(name, `${host}:${port}`) !== "granted" ||
+      others.some((other) => ask(name, `${other}:${port}`) === "denied")
+    ) throw escalation(name, `${host}:${port}`, "denied", where);
+  }
+  free.add(key);
+}
+
+/** The address beside one: what has both in it is a range. */
+function besideOf(address: string): string {
+  return address.startsWith("[")
+    ? address.replace(
+      /([0-9a-f]*)\]$/i,
+      (_, digits) => `${(Number(`0x0${digits}`) ^ 1).toString(16)}]`,
+    )
+    : address.replace(/\d+$/, (digits) => String(Number(digits) ^ 1));
 }
 
 /** A path that means the same in another working directory. */
@@ -244,10 +302,10 @@ function absolute(name: Name, path: string): string {
 }
 
 /**
- * What the runtime says of a permission: that all of it is granted, that a part is
- * denied, that it is not granted; or nothing.
+ * What the runtime says of a permission: that all of it is granted, or all but a
+ * part that is denied; that it is denied, or neither; or nothing at all.
  */
-type Answer = "granted" | "partial" | "denied" | "unknown";
+type Answer = "granted" | "partial" | "denied" | "prompt" | "unknown";
 
 function ask(name: Name, item?: string): Answer {
   const description = {
@@ -256,7 +314,7 @@ function ask(name: Name, item?: string): Answer {
   } as unknown as Deno.PermissionDescriptor;
   try {
     const { state, partial } = Deno.permissions.querySync(description);
-    return state !== "granted" ? "denied" : partial ? "partial" : "granted";
+    return state === "granted" && partial ? "partial" : state;
   } catch {
     // Not of a form that it can be asked about: a wildcard, say.
     return "unknown";

@@ -113,9 +113,12 @@ Deno.test("permissions: whatever is allowed, denied and asked for, no child can 
             run: denied.run === true ? false : denied.run,
           };
           // Each thing alone, too: one that is refused hides the others.
-          const wanted: unknown[] = KINDS.flatMap((kind) =>
-            ITEMS[kind].map((item) => ({ [kind]: [item] }))
-          ).concat(options);
+          const wanted: unknown[] = [
+            ...KINDS.flatMap((kind) =>
+              ITEMS[kind].map((item) => ({ [kind]: [item] }))
+            ),
+            ...options,
+          ];
           const { own, children } = await tryOut(
             [...flags, ...flagsOf("deny", without, folder)],
             folder,
@@ -186,8 +189,33 @@ Deno.test("permissions: what is told of a part is given, and what is not is refu
     [["-A", "--deny-net=[::1]:48102"], { net: ["[::1]"] }, /"\[::1\]:48102"/],
     [
       ["-A", "--deny-net=127.0.0.1"],
-      { net: ["localhost:48101"] },
+      { net: ["host.invalid:48101"] },
       /one of its addresses may be denied/,
+    ],
+    [
+      ["--allow-run", "--allow-net=[::1]", "--deny-net"],
+      { net: ["[::1]"] },
+      /permissions\.net\[0\]/,
+    ],
+    [
+      ["--allow-run", "--allow-net=127.0.0.2", "--deny-net=127.0.0.0/8"],
+      { net: ["127.0.0.2"] },
+      /permissions\.net\[0\]/,
+    ],
+    [
+      ["--allow-run", "--allow-net=127.0.0.0/8", "--deny-net=127.0.0.0/24"],
+      { net: ["127.0.0.1:48101"] },
+      /a range that it is in may be denied/,
+    ],
+    [
+      ["--allow-run", "--allow-net=127.0.0.1:48101", "--deny-net=127.0.0.1"],
+      { net: ["127.0.0.1:48101"] },
+      /permissions\.net\[0\]/,
+    ],
+    [
+      ["-A", "--deny-net=127.0.0.1"],
+      { net: ["localhost:48101"] },
+      /permissions\.net\[0\]/,
     ],
     [
       ["-A", "--deny-net=127.0.0.1"],
