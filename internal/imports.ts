@@ -9,6 +9,7 @@
  */
 
 import type { Imported } from "./free_names.ts";
+import { lockedNames } from "./lock_file.ts";
 
 /** A module as a worker is to import it. */
 export interface Origin {
@@ -67,7 +68,7 @@ export function originOf(
   const url = urlOf(script, imported, value, loaded, isGuess);
   return url === undefined
     ? undefined
-    : { url, module: specifierOf(specifier, url) };
+    : { url, module: specifierOf(script, specifier, url) };
 }
 
 function urlOf(
@@ -119,7 +120,7 @@ export function exportOf(
   );
   return name === undefined
     ? undefined
-    : { url, module: specifierOf(url, url), name: name as string };
+    : { url, module: specifierOf(ROOT, url, url), name: name as string };
 }
 
 /** Finds the module that a namespace object is of. */
@@ -129,7 +130,7 @@ export function originOfNamespace(
 ): Origin | undefined {
   for (const url of loaded()) {
     if (moduleAt(url) === namespace) {
-      return { url, module: specifierOf(url, url) };
+      return { url, module: specifierOf(ROOT, url, url) };
     }
   }
   return undefined;
@@ -234,44 +235,45 @@ function lazily(url: string): Namespace | undefined {
 
 // ---- What a worker imports ---------------------------------------------------
 
+const specifiers = new Map<string, string>();
+
 /**
  * What leads a worker to a module: its address, but for a package that the runtime
  * keeps in a place of its own. A child finds that only by its name.
  */
-function specifierOf(specifier: string, url: string): string {
+function specifierOf(script: string, specifier: string, url: string): string {
   const key = `${specifier} ${url}`;
   let known = specifiers.get(key);
   if (known === undefined) {
-    specifiers.set(key, known = findSpecifier(specifier, url));
+    specifiers.set(key, known = findSpecifier(script, specifier, url));
   }
   return known;
 }
 
-const specifiers = new Map<string, string>();
-
-function findSpecifier(specifier: string, url: string): string {
-  const [name, version, rest] = inFolder(url) ?? inCache(url) ?? [];
-  if (name === undefined) return url;
-  const exact = `npm:${name}@${version.replace(/_.*$/, "")}`;
-  const tail = specifier.replace(
-    /^(?:npm:\/?)?(?:@[^/]+\/)?[^/]+/,
-    "",
-  );
-  // Preferably as the program has it, which is how a lock file knows it.
-  const texts = [`${exact}${tail}`, exact, `${exact}/${rest}`];
-  if (!/^(?:\.{0,2}\/|#)/.test(specifier)) texts.unshift(specifier);
+function findSpecifier(script: string, specifier: string, url: string): string {
+  const isBare = !/^(?:\.{0,2}\/|#)/.test(specifier);
+  const cached = inCache(url);
+  const texts = isBare && (cached || /\/node_modules\/\.deno\//.test(url))
+    // As the program has it.
+    ? [specifier]
+    : [];
+  if (cached) {
+    const [name, folder, file] = cached;
+    const version = folder.replace(/_.*$/, "");
+    const tail = specifier.replace(/^(?:npm:\/?)?(?:@[^/]+\/)?[^/]+/, "");
+    // A lock file would be written anew for another name than those that it has.
+    const names = [
+      ...lockedNames(script, name, version),
+      `npm:${name}@${version}`,
+    ];
+    for (const name of names) {
+      texts.push(`${name}${tail}`, name, `${name}/${file}`);
+    }
+  }
   return texts.find((text) => resolved(text) === url) ?? url;
 }
 
-/** Name, version and file of a package in a `node_modules` that the runtime made. */
-function inFolder(url: string): string[] | undefined {
-  const found =
-    /\/node_modules\/\.deno\/[^/]+@([^@/]+)\/node_modules\/((?:@[^/]+\/)?[^/]+)\/(.*)$/
-      .exec(url);
-  return found ? [found[2], found[1], found[3]] : undefined;
-}
-
-/** The same of one in the cache that all programs share. */
+/** Name, version and file of a package in the cache that all programs share. */
 function inCache(url: string): string[] | undefined {
   return /\/npm\/[^/]+\/(?:.*\/)?((?:@[^/]+\/)?[^/@]+)\/(\d+\.\d+\.\d[^/]*)\/(.*)$/
     .exec(url)?.slice(1);

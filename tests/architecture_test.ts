@@ -92,7 +92,9 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/tokens.ts",
   ],
   "internal/scopes.ts": [],
-  "internal/imports.ts": ["internal/free_names.ts"],
+  "internal/permissions.ts": ["internal/timer.ts"],
+  "internal/lock_file.ts": ["internal/permissions.ts"],
+  "internal/imports.ts": ["internal/free_names.ts", "internal/lock_file.ts"],
   "internal/node_functions.ts": [
     "internal/free_names.ts",
     "internal/scopes.ts",
@@ -152,7 +154,6 @@ const MAY_IMPORT: Record<string, string[]> = {
   // What a child prints.
   "internal/output.ts": ["internal/framing.ts"],
   // What a child may do, and the configuration that holds in it.
-  "internal/permissions.ts": ["internal/timer.ts"],
   "internal/config.ts": ["internal/main_module.ts", "internal/permissions.ts"],
   // What functions captured, on its way; workers get these as their source.
   "internal/numbering.ts": [],
