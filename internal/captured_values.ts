@@ -1,14 +1,48 @@
 /**
- * The values that a function captured: what of them is copied as it is, and
- * what functions and objects of the caller's classes are in them.
+ * The values that a function captured: what of them structured clone copies,
+ * and what is written down beside it, so that it arrives as it was.
+ *
+ * Nothing of the program runs while they are looked through: accessors are
+ * read, not asked. An object goes as it is where structured clone makes the
+ * same of it. Else it has a record in a list (`ObjectRecord`), and what holds
+ * it has one, too; records name each other by number, so cycles and shared
+ * objects are what they were. `rebuild.ts` makes the objects of the records.
  */
 
-import { makeCloneChecker } from "./clonable.ts";
-import { early } from "./early.ts";
 import type { Fn, Made } from "./closure_program.ts";
-import { readSource, type SourceFacts } from "./free_names.ts";
-import type { Captured, FunctionRef } from "./protocol.ts";
-import { describe } from "./travel.ts";
+import type { SourceFacts } from "./free_names.ts";
+import {
+  absent,
+  hasPrivate,
+  isBare,
+  isMade,
+  isOfGenerator,
+  madeProto,
+  nameOf,
+  OF_KINDS,
+  privateNames,
+} from "./function_facts.ts";
+import { type Kind, kindOf, ownerOf, Untravelable } from "./object_kinds.ts";
+import {
+  type Draft,
+  draftOf,
+  eachIn,
+  entryStep,
+  recordOf,
+} from "./object_records.ts";
+import {
+  attributesOf,
+  CONFIGURABLE,
+  isData,
+  isFlat,
+  isPrimitive,
+  nameOfSymbol,
+  type Own,
+  ownOf,
+  stepOf,
+  WRITABLE,
+} from "./own_properties.ts";
+import type { Captured, ObjectRecord } from "./protocol.ts";
 
 /** What is asked of whoever gathers the functions. */
 export interface Gatherer {
@@ -16,7 +50,18 @@ export interface Gatherer {
   reference(fn: Fn, path: string): Made | number;
   /** The number of an object that the worker finds. */
   find(object: object, path: string): number | undefined;
+  /** The private members that a class itself has, with their values. */
+  privates(fn: Fn): ReadonlyMap<string, unknown>;
   cannot(path: string, why: string, advice: string): DOMException;
+}
+
+/** An object, function or symbol that was met. */
+interface Met {
+  readonly path: string;
+  readonly kind: Kind | undefined;
+  /** `undefined`: as structured clone copies it. */
+  draft: Draft | undefined;
+  readonly holders: object[];
 }
 
 /** An object on the way of looking through a value. */
@@ -25,297 +70,374 @@ interface Step {
   readonly path: string;
 }
 
-/** What is known of functions by their source; of some, that it is not understood. */
-const read = new WeakMap<
-  FunctionRef,
-  SourceFacts | { readonly error: Error }
->();
-const checker = early(makeCloneChecker);
+/** The ways to captured values, for messages. */
+const ways = new WeakMap<Captured, { names: string[]; paths: string[] }>();
 
-/** What the source of a function says, read once. */
-export function factsOf(
-  ref: FunctionRef & { by: "source" },
-): SourceFacts | { readonly error: Error } {
-  let facts = read.get(ref);
-  if (!facts) {
-    try {
-      if (isNative(ref.source)) throw new SyntaxError("it is native code");
-      facts = readSource(ref.source);
-    } catch (error) {
-      facts = { error: error as Error };
-    }
-    read.set(ref, facts);
-  }
-  return facts;
-}
-
-/** Whether a source is none. */
-export function isNative(source: string): boolean {
-  return /\{\s*\[native code\]\s*\}\s*$/.test(source);
+/** What a caller calls a part of what a function captured. */
+export function nameOfCaptured(
+  captured: Captured,
+  way: string,
+): string | undefined {
+  const known = ways.get(captured);
+  const [, list, index, rest] = /^\.(\w+)\[(\d+)\](.*)$/s.exec(way) ?? [];
+  if (!known || list === undefined) return undefined;
+  if (list === "values") return `${known.names[+index]}${rest}`;
+  const record = captured.objects?.[+index];
+  const path = known.paths[+index];
+  const [, part, item, more] = /^\.(\w+)\[(\d+)\](.*)$/s.exec(rest) ?? [];
+  if (!record || part === undefined) return path + rest.replace(/^\.of/, "");
+  const at = +item;
+  return part === "members"
+    ? `${path}${stepOf(record.members![at - at % 3] as string)}${more}`
+    : `${path}${record.is === "array" ? `[${(at - 1) / 2}]` : ""}${more}`;
 }
 
 /** Values on their way. */
 export class CapturedValues {
   readonly #source: Gatherer;
   readonly #values: unknown[] = [];
-  /** Objects that were looked through, with those that hold them. */
-  readonly #holders = new Map<object, object[]>();
-  /** What stands for functions, and other things that are not copied. */
-  readonly #standIns = new Map<unknown, [object, number]>();
-  readonly #instances: [object, number][] = [];
-  readonly #properties: [Made, object][] = [];
-  /** The names of the values. */
-  readonly names: string[] = [];
-  /** The names of the functions that have properties. */
-  readonly owners: string[] = [];
+  readonly #names: string[] = [];
+  readonly #met = new Map<unknown, Met>();
+  /** Functions and prototypes that have something of their own, to be written in any case. */
+  readonly #forced: object[] = [];
 
   constructor(source: Gatherer) {
     this.#source = source;
   }
 
   /** Adds the value of a variable; gives its number. */
-  add(name: string, value: unknown): number {
-    this.names.push(name);
+  add(name: string, value: unknown, holds: Set<Made>): number {
+    if (!isFlat(value)) this.#lookThrough(value as object, name, holds);
+    this.#names.push(name);
     return this.#values.push(value) - 1;
   }
 
-  /** Adds what a function has as properties. */
-  addProperties(made: Made, name: string): void {
-    const { fn, facts: { isClass, text } } = made;
-    const record: Record<string, unknown> = {};
-    for (const key of Object.keys(fn)) {
-      const found = Object.getOwnPropertyDescriptor(fn, key)!;
-      if (!("value" in found)) continue;
-      // The static functions that a class names, it makes by itself.
-      if (
-        isClass && typeof found.value === "function" && text.includes(key)
-      ) continue;
-      record[key] = found.value;
-    }
-    if (Object.keys(record).length === 0) return;
-    this.lookThrough(record, name, new Set());
-    this.owners.push(name);
-    this.#properties.push([made, record]);
-  }
-
-  /** Finds the functions in a value, and the objects of classes. */
-  lookThrough(root: object, rootPath: string, holds: Set<Made>): void {
-    const todo: Step[] = [{ value: root, path: rootPath }];
-    if (!this.#holders.has(root)) this.#holders.set(root, []);
-    else return;
-    for (let step; (step = todo.pop());) {
-      const { value: holder, path } = step;
-      this.#noteClass(holder, path, holds);
-      eachIn(holder, (value, key) => {
-        if (isPrimitive(value)) return;
-        const way = path + key;
-        if (typeof value === "function") {
-          const reference = this.#source.reference(value as Fn, way);
-          if (typeof reference !== "number") holds.add(reference);
-          this.#standIn(value, reference);
-        } else {
-          const find = this.#source.find(value as object, way);
-          if (find !== undefined) this.#standIn(value, find);
-        }
-        const object = value as object;
-        const holders = this.#holders.get(object);
-        if (holders) holders.push(holder);
-        else {
-          this.#holders.set(object, [holder]);
-          if (!this.#standIns.has(object)) {
-            todo.push({ value: object, path: way });
-          }
-        }
-      });
-    }
-  }
-
-  #standIn(value: unknown, reference: Made | number): void {
-    if (this.#standIns.has(value)) return;
-    this.#standIns.set(value, [{}, indexOf(reference)]);
-  }
-
-  /** Takes note of the class of an object, if that is the caller's. */
-  #noteClass(object: object, path: string, holds: Set<Made>): void {
-    const proto = Object.getPrototypeOf(object);
-    if (proto === null || proto === Object.prototype) return;
-    const fn = Object.getOwnPropertyDescriptor(proto, "constructor")?.value;
-    if (typeof fn !== "function" || fn.prototype !== proto) return;
-    if (describe(fn, "a class").by !== "source") return;
-    // A class of the runtime, that no name leads to.
-    if (isOfRuntime(proto)) return;
-    for (
-      let at = fn;
-      typeof at === "function";
-      at = Object.getPrototypeOf(at)
+  /** Adds what a function has besides what its source says. */
+  addFunction(made: Made, name: string): void {
+    const { fn } = made;
+    const { own, without, proto, privates } = this.#functionParts(made, name);
+    const closed = !Object.isExtensible(fn);
+    if (
+      own.length > 0 || without.length > 0 || proto !== undefined || closed ||
+      privates !== undefined
     ) {
-      if (!hasPrivate(at)) continue;
+      const met = this.#note(fn, name, undefined, undefined);
+      met.draft = {
+        is: "function",
+        of: made.index,
+        own,
+        without,
+        proto,
+        privates,
+        ...(closed && { closed }),
+      };
+      this.#forced.push(fn);
+      const held = new Set<Made>();
+      this.#follow(fn, met, held);
+    }
+    // What a class has as its prototype is looked at where nothing leads to it, too.
+    const prototype = Object.getOwnPropertyDescriptor(fn, "prototype")?.value;
+    if (isPrimitive(prototype) || ownerOf(prototype) !== fn) return;
+    if (!made.facts.isClass && isBare(prototype)) return;
+    this.#lookThrough(prototype, `${name}.prototype`, new Set());
+  }
+
+  // ---- Looking through ---------------------------------------------------------
+
+  /** Finds what is in a value, and the functions among that. */
+  #lookThrough(root: unknown, rootPath: string, holds: Set<Made>): void {
+    if (this.#met.has(root)) return;
+    const met = this.#meet(root, rootPath, holds);
+    if (typeof root === "object") this.#follow(root as object, met, holds);
+  }
+
+  /** Looks at what an object holds, and on from there. */
+  #follow(root: object, rootMet: Met, holds: Set<Made>): void {
+    const todo: Step[] = [];
+    const visit = (holder: object, value: unknown, path: string) => {
+      const known = this.#met.get(value);
+      if (known) {
+        known.holders.push(holder);
+        return;
+      }
+      const met = this.#meet(value, path, holds);
+      met.holders.push(holder);
+      if (typeof value === "object") {
+        todo.push({ value: value as object, path });
+      }
+    };
+    this.#visitAll(root, rootMet, visit);
+    for (let step; (step = todo.pop());) {
+      this.#visitAll(step.value, this.#met.get(step.value)!, visit);
+    }
+  }
+
+  #visitAll(
+    object: object,
+    { draft, path, kind }: Met,
+    visit: (holder: object, value: unknown, path: string) => void,
+  ): void {
+    const each = (value: unknown, step: string) => {
+      if (!isFlat(value)) visit(object, value, path + step);
+    };
+    if (!draft) {
+      eachIn(object, kind!, each);
+      return;
+    }
+    if (draft.proto) {
+      each(draft.proto, ".__proto__");
+      // A prototype is named by its number.
+      const met = this.#met.get(draft.proto)!;
+      met.draft ??= draftOf(draft.proto, met.kind!, true);
+    }
+    draft.entries?.forEach((value, i) => each(value, entryStep(draft, i)));
+    draft.privates?.forEach((value) => each(value, ".#private"));
+    for (const [key, found] of draft.own ?? []) {
+      const step = stepOf(key);
+      if (typeof key === "symbol") each(key, step);
+      if (isData(found)) each(found.value, step);
+      else {
+        each(found.get, step);
+        each(found.set, step);
+      }
+    }
+  }
+
+  #note(
+    value: unknown,
+    path: string,
+    kind: Kind | undefined,
+    draft: Draft | undefined,
+  ): Met {
+    const known = this.#met.get(value);
+    if (known) return known;
+    const met: Met = { path, kind, draft, holders: [] };
+    this.#met.set(value, met);
+    return met;
+  }
+
+  /** What goes in the place of something that is met for the first time. */
+  #meet(value: unknown, path: string, holds: Set<Made>): Met {
+    if (typeof value === "symbol") {
+      const of = nameOfSymbol(value);
+      if (of) return this.#note(value, path, undefined, { is: "symbol", of });
       throw this.#source.cannot(
         path,
-        `is a ${fn.name}, whose #private members can't be read`,
+        `is a symbol, which can't be copied`,
+        "make it in the function, or with Symbol.for()",
+      );
+    }
+    if (typeof value === "function") {
+      const reference = this.#source.reference(value as Fn, path);
+      // Looking at it may have come by here.
+      if (typeof reference === "number") {
+        return this.#note(value, path, undefined, {
+          is: "find",
+          of: reference,
+        });
+      }
+      holds.add(reference);
+      return this.#note(value, path, undefined, {
+        is: "function",
+        of: reference.index,
+      });
+    }
+    const object = value as object;
+    const find = this.#source.find(object, path);
+    if (find !== undefined) {
+      return this.#note(object, path, undefined, { is: "find", of: find });
+    }
+    const owner = ownerOf(object);
+    if (owner) return this.#meetPrototype(object, owner, path, holds);
+    let kind: Kind;
+    try {
+      kind = kindOf(object);
+      this.#checkPrivates(object);
+    } catch (error) {
+      if (!(error instanceof Untravelable)) throw error;
+      throw this.#source.cannot(path, error.message, error.advice);
+    }
+    return this.#note(object, path, kind, draftOf(object, kind, false));
+  }
+
+  /** Refuses objects whose class has private members. */
+  #checkPrivates(object: object): void {
+    let proto: object | null = Object.getPrototypeOf(object);
+    for (; proto; proto = Object.getPrototypeOf(proto)) {
+      const owner = proto === Object.prototype ? undefined : ownerOf(proto);
+      if (!owner || !hasPrivate(owner)) continue;
+      throw new Untravelable(
+        `is a ${nameOf(owner)}, whose #private members can't be read`,
         "make it in the function",
       );
     }
-    const reference = this.#source.reference(fn, path);
-    if (typeof reference !== "number") holds.add(reference);
-    this.#instances.push([object, indexOf(reference)]);
   }
 
-  /** All of it as it is sent. */
-  captured(): Captured {
-    if (
-      this.#standIns.size + this.#instances.length + this.#properties.length ===
-        0
-    ) return { values: this.#values };
-    // What holds a function, however deep in it, can't go as it is: it is
-    // copied here, with what stands for the function.
-    const copies = new Map<unknown, unknown>();
-    const dirty = new Set<object>();
-    const todo = [...this.#standIns.keys()] as object[];
-    for (const value of todo) {
-      for (const holder of this.#holders.get(value) ?? []) {
-        // An error goes as it is, or is refused.
-        if (dirty.has(holder) || holder instanceof Error) continue;
-        dirty.add(holder);
-        todo.push(holder);
-      }
-    }
-    for (const [value, [standIn]] of this.#standIns) copies.set(value, standIn);
-    for (const holder of dirty) copies.set(holder, emptyLike(holder));
-    const copyOf = (value: unknown) =>
-      copies.has(value) ? copies.get(value) : value;
-    for (const holder of dirty) fill(copyOf(holder) as object, holder, copyOf);
-    return {
-      values: this.#values.map(copyOf),
-      standIns: [...this.#standIns.values()],
-      instances: this.#instances.map((
-        [object, index],
-      ) => [copyOf(object) as object, index]),
-      properties: this.#properties.map((
-        [{ index }, record],
-      ) => [index, copyOf(record) as object]),
-    };
-  }
-}
-
-/** The number of a function; below zero, of a find. */
-function indexOf(reference: Made | number): number {
-  return typeof reference === "number" ? -1 - reference : reference.index;
-}
-
-function hasPrivate(fn: Fn): boolean {
-  const ref = describe(fn, "a class");
-  if (ref.by !== "source") return false;
-  const facts = factsOf(ref);
-  return "hasPrivate" in facts && facts.hasPrivate;
-}
-
-function isOfRuntime(proto: object): boolean {
-  const what = checker().find(Object.create(proto), "")?.what;
-  // Of a class of the caller's that extends `Map` or `Set`, this is no genuine one.
-  return what !== undefined && what !== "a Proxy or the like";
-}
-
-/** Whether a value can be copied, as far as can be told. */
-export function isCopied(value: unknown): boolean {
-  try {
-    return checker().find(value, "") === undefined;
-  } catch {
-    // A getter throws: whoever copies it will say so.
-    return true;
-  }
-}
-
-/** Whether a value holds no other. */
-export function isPrimitive(value: unknown): boolean {
-  return value === null ||
-    typeof value !== "object" && typeof value !== "function";
-}
-
-/** Calls `visit` with what an object holds, and how one gets there. */
-function eachIn(
-  object: object,
-  visit: (value: unknown, key: string) => void,
-): void {
-  // What these have besides is not copied.
-  if (
-    ArrayBuffer.isView(object) || object instanceof Date ||
-    object instanceof RegExp
-  ) return;
-  if (Array.isArray(object)) {
-    for (let i = 0; i < object.length; i++) {
-      if (!isPrimitive(object[i])) visit(object[i], `[${i}]`);
-    }
-  } else if (object instanceof Map && isGenuine(object)) {
-    for (const [key, item] of object) {
-      visit(key, `.keys(${shown(key)})`);
-      visit(item, `.get(${shown(key)})`);
-    }
-  } else if (object instanceof Set && isGenuine(object)) {
-    let i = 0;
-    for (const item of object) visit(item, `.values(${i++})`);
-  } else if (object instanceof Error) {
-    if (Object.hasOwn(object, "cause")) visit(object.cause, ".cause");
-  } else {
-    for (const key of Object.keys(object)) {
-      const item = (object as Record<string, unknown>)[key];
-      if (isPrimitive(item)) continue;
-      visit(
-        item,
-        /^[A-Za-z_$][\w$]*$/.test(key)
-          ? `.${key}`
-          : `[${/^\d+$/.test(key) ? key : JSON.stringify(key)}]`,
-      );
-    }
-  }
-}
-
-/** Whether a Map or a Set can be read: a Proxy of one can't, and is refused later. */
-function isGenuine(object: Map<unknown, unknown> | Set<unknown>): boolean {
-  try {
-    const { prototype } = object instanceof Map ? Map : Set;
-    Reflect.get(prototype, "size", object);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function shown(key: unknown): string {
-  return typeof key === "string"
-    ? JSON.stringify(key)
-    : isPrimitive(key)
-    ? String(key)
-    : "…";
-}
-
-function emptyLike(object: object): object {
-  if (object instanceof Map) return new Map();
-  if (object instanceof Set) return new Set();
-  if (Array.isArray(object)) return new Array(object.length);
-  return {};
-}
-
-/** Fills what `emptyLike` made. */
-function fill(
-  copy: object,
-  object: object,
-  copyOf: (value: unknown) => unknown,
-): void {
-  if (object instanceof Map) {
-    for (const [key, item] of object) {
-      (copy as Map<unknown, unknown>).set(copyOf(key), copyOf(item));
-    }
-  } else if (object instanceof Set) {
-    for (const item of object) (copy as Set<unknown>).add(copyOf(item));
-  } else {
-    for (const key of Object.keys(object)) {
-      Object.defineProperty(copy, key, {
-        value: copyOf((object as Record<string, unknown>)[key]),
-        writable: true,
-        enumerable: true,
-        configurable: true,
+  /** An object that a function has as its `prototype`. */
+  #meetPrototype(
+    object: object,
+    owner: Fn,
+    path: string,
+    holds: Set<Made>,
+  ): Met {
+    const reference = this.#source.reference(owner, path);
+    const known = this.#met.get(object);
+    if (known) return known;
+    if (typeof reference === "number") {
+      this.#note(owner, path, undefined, { is: "find", of: reference });
+      return this.#note(object, path, undefined, {
+        is: "prototype",
+        of: owner,
       });
     }
+    holds.add(reference);
+    const { members } = reference;
+    this.#note(owner, path, undefined, {
+      is: "function",
+      of: reference.index,
+    });
+    const all = ownOf(object);
+    const own = all.filter(([key, found]) =>
+      !(key === "constructor" && isData(found) && found.value === owner &&
+        attributesOf(found) === (WRITABLE | CONFIGURABLE)) &&
+      !isMade(members, key, found, false)
+    );
+    const without = absent(members, object, false);
+    const proto = Object.getPrototypeOf(object);
+    const isAsMade = proto === madeProto(reference);
+    const closed = !Object.isExtensible(object);
+    const draft: Draft = {
+      is: "prototype",
+      of: owner,
+      own,
+      without,
+      ...(!isAsMade && { proto }),
+      ...(closed && { closed }),
+    };
+    if (own.length > 0 || without.length > 0 || !isAsMade || closed) {
+      this.#forced.push(object);
+    }
+    return this.#note(object, path, undefined, draft);
+  }
+
+  /** What a function has that its source does not give it. */
+  #functionParts(
+    { fn, facts, members }: Made,
+    path: string,
+  ): {
+    own: Own;
+    without: string[];
+    proto: object | null | undefined;
+    privates: unknown[] | undefined;
+  } {
+    const { isClass } = facts;
+    const own = ownOf(fn).filter(([key, found]) => {
+      if (isMade(members, key, found, true)) return false;
+      const { value } = found;
+      switch (key) {
+        case "length":
+          return value !== facts.length || attributesOf(found) !== CONFIGURABLE;
+        case "name":
+          return typeof value !== "string" ||
+            attributesOf(found) !== CONFIGURABLE;
+        case "arguments":
+        case "caller":
+          // Every function of sloppy code has them.
+          return value !== null || attributesOf(found) !== 0;
+        case "prototype":
+          if (isClass || isPrimitive(value)) return false;
+          if (attributesOf(found) !== WRITABLE) return true;
+          return ownerOf(value) !== fn && !isOfGenerator(value);
+      }
+      return true;
+    });
+    const without = isClass ? absent(members, fn, true) : [];
+    for (const key of ["name", "length"]) {
+      if (!Object.hasOwn(fn, key)) without.push(key);
+    }
+    const proto = Object.getPrototypeOf(fn);
+    const isAsMade = OF_KINDS.has(proto) ||
+      isClass && facts.heritage !== undefined && typeof proto === "function";
+    return {
+      own,
+      without,
+      proto: isAsMade ? undefined : proto,
+      privates: this.#privatesOf(fn, facts, path),
+    };
+  }
+
+  /** The values of the private fields that a class itself has. */
+  #privatesOf(
+    fn: Fn,
+    facts: SourceFacts,
+    path: string,
+  ): unknown[] | undefined {
+    const names = privateNames(facts, () => this.#source.privates(fn));
+    if (names.length === 0) return undefined;
+    const values = this.#source.privates(fn);
+    return names.map((name) => {
+      if (values.has(name)) return values.get(name);
+      throw this.#source.cannot(
+        path,
+        facts.privates.includes(name)
+          ? "uses a #private name from around it, which can't be read"
+          : `has a static ${name}, which can't be read`,
+        "call a method of the class",
+      );
+    });
+  }
+
+  // ---- Writing down --------------------------------------------------------------
+
+  /** All of it as it is sent. */
+  captured(early: boolean): Captured {
+    const dirty = this.#dirty();
+    const numbers = new Map<unknown, number>();
+    const todo: unknown[] = [];
+    /** The number of an object that has a record. */
+    const numberOf = (value: unknown): number | undefined => {
+      let number = numbers.get(value);
+      if (number === undefined && dirty.has(value)) {
+        number = todo.push(value) - 1;
+        numbers.set(value, number);
+      }
+      return number;
+    };
+    const at: number[] = [];
+    const values = this.#values.map((value, i) => {
+      const number = isFlat(value) ? undefined : numberOf(value);
+      if (number === undefined) return value;
+      at.push(i, number);
+      return null;
+    });
+    for (const object of this.#forced) numberOf(object);
+    const objects: ObjectRecord[] = [];
+    // The list grows while it is walked.
+    for (let i = 0; i < todo.length; i++) {
+      const { draft, kind } = this.#met.get(todo[i])!;
+      const full = draft ?? draftOf(todo[i] as object, kind!, true)!;
+      objects.push(recordOf(full, numberOf));
+    }
+    const captured: Captured = objects.length === 0 ? { values } : {
+      values,
+      at,
+      objects,
+      ...(early && { early }),
+    };
+    ways.set(captured, {
+      names: this.#names,
+      paths: todo.map((value) => this.#met.get(value)!.path),
+    });
+    return captured;
+  }
+
+  /** What structured clone does not copy as it is, and all that holds such. */
+  #dirty(): Set<unknown> {
+    const dirty = new Set<unknown>();
+    for (const [value, { draft }] of this.#met) if (draft) dirty.add(value);
+    for (const value of dirty) {
+      for (const holder of this.#met.get(value)!.holders) dirty.add(holder);
+    }
+    return dirty;
   }
 }

@@ -6,7 +6,8 @@
  * so each function finds its own, and shares those that it shared.
  */
 
-import type { SourceFacts } from "./free_names.ts";
+import type { ClassMember, SourceFacts, StaticPart } from "./free_names.ts";
+import { nameOfSymbol } from "./own_properties.ts";
 import { type Scope, type Surroundings, valueIn } from "./scopes.ts";
 
 // deno-lint-ignore no-explicit-any -- a caller's function, of any type
@@ -57,6 +58,12 @@ export type Value =
   | { readonly is: "function"; readonly made: Made }
   | { readonly is: "find"; readonly index: number };
 
+/** A member of a class whose name is known, whatever it was computed from. */
+export interface MadeMember extends Omit<ClassMember, "key"> {
+  /** Computed and not known, of a field. */
+  readonly key: string | symbol | undefined;
+}
+
 /** A function or class that is made anew. */
 export interface Made {
   readonly index: number;
@@ -65,6 +72,10 @@ export interface Made {
   /** What a message calls it. */
   readonly path: string;
   readonly cells: Cell[];
+  /** The members that a class makes. */
+  readonly members: readonly MadeMember[];
+  /** The static private fields of a class that are set when it has been made. */
+  readonly privates: readonly string[];
   /** Where it stands, once that is known. */
   around?: Surroundings;
 }
@@ -98,7 +109,7 @@ export function programOf(parts: Parts): string {
     const name = Object.getOwnPropertyDescriptor(fn, "name")?.value;
     let text = facts.form === "member"
       ? `${frame}.m({${facts.text}\n})`
-      : `(${withParent(made, parts, frame)}\n)`;
+      : `(${textOf(made, parts, frame)}\n)`;
     if (typeof name === "string" && name !== facts.ownName) {
       text = `${frame}.n(${text},${JSON.stringify(name)})`;
     }
@@ -146,21 +157,98 @@ export function programOf(parts: Parts): string {
   return `(${frame})=>{${first}${top.map(scopeText).join("")}}`;
 }
 
-/** The text of a function; what a class extends is in the frame. */
-function withParent(
-  { fn, facts: { text, heritage } }: Made,
+/**
+ * The text of a function. What a class extends is in the frame; and it runs
+ * nothing when it is made: its static fields have the values that they had.
+ */
+function textOf(made: Made, parts: Parts, frame: string): string {
+  const { facts: { text, isClass, heritage } } = made;
+  if (!isClass) return text;
+  const edits: [start: number, end: number, text: string][] = [];
+  if (heritage) {
+    edits.push([...heritage, `${parentOf(made, parts, frame)} `]);
+  }
+  for (const part of made.facts.statics) {
+    if (isKept(part, made)) continue;
+    const [start, end] = part.range;
+    // As many lines and columns: stacks tell the same places.
+    // A semicolon keeps what stands before and behind apart.
+    const blank = text.slice(start, end).replace(/[^\n\r]/g, " ");
+    edits.push([start, end, blank.replace(/^ /, ";")]);
+  }
+  for (const { name, key } of made.members) {
+    if (!name) continue;
+    const found = typeof key === "symbol"
+      ? `${frame}.w(${JSON.stringify(nameOfSymbol(key))})`
+      : JSON.stringify(key);
+    edits.push([...name, `[${found}]`]);
+  }
+  edits.sort(([a], [b]) => a - b);
+  let edited = "";
+  let at = 0;
+  for (const [start, end, other] of edits) {
+    edited += text.slice(at, start) + other;
+    at = end;
+  }
+  return withPrivates(made, edited + text.slice(at), frame);
+}
+
+/** Whether a static field begins with a function of its class, which it still has. */
+function isKept(
+  { key, text }: StaticPart,
+  { fn, privates }: Made,
+): boolean {
+  if (key === undefined || text === undefined) return false;
+  if (key.startsWith("#")) return !privates.includes(key);
+  const found = Object.getOwnPropertyDescriptor(fn, key)?.value;
+  return typeof found === "function" &&
+    Function.prototype.toString.call(found) === text;
+}
+
+/** A class that lets its private fields be set, once, from outside. */
+function withPrivates(
+  { index, privates, facts }: Made,
+  text: string,
+  frame: string,
+): string {
+  if (privates.length === 0) return text;
+  const set = (of: string) =>
+    `static{${frame}.p[${index}]=[${
+      privates.map((name) => `(v)=>{${of}.${name}=v}`)
+    }]}`;
+  const end = text.lastIndexOf("}");
+  if (facts.privates.length === 0) {
+    return `${text.slice(0, end)}${set("this")}${text.slice(end)}`;
+  }
+  // Names of around it are declared around it, and given to the class as fields
+  // are given to what a constructor makes.
+  const own = facts.privates.join(";");
+  const c = `${frame}c`;
+  const setters = (names: readonly string[], of: string) =>
+    names.map((name) => `(v)=>{${of}.${name}=v}`);
+  const declared = privates.filter((name) => !facts.privates.includes(name));
+  return `(()=>{let ${c};new class extends function(x){return x}{static{${c}=${
+    text.slice(0, end)
+  }static{${frame}.p[${index}]=[${setters(declared, "this")}]}${
+    text.slice(end)
+  };${frame}.p[${index}].push(${
+    setters(facts.privates, c)
+  })}${own};constructor(){super(${c})}};return ${c}})()`;
+}
+
+/** What a class extends, as the program finds it. */
+function parentOf(
+  { fn }: Made,
   { madeOf, findOf }: Parts,
   frame: string,
 ): string {
-  if (!heritage) return text;
   const parent = Object.getPrototypeOf(fn);
   const made = madeOf.get(parent);
-  const what = parent === Function.prototype
+  return parent === Function.prototype
     ? "null"
     : made
     ? `${frame}.f[${made.index}]`
     : `${frame}.r[${findOf.get(parent)}]`;
-  return `${text.slice(0, heritage[0])}${what} ${text.slice(heritage[1])}`;
 }
 
 /** Classes, each after those that it may need while it is made. */

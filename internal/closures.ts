@@ -22,13 +22,8 @@ import {
   findExport,
   findOfRuntime,
 } from "./captured_imports.ts";
-import {
-  CapturedValues,
-  factsOf,
-  isCopied,
-  isNative,
-  isPrimitive,
-} from "./captured_values.ts";
+import { CapturedValues } from "./captured_values.ts";
+import { ClassParts } from "./class_parts.ts";
 import {
   type Cell,
   type Fn,
@@ -40,11 +35,19 @@ import {
 } from "./closure_program.ts";
 import { changesNothing } from "./effects.ts";
 import type { SourceFacts } from "./free_names.ts";
-import { needsNothing, OUTER_ADVICE } from "./needs.ts";
+import {
+  factsOf,
+  hasOwnMembers,
+  isNative,
+  pathOf,
+  privateNames,
+} from "./function_facts.ts";
+import { needsNothing, OUTER_ADVICE, withHint } from "./needs.ts";
+import { isCopied } from "./object_kinds.ts";
+import { isPrimitive } from "./own_properties.ts";
 import { namespaceOf, scriptFacts } from "./scripts.ts";
 import type { Captured, ClosureRef, Find, FunctionRef } from "./protocol.ts";
 import {
-  FLAG,
   isCall,
   lookAround,
   looking,
@@ -73,7 +76,6 @@ const alone = new WeakSet<Fn>();
 const scripts = new WeakMap<Fn, string>();
 /** Functions with nothing but a module around them: its variables will do for all. */
 const inModule = new WeakMap<Fn, { script: string; place: Place }>();
-const hinted = new WeakMap<FunctionRef, FunctionRef>();
 
 /** Whether a function is known to take nothing along: most come many times. */
 export function takesNothing(ref: FunctionRef): boolean {
@@ -94,10 +96,13 @@ export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
   const facts = factsOf(ref);
   // What is not understood goes as it is. A class can't be called: the worker
   // says so.
-  if ("error" in facts || facts.isClass || needsNothing(facts)) {
-    return mark(ref);
+  if ("error" in facts || facts.isClass) return mark(ref);
+  if (needsNothing(facts)) {
+    if (!facts.usesOwnName) return mark(ref);
+    // What it has as properties, it may find by its own name.
+    if (!hasOwnMembers(fn as Fn)) return undefined;
   }
-  if (alone.has(fn as Fn)) return undefined;
+  if (alone.has(fn as Fn) && !hasOwnMembers(fn as Fn)) return undefined;
   if (!mayLook()) return { ref: withHint(ref), captured: undefined };
   const closure = looking(() => new Capture(ref).closure(fn as Fn, facts));
   if (!closure) alone.add(fn as Fn);
@@ -106,14 +111,6 @@ export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
 
 function mark(ref: Marked): undefined {
   ref[NOTHING] = true;
-}
-
-function withHint(ref: FunctionRef & { by: "source" }): FunctionRef {
-  let other = hinted.get(ref);
-  if (!other) {
-    hinted.set(ref, other = { ...ref, hint: `run the program with ${FLAG}` });
-  }
-  return other;
 }
 
 /** A reference for each program, as there is one for each source. */
@@ -148,6 +145,9 @@ class Capture {
   readonly #findOf = new Map<unknown, number>();
   readonly #values: CapturedValues;
   readonly #around = new Map<Fn, Surroundings>();
+  readonly #classes = new ClassParts((path, why, advice) =>
+    this.#cannot(path, why, advice)
+  );
   readonly #imports = new CapturedImports((path, why, advice) =>
     this.#cannot(path, why, advice)
   );
@@ -163,6 +163,7 @@ class Capture {
     this.#values = new CapturedValues({
       reference: (fn, path) => this.#reference(fn, path),
       find: (object, path) => this.#findObject(object, path),
+      privates: (fn) => this.#classes.privates(fn),
       cannot: (path, why, advice) => this.#cannot(path, why, advice),
     });
   }
@@ -196,13 +197,15 @@ class Capture {
   imported(find: Find): Closure {
     this.#finds.push(find);
     const code = "($)=>{$.f[0]=$.r[0]}";
-    return { ref: this.#refOf(code), captured: this.#values.captured() };
+    return { ref: this.#refOf(code), captured: this.#values.captured(false) };
   }
 
   #gather(fn: Fn, facts: SourceFacts): Closure | undefined {
     this.#make(fn, facts, "");
     for (let made; (made = this.#todo.pop());) this.#lookUp(made);
-    if (this.#made[0].cells.length === 0) return undefined;
+    if (this.#made[0].cells.length === 0 && !this.#hasParts(this.#made[0])) {
+      return undefined;
+    }
     if (!this.#isSure()) {
       return new Capture(this.#ref, true, this.#exports).closure(fn, facts);
     }
@@ -213,14 +216,19 @@ class Capture {
       madeOf: this.#madeOf,
       findOf: this.#findOf,
     });
-    return { ref: this.#refOf(code), captured: this.#values.captured() };
+    const early = this.#made.some(({ facts }) => facts.computed.length > 0);
+    return { ref: this.#refOf(code), captured: this.#values.captured(early) };
+  }
+
+  /** Whether a function finds by its own name what its source does not give it. */
+  #hasParts({ fn, facts }: Made): boolean {
+    return facts.usesOwnName && hasOwnMembers(fn);
   }
 
   #refOf(code: string): ClosureRef {
     const { name, source } = this.#ref;
     const finds = this.#finds;
-    const { names, owners } = this.#values;
-    const key = JSON.stringify([name, source, code, finds, names, owners]);
+    const key = JSON.stringify([name, source, code, finds]);
     let ref = refs.get(key);
     if (!ref) {
       const modules = new Set<string>();
@@ -237,8 +245,6 @@ class Capture {
         source,
         code,
         finds,
-        names,
-        owners,
         readsOnly: finds.length === 0 && this.#made.every(changesNothing),
         modules: [...modules],
       };
@@ -261,6 +267,9 @@ class Capture {
 
   #make(fn: Fn, facts: SourceFacts, path: string): Made {
     for (const use of facts.outer) {
+      if (use === "a #private name" && this.#classes.hasPrivates(fn, facts)) {
+        continue;
+      }
       throw this.#cannot(
         path,
         `uses ${
@@ -275,6 +284,8 @@ class Capture {
       facts,
       path,
       cells: [],
+      members: this.#classes.members(fn, facts, path),
+      privates: privateNames(facts, () => this.#classes.privates(fn)),
     };
     this.#made.push(made);
     this.#madeOf.set(fn, made);
@@ -311,6 +322,7 @@ class Capture {
     made.around = around;
     (node?.functions ?? this.#loose).push(made);
     for (const name of facts.names) {
+      if (facts.atFirst.has(name)) continue;
       let at = node;
       while (at && !Object.hasOwn(at.scope.variables, name)) at = at.parent;
       if (!at) {
@@ -339,9 +351,7 @@ class Capture {
         this.#reference(parent, path);
       }
     }
-    if (Object.keys(fn).length > 0) {
-      this.#values.addProperties(made, path || this.#ref.name);
-    }
+    this.#values.addFunction(made, path || this.#ref.name);
   }
 
   /** The scopes around a function, as nodes: those that are known are the same. */
@@ -445,7 +455,7 @@ class Capture {
 
   #value(node: Node, name: string, value: unknown, holds: Set<Made>): Value {
     if (typeof value === "function") {
-      const reference = this.#reference(value as Fn, name);
+      const reference = this.#reference(value as Fn, pathOf(name, value as Fn));
       if (typeof reference === "number") {
         return { is: "find", index: reference };
       }
@@ -458,16 +468,8 @@ class Capture {
       this.#imports.read(module.script, module.scope);
       const index = this.#findObject(value, name);
       if (index !== undefined) return { is: "find", index };
-      this.#values.lookThrough(value, name, holds);
     }
-    if (typeof value === "symbol") {
-      throw this.#cannot(
-        name,
-        "is a symbol, which can't be copied",
-        "make it in the function",
-      );
-    }
-    return { is: "data", index: this.#values.add(name, value) };
+    return { is: "data", index: this.#values.add(name, value, holds) };
   }
 
   #findObject(object: object, path: string): number | undefined {

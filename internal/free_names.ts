@@ -24,6 +24,28 @@ export type OuterUse =
   | "import.meta"
   | "a #private name";
 
+/** A member of a class, as the class makes it. */
+export interface ClassMember {
+  /** Its name; `undefined` where that is computed. */
+  readonly key: string | undefined;
+  readonly isStatic: boolean;
+  readonly is: "method" | "get" | "set" | "field";
+  /** The source of the function that it is; of a field, of the value it begins with. */
+  readonly text: string;
+  /** Where its name stands in the class's text, of a method's that is computed. */
+  readonly name?: readonly [start: number, end: number];
+}
+
+/** What a class runs when it is made: a static field's first value, a static block. */
+export interface StaticPart {
+  /** The field; `undefined`: a block, or a field whose name is computed. */
+  readonly key: string | undefined;
+  /** Where it stands in the text, the `=` included. */
+  readonly range: readonly [start: number, end: number];
+  /** The source of a function, if that is what it begins with. */
+  readonly text: string | undefined;
+}
+
 /** What is known of a function by its source. */
 export interface SourceFacts {
   /** How its source is made a value: as it is, or as a member of an object. */
@@ -35,11 +57,13 @@ export interface SourceFacts {
   readonly text: string;
   /** The names that it uses and does not declare, sorted. */
   readonly names: readonly string[];
+  /** Those of them that only what a class runs when it is made uses, names of methods included. */
+  readonly atFirst: ReadonlySet<string>;
   /** Those of them that it assigns to. */
   readonly assigned: ReadonlySet<string>;
   /** What else it uses of what is around it. */
   readonly outer: ReadonlySet<OuterUse>;
-  /** Those that only the computed names of a class's members use. */
+  /** Those that only the computed names of a class's fields use. */
   readonly computed: readonly string[];
   /** Where the text says what a class extends. */
   readonly heritage: readonly [start: number, end: number] | undefined;
@@ -49,6 +73,16 @@ export interface SourceFacts {
   readonly changesNothing: boolean;
   /** What it calls by name. */
   readonly called: ReadonlySet<string>;
+  /** How many arguments it says that it takes: its `length`. */
+  readonly length: number;
+  /** Whether it may use the name that it gives itself. */
+  readonly usesOwnName: boolean;
+  /** The members of a class that its source makes, private ones aside. */
+  readonly members: readonly ClassMember[];
+  /** What a class runs when it is made, in order. */
+  readonly statics: readonly StaticPart[];
+  /** The private names that it uses and does not declare. */
+  readonly privates: readonly string[];
 }
 
 /**
@@ -107,6 +141,12 @@ class Reader {
   #computed: Ref[] = [];
   #heritage: [number, number] | undefined;
   readonly #effects: Effects;
+  readonly #members: ClassMember[] = [];
+  readonly #statics: StaticPart[] = [];
+  readonly #usedAtFirst: Ref[] = [];
+  /** Of the function that is read, once its parameters were. */
+  #length: number | undefined;
+  #hasConstructor = false;
 
   constructor(source: string) {
     this.#tokens = new Tokens(source);
@@ -142,6 +182,12 @@ class Reader {
     for (const { name, assigned } of this.#names.refs) {
       refs.set(name, assigned || (refs.get(name) ?? false));
     }
+    const atFirst = new Set<string>();
+    for (const { name } of this.#usedAtFirst) {
+      if (refs.has(name) || name === this.#ownName) continue;
+      refs.set(name, false);
+      atFirst.add(name);
+    }
     if (refs.delete("arguments")) this.#outer.add("arguments");
     if (this.#privates.length > 0) this.#outer.add("a #private name");
     const names = [...refs.keys()].sort();
@@ -151,6 +197,7 @@ class Reader {
       ownName: this.#ownName,
       text,
       names,
+      atFirst,
       assigned: new Set(names.filter((name) => refs.get(name))),
       outer: this.#outer,
       computed: this.#computed.map(({ name }) => name),
@@ -158,6 +205,11 @@ class Reader {
       hasPrivate: isClass && this.#hasPrivate,
       changesNothing: !this.#effects.mayChange,
       called: this.#effects.called,
+      length: isClass && !this.#hasConstructor ? 0 : this.#length ?? 0,
+      usesOwnName: usesTwice(text, this.#ownName),
+      members: this.#members,
+      statics: this.#statics,
+      privates: [...new Set(this.#privates)],
     };
   }
 
@@ -275,11 +327,21 @@ class Reader {
   }
 
   #parameters(): void {
+    const isFirst = this.#length === undefined;
+    if (isFirst) this.#length = 0;
+    let count = 0;
+    let isOver = false;
     while (!this.#tokens.eat(")")) {
-      this.#tokens.eat("...");
-      this.#bindingWithDefault(false);
+      if (this.#tokens.eat("...")) isOver = true;
+      this.#binding(false);
+      if (this.#tokens.eat("=")) {
+        isOver = true;
+        this.#assign();
+      }
+      if (!isOver) count++;
       this.#tokens.eat(",");
     }
+    if (isFirst) this.#length = count;
   }
 
   /** In a scope of its own: what it declares, defaults of parameters don't see. */
@@ -333,7 +395,10 @@ class Reader {
     this.#names.mark(start);
     this.#inFunction({ isArrow: true, isAsync }, () => {
       if (this.#tokens.eat("(")) this.#parameters();
-      else this.#binding(false);
+      else {
+        this.#length ??= 1;
+        this.#binding(false);
+      }
       this.#tokens.expect("=>");
       if (this.#tokens.is("{")) this.#body();
       else this.#assign(noIn);
@@ -378,12 +443,19 @@ class Reader {
   }
 
   #classMember(declared: Set<string>, isTop: boolean): void {
+    const { start: first } = this.#tokens.token;
     const isStatic = this.#tokens.is("static") && this.#isModifier();
     if (isStatic) this.#tokens.next();
+    const { start } = this.#tokens.token;
     if (isStatic && this.#tokens.is("{")) {
-      this.#inFunction({ isMember: true }, () => this.#statements.block());
+      const block = () =>
+        this.#inFunction({ isMember: true }, () => this.#statements.block());
+      if (!isTop) return block();
+      this.#atFirst(block);
+      this.#static(undefined, first, undefined);
       return;
     }
+    let is: ClassMember["is"] = "method";
     let isAsync = false;
     while (
       ["async", "get", "set", "accessor"].some((word) =>
@@ -392,23 +464,117 @@ class Reader {
       this.#isModifier()
     ) {
       isAsync ||= this.#tokens.is("async");
+      if (this.#tokens.is("get")) is = "get";
+      if (this.#tokens.is("set")) is = "set";
       this.#tokens.next();
     }
     const isGenerator = this.#tokens.eat("*");
-    if (this.#tokens.token.type === "private") {
-      declared.add(this.#tokens.token.value);
+    const { type, value } = this.#tokens.token;
+    const isPrivate = type === "private";
+    if (isPrivate) {
+      declared.add(value);
       if (!isStatic && isTop) this.#hasPrivate = true;
     }
-    const first = this.#names.refs.length;
+    const key = value === "[" && type === "punct"
+      ? undefined
+      : type === "string" || type === "number"
+      ? keyOf(value)
+      : value;
+    const { length } = this.#names.refs;
+    const { start: nameStart } = this.#tokens.token;
     this.#key();
-    if (isTop) {
-      this.#computed.push(...this.#names.refs.slice(first));
+    const name = [nameStart, this.#tokens.read] as const;
+    if (isTop && key === undefined) {
+      const refs = this.#names.refs.slice(length);
+      if (this.#tokens.is("(")) {
+        // The name that a method has got is known.
+        this.#usedAtFirst.push(...refs);
+        this.#names.refs.length = length;
+      } else this.#computed.push(...refs);
     }
-    if (this.#tokens.is("(")) return this.#method(isAsync, isGenerator);
+    const add = (is: ClassMember["is"], from: number) => {
+      if (!isTop || isPrivate) return;
+      const text = this.#tokens.source.slice(from, this.#tokens.read);
+      const isNamed = key !== undefined || is === "field";
+      this.#members.push({
+        key,
+        isStatic,
+        is,
+        text,
+        ...(!isNamed && { name }),
+      });
+    };
+    if (this.#tokens.is("(")) {
+      const isConstructor = isTop && !isStatic && key === "constructor" &&
+        is === "method";
+      if (isConstructor) {
+        this.#length = undefined;
+        this.#hasConstructor = true;
+      }
+      this.#method(isAsync, isGenerator);
+      if (!isConstructor) add(is, start);
+      return;
+    }
+    const { start: equals, end } = this.#tokens.token;
     if (this.#tokens.eat("=")) {
-      this.#inFunction({ isMember: true }, () => this.#assign());
+      const assign = () =>
+        this.#inFunction({ isMember: true }, () => this.#assign());
+      const from = this.#tokens.token.start;
+      if (isTop && isStatic) {
+        const isFunction = this.#isFunction();
+        if (isFunction) assign();
+        else this.#atFirst(assign);
+        this.#static(
+          key,
+          equals,
+          isFunction
+            ? this.#tokens.source.slice(from, this.#tokens.read)
+            : undefined,
+        );
+      } else assign();
+      add("field", from);
+    } else {
+      if (isTop && isStatic && isPrivate) this.#static(key, equals, undefined);
+      add("field", end);
     }
     this.#tokens.eat(";");
+  }
+
+  /** Reads what the class runs once, when it is made. */
+  #atFirst(read: () => void): void {
+    this.#passOver(() => {
+      const { length } = this.#names.refs;
+      read();
+      this.#usedAtFirst.push(...this.#names.refs.slice(length));
+    });
+  }
+
+  /** Takes note of what the class runs, which was read just now. */
+  #static(
+    key: string | undefined,
+    start: number,
+    text: string | undefined,
+  ): void {
+    const end = Math.max(start, this.#tokens.read);
+    this.#statics.push({ key, range: [start, end], text });
+  }
+
+  /** Whether a function or class comes next. */
+  #isFunction(): boolean {
+    const { type, value } = this.#tokens.token;
+    const token = this.#tokens.token;
+    if (
+      value === "function" || value === "class" ||
+      this.#tokens.isAsyncFunction()
+    ) return true;
+    if (this.#tokens.is("async") && !this.#tokens.after().newLine) {
+      this.#tokens.next();
+    }
+    const is = this.#tokens.token.type === "name" &&
+        this.#tokens.after().value === "=>" ||
+      this.#tokens.is("(") && this.#isArrowHere();
+    this.#tokens.token = token;
+    return is && (type === "name" || value === "(");
   }
 
   /** Whether a word stands before a name, and is none itself. */
@@ -733,4 +899,19 @@ class Reader {
       this.#assign();
     }
   }
+}
+
+/** What a member is called whose name is written as a text, or as a number. */
+function keyOf(text: string): string | undefined {
+  if (!/^["']/.test(text)) {
+    return text.endsWith("n") || text.includes("_") ? undefined : `${+text}`;
+  }
+  return text.includes("\\") ? undefined : text.slice(1, -1);
+}
+
+/** Whether a name stands in a text more than once. */
+function usesTwice(text: string, name: string): boolean {
+  if (name === "") return false;
+  const first = text.indexOf(name);
+  return text.indexOf(name, first + name.length) >= 0;
 }

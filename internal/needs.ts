@@ -1,6 +1,8 @@
 /** What a function needs of what is around it, by its source alone. */
 
 import type { OuterUse, SourceFacts } from "./free_names.ts";
+import type { FunctionRef } from "./protocol.ts";
+import { FLAG } from "./scopes.ts";
 
 /**
  * Names that nobody gives to something of their own, as far as can be guessed
@@ -35,4 +37,15 @@ export const OUTER_ADVICE: Record<OuterUse, string> = {
 /** Whether a function uses nothing but what the language has. */
 export function needsNothing({ names, outer }: SourceFacts): boolean {
   return outer.size === 0 && names.every((name) => LANGUAGE.has(name));
+}
+
+const hinted = new WeakMap<FunctionRef, FunctionRef>();
+
+/** The same, and what would have let it take along what is around it. */
+export function withHint(ref: FunctionRef & { by: "source" }): FunctionRef {
+  let other = hinted.get(ref);
+  if (!other) {
+    hinted.set(ref, other = { ...ref, hint: `run the program with ${FLAG}` });
+  }
+  return other;
 }

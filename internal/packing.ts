@@ -4,13 +4,9 @@
  */
 
 import type { CloneChecker } from "./clonable.ts";
+import { nameOfCaptured } from "./captured_values.ts";
 import { closureOf } from "./closures.ts";
-import type {
-  Captured,
-  ClosureRef,
-  FunctionRef,
-  Initializer,
-} from "./protocol.ts";
+import type { Captured, FunctionRef, Initializer } from "./protocol.ts";
 import { show } from "./timer.ts";
 import { describe, label, moduleUrl } from "./travel.ts";
 
@@ -121,7 +117,7 @@ export function packCaptured<R>(
     return copy();
   }
   const found = checker.find(captured, "");
-  if (found) throw cannotSendCaptured(fn, found.path, found.what);
+  if (found) throw cannotSendCaptured(fn, captured, found.path, found.what);
   try {
     return copy();
   } catch (error) {
@@ -129,33 +125,25 @@ export function packCaptured<R>(
       throw error;
     }
     const found = checker.locate(captured, "");
-    throw cannotSendCaptured(fn, found.path, found.what, error);
+    throw cannotSendCaptured(fn, captured, found.path, found.what, error);
   }
 }
 
 function cannotSendCaptured(
   fn: FunctionRef,
+  captured: Captured,
   path: string,
   what: string,
   cause?: unknown,
 ): DOMException {
   const error = new DOMException(
     `Cannot send ${label(fn)} to a worker: captured "${
-      nameOfCaptured(fn as ClosureRef, path)
+      nameOfCaptured(captured, path) ?? path
     }" is ${what}, which can't be copied; make it in the function, or pass the plain data that it is made from`,
     "DataCloneError",
   );
   if (cause !== undefined) error.cause = cause;
   return error;
-}
-
-/** What a caller calls a captured value, by the way to it in the record. */
-function nameOfCaptured({ names, owners }: ClosureRef, path: string): string {
-  const [, kind, index, rest] = /^\.?(\w+)\[(\d+)\](.*)$/s.exec(path) ?? [];
-  if (kind === "values") return `${names[Number(index)]}${rest}`;
-  return kind === "properties"
-    ? `${owners[Number(index)]}${rest.replace("[1]", "")}`
-    : path;
 }
 
 /**

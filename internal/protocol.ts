@@ -42,10 +42,6 @@ export interface ClosureRef {
   readonly finds: readonly Find[];
   /** The modules among these, those of the runtime aside. */
   readonly modules: readonly string[];
-  /** The names of the values that it captured. */
-  readonly names: readonly string[];
-  /** The names of the functions that have properties. */
-  readonly owners: readonly string[];
   /** Whether the functions are known to change nothing of what they captured. */
   readonly readsOnly: boolean;
 }
@@ -65,13 +61,47 @@ export type Find =
 
 /** What a function captured, as it was when it was submitted. */
 export interface Captured {
+  /** The values of variables, as structured clone copies them. */
   readonly values: readonly unknown[];
-  /** Objects in them that stand for a function, or, below zero, for a find. */
-  readonly standIns?: readonly (readonly [object, number])[];
-  /** Objects in them that are of a class which travels. */
-  readonly instances?: readonly (readonly [object, number])[];
-  /** Properties that functions have. */
-  readonly properties?: readonly (readonly [number, object])[];
+  /** Which of them are objects of the list: numbers of a value and an object, by turns. */
+  readonly at?: readonly number[];
+  /** The objects that are more than structured clone copies. */
+  readonly objects?: readonly ObjectRecord[];
+  /** Whether the members of classes have names that the values say. */
+  readonly early?: true;
+}
+
+/** An object that a function captured, and what makes it the one that it was. */
+export interface ObjectRecord {
+  readonly is:
+    | "object"
+    | "array"
+    | "map"
+    | "set"
+    | "error"
+    /** `of` is a copy of it, but for what the record adds. */
+    | "copy"
+    /** The function that the program has made, by its number. */
+    | "function"
+    /** What a function has as its `prototype`; that is the object of this number. */
+    | "prototype"
+    /** What the worker finds, by its number. */
+    | "find"
+    /** A symbol: `["for", key]`, or `["is", name]` of one that the language has. */
+    | "symbol";
+  readonly of?: unknown;
+  /** Which object its prototype is; left out: as it is made. */
+  readonly proto?: number | null;
+  /** Of an array, a Map or a Set: for each, what kind of value comes, and the value. */
+  readonly entries?: readonly unknown[];
+  /** Own properties: the key (a number: that symbol), attributes, and the value. */
+  readonly members?: readonly unknown[];
+  /** Own properties that it is made with, and has no more. */
+  readonly without?: readonly string[];
+  /** The static private fields of a class, as `entries`, in the order of its program. */
+  readonly privates?: readonly unknown[];
+  /** Whether it takes no more properties. */
+  readonly closed?: true;
 }
 
 /** What a function captured, as its calls have it on their way; see `carried.ts`. */

@@ -4,7 +4,7 @@
  * is run here.
  */
 
-import type { Captured, ClosureRef, Find } from "./protocol.ts";
+import type { Captured, ClosureRef, Find, ObjectRecord } from "./protocol.ts";
 
 // deno-lint-ignore no-explicit-any -- a caller's function, of any type
 type Fn = (...args: any[]) => unknown;
@@ -45,6 +45,10 @@ export interface Frame {
   readonly s: (() => void)[];
   /** Each makes a class, which may need the values. */
   readonly c: (() => void)[];
+  /** What sets the static private fields of a class, by its number. */
+  readonly p: ((value: unknown) => void)[][];
+  /** A symbol, by its name. */
+  w(name: [string, string]): symbol;
   /** Gives a function its name. */
   n(fn: Fn, name: string): Fn;
   /** The function of an object's only member. */
@@ -57,6 +61,21 @@ export interface Frame {
  * Self-contained: workers get it as its source.
  */
 export function makeRebuilder(): Rebuilder {
+  // Taken before any task runs: one may put its own in their place.
+  const {
+    defineProperty,
+    deleteProperty,
+    getOwnPropertyDescriptor,
+    ownKeys,
+    preventExtensions,
+    setPrototypeOf,
+    apply,
+  } = Reflect;
+  const { Map: OwnMap, Set: OwnSet, Error: OwnError, Symbol: OwnSymbol } =
+    globalThis;
+  const { set: setInMap } = OwnMap.prototype;
+  const { add: addToSet } = OwnSet.prototype;
+  const { for: symbolFor } = OwnSymbol;
   const makers = new Map<string, (frame: Frame) => void>();
   const loaded = new Map<string, Loaded>();
   // To ask for it takes a while, so only its getter is taken before tasks run.
@@ -123,102 +142,215 @@ export function makeRebuilder(): Rebuilder {
     return value;
   }
 
-  /** Puts what is meant in the place of what stands for it. */
-  function replaceIn(
-    roots: readonly unknown[],
-    meant: Map<unknown, unknown>,
-  ): void {
-    const swap = (value: unknown) =>
-      meant.has(value) ? meant.get(value) : value;
-    const seen = new Set<unknown>();
-    const todo: unknown[] = [...roots];
-    while (todo.length > 0) {
-      const value = todo.pop();
-      if (typeof value !== "object" || value === null || seen.has(value)) {
-        continue;
+  // The bits of attributes, as `captured_values.ts` writes them.
+  const WRITABLE = 1;
+  const ENUMERABLE = 2;
+  const CONFIGURABLE = 4;
+  const OBJECT = 8;
+  const ACCESSOR = 16;
+
+  function symbolOf({ 0: by, 1: name }: [string, string]): symbol {
+    return by === "for"
+      ? symbolFor(name)
+      : (OwnSymbol as unknown as Record<string, symbol>)[name];
+  }
+
+  /** Makes the objects of records; those of classes are there only once these are. */
+  class Objects {
+    readonly #records: readonly ObjectRecord[];
+    readonly #frame: Frame;
+    readonly #made: unknown[];
+
+    constructor(records: readonly ObjectRecord[], frame: Frame) {
+      this.#records = records;
+      this.#frame = frame;
+      this.#made = [];
+      for (let i = 0; i < records.length; i++) this.#made[i] = undefined;
+    }
+
+    /** An object, empty at first; `undefined` for what is not there yet. */
+    get(i: number): unknown {
+      return this.#made[i] ??= this.#make(this.#records[i]);
+    }
+
+    #make({ is, of }: ObjectRecord): unknown {
+      switch (is) {
+        case "object":
+          return {};
+        case "array":
+          return [];
+        case "map":
+          return new OwnMap();
+        case "set":
+          return new OwnSet();
+        case "error":
+          return new OwnError();
+        case "copy":
+          return of;
+        case "function":
+          return this.#frame.f[of as number];
+        case "find":
+          return this.#frame.r[of as number];
+        case "prototype":
+          return (this.get(of as number) as Fn | undefined)?.prototype;
+        case "symbol":
+          return symbolOf(of as [string, string]);
       }
-      seen.add(value);
-      if (value instanceof Map) {
-        const entries = [...value];
-        value.clear();
-        for (const [key, item] of entries) {
-          value.set(swap(key), swap(item));
-          todo.push(key, item);
-        }
-      } else if (value instanceof Set) {
-        const items = [...value];
-        value.clear();
-        for (const item of items) {
-          value.add(swap(item));
-          todo.push(item);
-        }
-      } else if (!ArrayBuffer.isView(value)) {
-        const record = value as Record<string, unknown>;
-        for (const key of Object.keys(record)) {
-          const item = record[key];
-          if (meant.has(item)) record[key] = meant.get(item);
-          else todo.push(item);
+    }
+
+    /** Gives all of them what they had. */
+    fill(): void {
+      const records = this.#records;
+      for (let i = 0; i < records.length; i++) this.#fillOne(i, records[i]);
+      // Last, since it can't be undone.
+      for (let i = 0; i < records.length; i++) {
+        if (records[i].closed) preventExtensions(this.get(i) as object);
+      }
+    }
+
+    /** Gives plain objects what they had and is there. */
+    fillEarly(): void {
+      const records = this.#records;
+      for (let i = 0; i < records.length; i++) {
+        const { is, members = [] } = records[i];
+        if (is !== "object") continue;
+        for (let j = 0; j < members.length; j += 3) {
+          const bits = members[j + 1] as number;
+          const key = this.#keyOf(members[j]);
+          if (bits & ACCESSOR || key === undefined) continue;
+          this.#define(this.get(i) as object, key, {
+            value: this.#valueOf(bits, members[j + 2]),
+            writable: true,
+            enumerable: true,
+            configurable: true,
+          });
         }
       }
+    }
+
+    #fillOne(i: number, record: ObjectRecord): void {
+      const { is, proto, entries = [], members = [], without = [] } = record;
+      const object = this.get(i) as object;
+      for (let j = 0; j < without.length; j++) {
+        deleteProperty(object, without[j]);
+      }
+      if (is === "error") deleteProperty(object, "stack");
+      if (is === "map") {
+        for (let j = 0; j < entries.length; j += 4) {
+          apply(setInMap, object, [
+            this.#valueOf(entries[j] as number, entries[j + 1]),
+            this.#valueOf(entries[j + 2] as number, entries[j + 3]),
+          ]);
+        }
+      } else if (is === "set") {
+        for (let j = 0; j < entries.length; j += 2) {
+          apply(addToSet, object, [
+            this.#valueOf(entries[j] as number, entries[j + 1]),
+          ]);
+        }
+      }
+      for (let j = 0; j < members.length; j += 3) {
+        const key = this.#keyOf(members[j])!;
+        const bits = members[j + 1] as number;
+        const value = members[j + 2];
+        const enumerable = (bits & ENUMERABLE) !== 0;
+        const configurable = (bits & CONFIGURABLE) !== 0;
+        if (bits & ACCESSOR) {
+          const { 0: get, 1: set } = value as [number, number];
+          this.#define(object, key, {
+            get: get < 0 ? undefined : this.get(get) as () => unknown,
+            set: set < 0 ? undefined : this.get(set) as () => unknown,
+            enumerable,
+            configurable,
+          });
+        } else {
+          this.#define(object, key, {
+            value: this.#valueOf(bits, value),
+            writable: (bits & WRITABLE) !== 0,
+            enumerable,
+            configurable,
+          });
+        }
+      }
+      if (proto !== undefined) {
+        setPrototypeOf(
+          object,
+          proto === null ? null : this.get(proto) as object,
+        );
+      }
+      const { privates = [] } = record;
+      const setters = this.#frame.p[record.of as number];
+      for (let j = 0; j < privates.length; j += 2) {
+        setters[j / 2](this.#valueOf(privates[j] as number, privates[j + 1]));
+      }
+    }
+
+    #keyOf(key: unknown): string | symbol | undefined {
+      return typeof key === "number"
+        ? this.get(key) as symbol | undefined
+        : key as string;
+    }
+
+    #valueOf(bits: number, value: unknown): unknown {
+      return bits & OBJECT ? this.get(value as number) : value;
+    }
+
+    #define(
+      object: object,
+      key: string | symbol,
+      found: PropertyDescriptor,
+    ): void {
+      // Nothing that a task gave to all objects is read for an attribute.
+      setPrototypeOf(found, null);
+      defineProperty(object, key, found);
     }
   }
 
   function build(ref: ClosureRef, captured: Captured): Fn {
-    const { values, standIns = [], instances = [], properties = [] } = captured;
+    const { at = [], objects: records = [], early } = captured;
+    const values = captured.values as unknown[];
     const frame: Frame = {
       v: values,
       f: [],
       r: ref.finds.map(lookUp),
       s: [],
       c: [],
+      p: [],
+      w: symbolOf,
       n: (fn, name) => {
-        if (fn.name !== name) {
-          Object.defineProperty(fn, "name", {
-            value: name,
-            configurable: true,
-          });
-        }
+        defineProperty(fn, "name", {
+          value: name,
+          writable: false,
+          enumerable: false,
+          configurable: true,
+        });
         return fn;
       },
       m: (object) => {
-        const [key] = Reflect.ownKeys(object);
-        const found = Object.getOwnPropertyDescriptor(object, key)!;
+        const found = getOwnPropertyDescriptor(object, ownKeys(object)[0])!;
+        setPrototypeOf(found, null);
         return found.value ?? found.get ?? found.set;
       },
     };
     makerOf(ref)(frame);
-    /** Those of the functions that are there, and have not been put in yet. */
-    const putIn = (left: typeof standIns) => {
-      if (left.length === 0) return left;
-      const meant = new Map<unknown, unknown>();
-      const later = left.filter(([object, index]) => {
-        const is = index < 0 ? frame.r[-1 - index] : frame.f[index];
-        if (index >= 0 && is === undefined) return true;
-        meant.set(object, is);
-        return false;
-      });
-      replaceIn([values, properties], meant);
-      return later;
-    };
-    // Values come before classes, which may use them while they are made.
-    const left = putIn(standIns);
-    for (const set of frame.s) set();
-    for (const make of frame.c) make();
-    putIn(left);
-    for (const [object, index] of instances) {
-      const made = index < 0 ? frame.r[-1 - index] as Fn : frame.f[index];
-      Object.setPrototypeOf(object, made.prototype);
-    }
-    for (const [index, record] of properties) {
-      for (const [key, value] of Object.entries(record)) {
-        Object.defineProperty(frame.f[index], key, {
-          value,
-          writable: true,
-          enumerable: true,
-          configurable: true,
-        });
+    const objects = new Objects(records, frame);
+    /** Gives variables their values; whether some were not there yet. */
+    const setVariables = (): boolean => {
+      let isLate = false;
+      for (let i = 0; i < at.length; i += 2) {
+        const value = objects.get(at[i + 1]);
+        isLate ||= value === undefined;
+        values[at[i]] = value;
       }
-    }
+      for (let i = 0; i < frame.s.length; i++) frame.s[i]();
+      return isLate;
+    };
+    if (early) objects.fillEarly();
+    // Variables come before classes, which may be named, or name members, by them.
+    const isLate = setVariables();
+    for (let i = 0; i < frame.c.length; i++) frame.c[i]();
+    if (isLate) setVariables();
+    objects.fill();
     return frame.f[0];
   }
 

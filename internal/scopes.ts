@@ -85,12 +85,13 @@ interface Remote {
 /** What functions and the inspector's answers pass through. */
 interface Exchange {
   fn: unknown;
+  value: unknown;
   scopes: Record<string, { description?: string; object: object }>;
 }
 
 let session: Session | undefined;
 let depth = 0;
-const exchange: Exchange = { fn: undefined, scopes: {} };
+const exchange: Exchange = { fn: undefined, value: undefined, scopes: {} };
 /** The one name that the inspector can find that by, while it is asked. */
 let exchangeName = "";
 /** What finds it by that name. */
@@ -124,20 +125,59 @@ export function mayLook(): boolean {
  */
 export function looking<R>(run: () => R): R | undefined {
   if (isMute || isAskedItself()) return undefined;
+  const restore = cleanPrototypes();
   try {
-    if (!session) open();
-  } catch {
-    close();
-    isMute = true;
-    return undefined;
-  }
-  depth++;
-  try {
-    return run();
+    try {
+      if (!session) open();
+    } catch {
+      close();
+      isMute = true;
+      return undefined;
+    }
+    depth++;
+    try {
+      return run();
+    } finally {
+      // What is looked at may come to look at functions, too.
+      if (--depth === 0) close();
+    }
   } finally {
-    // What is looked at may have getters, which look at functions, too.
-    if (--depth === 0) close();
+    restore?.();
   }
+}
+
+/** What all objects inherit from the language. */
+const OF_OBJECTS = new Set<string | symbol>(
+  ("constructor __defineGetter__ __defineSetter__ hasOwnProperty " +
+    "__lookupGetter__ __lookupSetter__ isPrototypeOf propertyIsEnumerable " +
+    "toString valueOf __proto__ toLocaleString").split(" "),
+);
+
+/**
+ * Takes away for a moment what the program put on the prototypes of all objects:
+ * the inspector speaks JSON, and reads attributes of plain objects.
+ *
+ * @returns What puts it back; `undefined` if there was nothing.
+ */
+function cleanPrototypes(): (() => void) | undefined {
+  const found: [object, string | symbol, PropertyDescriptor][] = [];
+  const take = (object: object, key: string | symbol) => {
+    const own = Object.getOwnPropertyDescriptor(object, key);
+    if (!own || !Reflect.deleteProperty(object, key)) return;
+    found.push([object, key, Object.setPrototypeOf(own, null)]);
+  };
+  for (const key of Reflect.ownKeys(Object.prototype)) {
+    if (!OF_OBJECTS.has(key)) take(Object.prototype, key);
+  }
+  for (const { prototype } of [Array, String, Number, Boolean]) {
+    take(prototype, "toJSON");
+  }
+  if (found.length === 0) return undefined;
+  return () => {
+    for (const [object, key, own] of found) {
+      Object.defineProperty(object, key, own);
+    }
+  };
 }
 
 function processOf(): Process {
@@ -266,6 +306,38 @@ export function lookAround(fn: unknown): Surroundings {
   } finally {
     exchange.fn = undefined;
     exchange.scopes = {};
+  }
+}
+
+/** The private members that an object has, with their values. */
+export function privatesOf(object: object): ReadonlyMap<string, unknown> {
+  const found = new Map<string, unknown>();
+  exchange.fn = object;
+  try {
+    const { result } = ask<{ result: Remote }>("Runtime.evaluate", {
+      expression: `${findExchange}.fn`,
+    });
+    const { privateProperties = [] } = ask<{
+      privateProperties?: { readonly name: string; readonly value?: Remote }[];
+    }>("Runtime.getProperties", {
+      objectId: result.objectId,
+      ownProperties: true,
+    });
+    for (const { name, value } of privateProperties) {
+      // An accessor has none.
+      if (!value) continue;
+      ask("Runtime.callFunctionOn", {
+        objectId: result.objectId,
+        functionDeclaration:
+          `function (value) { ${findExchange}.value = value; }`,
+        arguments: [value],
+      });
+      found.set(name, exchange.value);
+    }
+    return found;
+  } finally {
+    exchange.fn = undefined;
+    exchange.value = undefined;
   }
 }
 

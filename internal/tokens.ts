@@ -49,6 +49,8 @@ export class Tokens {
   readonly source: string;
   /** The token that comes next. */
   token!: Token;
+  /** Where what was read last ends. */
+  read = 0;
 
   constructor(source: string) {
     this.source = source;
@@ -90,6 +92,7 @@ export class Tokens {
   }
 
   to(position: number): void {
+    this.read = position;
     this.token = this.scan(position);
   }
 

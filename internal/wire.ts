@@ -140,8 +140,6 @@ function closureOf(fn: Fields, name: string): ClosureRef {
     code: textIn(fn, "code", Infinity),
     finds: listOf(fn.finds, "finds", findOf),
     modules: listOf(fn.modules, "modules", textOf),
-    names: listOf(fn.names, "names", textOf),
-    owners: listOf(fn.owners, "owners", textOf),
     readsOnly: fn.readsOnly === true,
   };
 }
