@@ -62,7 +62,7 @@ export class Crew {
 
   /** A worker is idle if it has nothing to do any more; one that is retired ends. */
   idleIfDone(member: Member): void {
-    if (!member.isIdle) return;
+    if (!member.isIdle || !this.#members.has(member)) return;
     if (member.isRetired) this.end(member);
     else if (!this.#idle.includes(member)) this.#idle.push(member);
   }

@@ -455,14 +455,17 @@ export class Dispatcher {
         slots: readonly number[],
         chunks?: readonly (readonly [slot: number, started: number])[],
       ) => {
-        this.#requeue(member.returned(slots, chunks));
+        const back = member.returned(slots, chunks);
+        this.#requeue(back);
         if (this.endings.areUnwanted) {
           for (const { future } of this.waiting()) future.cancel();
         }
         this.#crew.idleIfDone(member);
-        this.dispatch();
+        if (back.some(({ limits }) => limits?.fail)) {
+          this.endings.replaceStuck();
+        }
         // One that was stopped, and passed over before, ends with this.
-        this.#events.onProgress();
+        this.#goOn();
       }),
       onInitializerFailed: whileLive((member, outcome: Outcome) => {
         const error = thrownBy(outcome);

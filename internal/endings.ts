@@ -82,9 +82,11 @@ export class Endings {
     if (!link.answersAbort || limits.listens) fail();
   }
 
-  /** A call ran out of its time before it started: ends the workers that hold calls up. */
+  /** A call was stopped before it started: ends the workers that hold calls up. */
   replaceStuck(): void {
-    for (const member of this.#stalls.toReplace()) this.replace(member);
+    for (const member of this.#stalls.toReplace()) {
+      if (this.#crew.has(member)) this.replace(member);
+    }
   }
 
   /** Nobody wants what has not started: asks children for it that do not come to it. */

@@ -41,6 +41,8 @@ export class Member implements CallHolder {
   /** When it last ended a call, or was given one with none to do. */
   progress = 0;
   #ready = false;
+  /** Which `progress` it was when it was asked for all that it has. */
+  #asked = -1;
   /** Whether it has ended a call. */
   hasWorked = false;
   /** What the import of one of its modules threw. */
@@ -136,6 +138,17 @@ export class Member implements CallHolder {
         : this.hasStarted(call);
     }
     return false;
+  }
+
+  /**
+   * From when on a child is to be asked for the call that it seems to run, once:
+   * what has not started by then comes back. `Infinity` where nothing is to be asked.
+   */
+  get askFrom(): number {
+    return this.link.recall && this.#ready && this.#live > 0 &&
+        this.#asked !== this.progress && this.#runs
+      ? this.progress + DEAF
+      : Infinity;
   }
 
   /** Whether it has calls that may have started, as far as is known here. */
@@ -364,6 +377,7 @@ export class Member implements CallHolder {
 
   /** Asks for all that has not started, where that takes time. */
   askForAll(): void {
+    this.#asked = this.progress;
     if (this.link.recall && !this.recalling && this.#kept.length === 0) {
       this.#recall([...this.calls()]);
     }

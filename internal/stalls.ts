@@ -5,7 +5,8 @@
  * A time limit counts from the start of its call. That of a call which has not
  * started begins to count once its worker is held up (`Member.stuckFrom`); or, in
  * the queue, once all workers are and no other may be started. Where the worker
- * goes on after all, what was counted is forgotten.
+ * goes on after all, what was counted is forgotten. A child does not say which call
+ * it has started: one that seems to run for long is asked for it.
  */
 
 import type { Call } from "./call.ts";
@@ -68,9 +69,11 @@ export class Stalls {
     const stuck = new Set<Member>();
     let next = Infinity;
     for (const member of this.#crew) {
-      const from = member.stuckFrom;
-      if (from <= now) stuck.add(member);
-      else next = Math.min(next, from);
+      const { stuckFrom, askFrom } = member;
+      if (stuckFrom <= now) stuck.add(member);
+      else next = Math.min(next, stuckFrom);
+      if (askFrom <= now) member.askForAll();
+      else next = Math.min(next, askFrom);
     }
     const wasStuck = this.#isStuck;
     this.#isStuck = stuck.size > 0 && stuck.size === this.#crew.size &&
@@ -108,9 +111,9 @@ export class Stalls {
   }
 
   /**
-   * The workers to replace, once a call ran out of its time that had not started:
-   * those that are held up. One that starts has more time, and ever more as others
-   * had too little: it may be slow. Nor is one that may run a call, unsaid.
+   * The workers to replace, once a call was stopped that had not started: those
+   * that are held up. One that starts has more time, and ever more as others had
+   * too little: it may be slow. Nor is one that may run a call, unsaid.
    */
   toReplace(): Member[] {
     const now = ownClock.now();

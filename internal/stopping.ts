@@ -54,8 +54,12 @@ export class Stopping extends Watch<Call> {
         return true;
       }
     } else {
+      const wasHandedOver = call.worker !== undefined;
       cancelReasons.set(future, reason);
-      if (future.cancel()) return false;
+      if (future.cancel()) {
+        if (wasHandedOver) dispatcher.endings.replaceStuck();
+        return false;
+      }
       cancelReasons.delete(future);
     }
     this.remove(call);
