@@ -56,23 +56,39 @@ import {
   NOT_BETWEEN_PROCESSES,
 } from "./internal/process_worker.ts";
 import type { FunctionRef } from "./internal/protocol.ts";
-import {
-  checkLease,
-  checkQueue,
-  checkServers,
-} from "./internal/queue_options.ts";
+import type { NatsCredentials } from "./internal/nats_credentials.ts";
+import { checkServers, type NatsTls } from "./internal/nats_servers.ts";
+import { checkLease, checkQueue } from "./internal/queue_options.ts";
 import { Remote } from "./internal/remote.ts";
 import { type Engine, setEngine } from "./internal/engine.ts";
 import { backlogOf } from "./internal/backlog.ts";
 import { checkTimeout, show } from "./internal/timer.ts";
 
+export type { NatsCredentials, NatsTls };
+
 /** The options of {@linkcode NatsExecutor}. */
 export interface NatsExecutorOptions {
   /**
-   * The server, or several of one cluster: `nats://host:4222`, with
-   * `user:password@` or `token@` before the host where it asks for them.
+   * The server, or several of one cluster: `nats://host:4222`, `tls://`, `ws://` or
+   * `wss://`, with `user:password@` or `token@` before the host where it asks for
+   * them. What stands in a URL is for that server alone. Servers that are not named
+   * are not connected to, whatever a cluster says of its others.
+   *
+   * To a `tls://` or `wss://` server nothing is said before the connection is
+   * encrypted and its certificate is known to be good, for this host. A `nats://`
+   * server may ask for TLS, and is told nothing without from then on.
    */
   servers: string | readonly string[];
+  /**
+   * What servers are shown whose URLs have nothing to show.
+   * @default {undefined} nothing
+   */
+  credentials?: NatsCredentials;
+  /**
+   * Certificates, and the like. With this option `nats://` is `tls://`.
+   * @default {undefined} what the runtime trusts, and no certificate of one's own
+   */
+  tls?: NatsTls;
   /**
    * The queue, which workers name too: letters, digits, `-` and `_`. It is made
    * when it is first used.
@@ -170,8 +186,8 @@ export class NatsExecutor extends Executor {
    * Makes an executor; nothing is connected before the first call.
    *
    * @param options Where the server is, and which queue.
-   * @throws {TypeError} when an option is of the wrong type, `servers` no URL,
-   * `queue` no name, or `module` no absolute URL.
+   * @throws {TypeError} when there are none, one is of the wrong type or has a name
+   * that none has, `servers` is no URL, `queue` no name, or `module` no absolute URL.
    * @throws {RangeError} when `lease` is less than 1000, `maxAttempts` less than
    * 1, or `workerTimeout` negative.
    *
@@ -193,6 +209,7 @@ export class NatsExecutor extends Executor {
    */
   constructor(options: NatsExecutorOptions) {
     super();
+    checkNames(options);
     const { maxAttempts = 1, workerTimeout } = options;
     checkCount(maxAttempts, "maxAttempts");
     const patience = checkTimeout(workerTimeout, "workerTimeout");
@@ -206,7 +223,11 @@ export class NatsExecutor extends Executor {
     this.#remote = new Remote({
       name: "NatsExecutor",
       transport: new NatsTransport({
-        servers: checkServers(options.servers),
+        servers: checkServers(
+          options.servers,
+          options.credentials,
+          options.tls,
+        ),
         queue: checkQueue(options.queue),
         lease: checkLease(options.lease),
       }),
@@ -321,6 +342,28 @@ function engineOf(remote: Remote): Engine {
     warmUp: cannot,
     room: cannot,
   };
+}
+
+const OPTIONS = [
+  ...["servers", "queue", "credentials", "tls", "lease", "maxAttempts"],
+  ...["workerTimeout", "module"],
+];
+
+/** @throws {TypeError} when there are no options, or one that is none. */
+function checkNames(options: unknown): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `NatsExecutor needs options, such as { servers: "nats://127.0.0.1:4222", queue: "sums" }: received ${
+        typeof options === "string" ? "a text" : show(options)
+      }`,
+    );
+  }
+  for (const name of Object.keys(options)) {
+    if (OPTIONS.includes(name)) continue;
+    throw new TypeError(
+      `NatsExecutor has no option "${name}", only ${OPTIONS.join(", ")}`,
+    );
+  }
 }
 
 /** What the `module` option calls modules. */

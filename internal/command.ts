@@ -4,11 +4,12 @@ import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { byName } from "./module_names.ts";
 import { checkCount } from "./packing.ts";
-import { checkLease, checkQueue, checkServers } from "./queue_options.ts";
+import { checkServers, type Server } from "./nats_servers.ts";
+import { checkLease, checkQueue } from "./queue_options.ts";
 
 /** What a worker was told. */
 export interface Command {
-  readonly servers: readonly string[];
+  readonly servers: readonly Server[];
   readonly queue: string;
   readonly lease: number | undefined;
   readonly modules: ReadonlyMap<string, string>;

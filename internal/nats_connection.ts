@@ -10,7 +10,8 @@
  *   did not say to have read, as it does when they come to it by
  *   `cf.<queue>.done.<submitter>`: it may be away. Submitters get them as they are
  *   published, and read the stream only after a connection was interrupted.
- * - A bucket for what is too large for a message: `CF_<queue>_<generation>`.
+ * - The stream of what is too large for a message: `CF_<queue>_OBJECTS_<generation>`,
+ *   see `nats_objects.ts`.
  *
  * The generation is made up by whoever finds no stream of calls. An answer to a
  * message names stream and number, so to a stream of the same name that was made
@@ -19,40 +20,32 @@
  */
 
 import {
-  AckPolicy,
-  type ApiError,
-  DiscardPolicy,
-  JetStreamApiError,
-  type JetStreamManager,
-  jetstreamManager,
-  RetentionPolicy,
-  StorageType,
-} from "@nats-io/jetstream";
-import { type ObjectStore, Objm, setSha256Backend } from "@nats-io/obj";
-import {
-  headers,
-  type Msg,
-  type MsgHdrs,
+  answerOf,
+  type Ask,
+  JetStream,
   nanos,
-  type NatsConnection,
-  nuid,
-} from "@nats-io/nats-core/internal";
+  type StreamConfig,
+} from "./nats_api.ts";
+import { Client } from "./nats_client.ts";
 import {
   cannot,
   codeOf,
+  Denied,
   Interrupted,
   isNotFound,
   isTransient,
 } from "./nats_errors.ts";
 import { headerOf, Messages, packed, PARTS } from "./nats_messages.ts";
-import { connect } from "./nats_sockets.ts";
-import { addressOf, credentialsOf } from "./queue_options.ts";
+import { Objects } from "./nats_objects.ts";
+import { type Msg, MsgHdrs } from "./nats_protocol.ts";
+import type { Server } from "./nats_servers.ts";
+import { redacted } from "./redacted.ts";
 import { startTimer } from "./timer.ts";
 import type { LinkState } from "./transport.ts";
 
 /** Where a queue is. */
 export interface QueueOptions {
-  readonly servers: readonly string[];
+  readonly servers: readonly Server[];
   readonly queue: string;
   /** In milliseconds; `undefined`: as the queue has it, or 10 seconds. */
   readonly lease: number | undefined;
@@ -71,7 +64,6 @@ const DEFAULT_LEASE = 10_000;
 const RESULTS_AGE = 10 * 60_000;
 /** How long what nobody has fetched stays in the bucket. */
 const OBJECT_AGE = 24 * 60 * 60_000;
-const CHUNK = 512 * 1024;
 /** What a message has besides its payload: headers. */
 const OVERHEAD = 1024;
 /** The header that says where a payload is. */
@@ -92,86 +84,98 @@ interface Queue {
   readonly generation: string;
   readonly calls: string;
   readonly results: string;
+  readonly objects: string;
   readonly lease: number;
+}
+
+/** What a connection is for: its answers come by subjects that say so. */
+export type Role = "submitter" | "worker";
+
+/** Whose a connection is. */
+export interface ConnectionOwner extends LinkState {
+  readonly role: Role;
+  /** What the server calls it. */
+  readonly name: string;
+  /** The queue is there: what is subscribed to now is allowed when it is open. */
+  onFound(connection: Connection): void;
 }
 
 /** A connection. */
 export class Connection {
-  readonly nc: NatsConnection;
   readonly messages: Messages;
-  readonly #jsm: JetStreamManager;
+  readonly #jsm: JetStream;
   readonly #options: QueueOptions;
   readonly #state: LinkState;
+  #nc!: Client;
   #queue!: Queue;
-  #store: Promise<ObjectStore> | undefined;
+  #objects!: Objects;
   /** The number of the last call that is known to be stored. */
   #stored = 0;
   #closing = false;
   #away = false;
+  /** What keeps this account from being of any use here. */
+  #denied: Error | undefined;
+  #isOpen = false;
   /** What waits for a time to pass, or for the server to be back. */
   readonly #waits = new Set<() => void>();
 
-  private constructor(
-    nc: NatsConnection,
-    jsm: JetStreamManager,
-    options: QueueOptions,
-    state: LinkState,
-  ) {
-    this.nc = nc;
-    this.messages = new Messages(nc, (why) => state.onRefused(why));
-    this.#jsm = jsm;
+  private constructor(options: QueueOptions, state: LinkState, nc: Client) {
     this.#options = options;
     this.#state = state;
+    this.#nc = nc;
+    this.messages = new Messages(nc, (why) => state.onRefused(why));
+    const ask: Ask = (...question) => this.ask(...question);
+    this.#jsm = new JetStream(ask);
   }
 
   /** @throws {BrokenExecutor} where there is no such server, or it refuses. */
   static async open(
     options: QueueOptions,
-    name: string,
-    state: LinkState,
+    owner: ConnectionOwner,
   ): Promise<Connection> {
-    const { servers } = options;
-    let nc: NatsConnection;
+    const { servers, queue } = options;
+    const { role, name } = owner;
+    const where = servers.map(({ address }) => address).join();
+    let nc: Client;
     try {
-      nc = await connect({
-        ...credentialsOf(servers[0]),
-        servers: servers.map(addressOf),
+      nc = await Client.connect({
+        servers,
+        inboxes: `_INBOX.cf.${queue}.${role}`,
         name,
         timeout: CONNECT,
-        maxReconnectAttempts: -1,
-        reconnectTimeWait: RECONNECT_WAIT,
-        pingInterval: PING,
-        // Names are left to the system, which needs no permission of its own.
-        resolve: false,
-        noAsyncTraces: true,
+        wait: RECONNECT_WAIT,
+        ping: PING,
+      }, {
+        // None of these comes before there is anything to be told.
+        onAway: () => connection.#onAway(),
+        onBack: () => void connection.#onReconnect(),
+        onEnd: (error) => connection.#onEnd(error),
+        onDenied: (...denial) => connection.#onDenied(...denial),
       });
     } catch (error) {
-      throw cannot(
-        `connect to NATS at ${servers.map(addressOf)}`,
-        servers,
-        error,
-      );
+      throw cannot(`connect to NATS at ${where}`, servers, error);
     }
+    const connection = new Connection(options, owner, nc);
     try {
-      const jsm = await jetstreamManager(nc, { checkAPI: false });
-      const connection = new Connection(nc, jsm, options, state);
       await connection.#findQueue();
-      connection.#watch();
+      owner.onFound(connection);
+      await connection.#settled();
+      connection.#isOpen = true;
       return connection;
     } catch (error) {
-      await nc.close();
-      throw cannot(
-        `use the queue "${options.queue}" at ${servers.map(addressOf)}`,
-        servers,
-        error,
-      );
+      await connection.close();
+      throw cannot(`use the queue "${queue}" at ${where}`, servers, error);
     }
+  }
+
+  get nc(): Client {
+    return this.#nc;
   }
 
   /**
    * @throws when the connection ends: what is asked meanwhile would leave a timer.
    */
-  get jsm(): JetStreamManager {
+  get jsm(): JetStream {
     this.#checkOpen();
     return this.#jsm;
   }
@@ -189,6 +193,7 @@ export class Connection {
 
   #checkOpen(): void {
     if (this.#closing) throw new Interrupted();
+    if (this.#denied) throw this.#denied;
   }
 
   get queue(): Queue {
@@ -226,50 +231,77 @@ export class Connection {
     }
     if (calls === undefined) throw new Error("its stream can't be made");
     const generation = calls.slice(calls.lastIndexOf("_") + 1);
+    const objects = `CF_${queue}_OBJECTS_${generation}`;
     this.#queue = {
       generation,
       calls,
       results: `CF_${queue}_RESULTS_${generation}`,
+      objects,
       lease: await this.#agreeOnLease(calls, lease),
     };
+    this.#objects = new Objects(
+      this.#jsm,
+      objects,
+      `cf.${queue}.object.${generation}`,
+      {
+        store: (subject, bytes) =>
+          this.#persistently(() => this.#put(subject, bytes, objects)),
+        publish: (subject) => this.messages.publish(subject, ""),
+        persistently: (attempt) => this.#persistently(attempt),
+      },
+    );
   }
 
+  /** The stream of calls, if there is one. */
   async #findCalls(): Promise<string | undefined> {
-    try {
-      return await this.jsm.streams.find(
-        `cf.${this.#options.queue}.call.anybody`,
-      );
-    } catch (error) {
-      // "no stream matches subject" has no code in all versions.
-      if (isNotFound(error) || /no stream matches/.test(`${error}`)) {
-        return undefined;
-      }
-      throw error;
-    }
+    const subject = `cf.${this.#options.queue}.call.anybody`;
+    const [name] = await this.jsm.streamNames(subject);
+    return name;
   }
 
   async #makeStreams(): Promise<void> {
     const { queue } = this.#options;
-    const generation = nuid.next();
-    const results = `CF_${queue}_RESULTS_${generation}`;
-    await this.jsm.streams.add({
-      name: results,
-      subjects: [`cf.${queue}.result.${generation}.*`],
-      retention: RetentionPolicy.Limits,
-      storage: StorageType.File,
-      discard: DiscardPolicy.Old,
-      max_age: nanos(RESULTS_AGE),
-    });
+    const generation = token();
+    const stored = { storage: "file", allow_direct: true } as const;
+    const others: StreamConfig[] = [
+      {
+        name: `CF_${queue}_RESULTS_${generation}`,
+        subjects: [`cf.${queue}.result.${generation}.*`],
+        retention: "limits",
+        discard: "old",
+        max_age: nanos(RESULTS_AGE),
+        ...stored,
+      },
+      {
+        name: `CF_${queue}_OBJECTS_${generation}`,
+        subjects: [`cf.${queue}.object.${generation}.*.*`],
+        retention: "limits",
+        discard: "old",
+        max_age: nanos(OBJECT_AGE),
+        // An empty message in the place of another removes that one.
+        max_msgs_per_subject: 1,
+        ...stored,
+      },
+    ];
     try {
-      await this.jsm.streams.add({
+      for (const stream of others) await this.jsm.addStream(stream);
+      await this.jsm.addStream({
         name: `CF_${queue}_CALLS_${generation}`,
         subjects: [`cf.${queue}.call.*`],
-        retention: RetentionPolicy.Workqueue,
-        storage: StorageType.File,
-        discard: DiscardPolicy.New,
+        retention: "workqueue",
+        storage: "file",
+        discard: "new",
       });
     } catch (error) {
-      await this.jsm.streams.delete(results);
+      if (error instanceof Denied) {
+        throw new Denied(
+          `it is not there, and ${error.message}, which makes one: have it made by "worker --make-queue" with an account that may`,
+          { cause: error },
+        );
+      }
+      for (const { name } of others) {
+        await this.jsm.deleteStream(name).catch(() => {});
+      }
       // Somebody else came first: theirs it is.
       if (codeOf(error) !== SUBJECTS_OVERLAP) throw error;
     }
@@ -277,70 +309,88 @@ export class Connection {
 
   /** The lease is that of the queue: whoever names one sets it for all. */
   async #agreeOnLease(stream: string, lease: number | undefined) {
-    const agree = async () => {
-      const { config } = await this.jsm.consumers.info(stream, "workers");
-      const known = (config.ack_wait ?? 0) / 1e6;
-      if (lease === undefined || lease === known) return known;
-      await this.jsm.consumers.update(stream, "workers", {
-        ack_wait: nanos(lease),
-      });
-      return lease;
+    const find = async () => {
+      const { config } = await this.jsm.consumerInfo(stream, "workers");
+      return (config.ack_wait ?? 0) / 1e6;
     };
+    let known: number | undefined;
     try {
-      return await agree();
+      known = await find();
     } catch (error) {
       if (!isNotFound(error)) throw error;
     }
-    try {
-      await this.jsm.consumers.add(stream, {
-        durable_name: "workers",
-        ack_policy: AckPolicy.Explicit,
-        ack_wait: nanos(lease ?? DEFAULT_LEASE),
-        // Attempts are counted where the futures are: here, the last would end in silence.
-        max_deliver: -1,
-        max_ack_pending: 65_536,
-        max_waiting: 65_536,
-      });
-      return await agree();
-    } catch (error) {
-      // Somebody else may have come first.
-      return await agree().catch(() => {
-        throw error;
-      });
+    if (known !== undefined && (lease === undefined || lease === known)) {
+      return known;
     }
+    await this.jsm.setConsumer(stream, {
+      durable_name: "workers",
+      ack_policy: "explicit",
+      ack_wait: nanos(lease ?? DEFAULT_LEASE),
+      // Attempts are counted where the futures are: here, the last would end in silence.
+      max_deliver: -1,
+      max_ack_pending: 65_536,
+      max_waiting: 65_536,
+    }).catch(async (error) => {
+      // Somebody else may have come first.
+      const found = await find().catch(() => undefined);
+      if (found === undefined || lease !== undefined && lease !== found) {
+        throw error;
+      }
+    });
+    return await find();
   }
 
   // ---- The connection --------------------------------------------------------
 
-  #watch(): void {
-    (async () => {
-      for await (const { type } of this.nc.status()) {
-        if (this.#closing) return;
-        if (type === "disconnect" && !this.#away) {
-          this.#away = true;
-          this.#state.onAway();
-        } else if (type === "reconnect") {
-          await this.#onReconnect();
-        }
-      }
-    })();
-    this.nc.closed().then((error) => {
-      if (!this.#closing) {
-        this.#lose(`the connection to NATS was closed (${error})`, error);
-      }
-    });
+  #onAway(): void {
+    if (this.#closing || this.#away) return;
+    this.#away = true;
+    if (this.#isOpen) return this.#state.onAway();
+    this.#denied = new Interrupted("the server has ended the connection");
+    this.messages.giveUp(this.#denied);
+  }
+
+  #onEnd(error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    this.#lose(`the connection to NATS has ended: ${redacted(why)}`, error);
+  }
+
+  /** What the account may not do is of no use to be tried again. */
+  #onDenied(
+    error: Denied,
+    operation: "publish" | "subscribe",
+    subject: string,
+  ): void {
+    if (operation === "publish") {
+      if (this.messages.deny(subject, error)) return;
+      // Late answers, for one, are no matter.
+      if (!/^\$JS\.(?:API\.CONSUMER\.MSG\.NEXT|ACK)\./.test(subject)) return;
+    }
+    this.#denied ??= error;
+    this.messages.giveUp(error);
+    this.#lose(error.message, error);
+  }
+
+  /**
+   * Resolves when the server has had what was said so far.
+   *
+   * @throws {Denied} where it did not allow it.
+   */
+  async #settled(): Promise<void> {
+    await this.nc.flush();
+    if (this.#denied) throw this.#denied;
   }
 
   async #onReconnect(): Promise<void> {
-    while (!this.#closing) {
+    while (!this.#closing && this.#isOpen) {
       try {
         // What was lost is told, and the end of it.
         if (!await this.check() || this.#closing) return;
         this.#away = false;
-        this.#state.onBack();
-        // Requests that were under way are made again.
-        this.#wake();
+        // Requests that were under way are made again, after those that are made now.
         this.messages.giveUp(new Interrupted());
+        this.#state.onBack();
+        this.#wake();
         return;
       } catch {
         if (this.nc.isClosed() || this.#closing) return;
@@ -357,9 +407,9 @@ export class Connection {
   async check(): Promise<boolean> {
     const { calls, results } = this.#queue;
     try {
-      const { state } = await this.jsm.streams.info(calls);
-      await this.jsm.streams.info(results);
-      await this.jsm.consumers.info(calls, "workers");
+      const { state } = await this.jsm.streamInfo(calls);
+      await this.jsm.streamInfo(results);
+      await this.jsm.consumerInfo(calls, "workers");
       if (state.last_seq >= this.#stored) return true;
       this.#lose("the server has lost calls that it had stored");
     } catch (error) {
@@ -373,7 +423,7 @@ export class Connection {
   }
 
   #lose(why: string, cause?: unknown): void {
-    if (this.#closing) return;
+    if (this.#closing || !this.#isOpen) return;
     this.#state.onLost(why, cause);
   }
 
@@ -407,7 +457,7 @@ export class Connection {
 
   /** How many bytes a message can have; what is larger goes through the bucket. */
   get limit(): number {
-    return (this.nc.info?.max_payload ?? 1 << 20) - OVERHEAD;
+    return this.nc.info.max_payload - OVERHEAD;
   }
 
   /**
@@ -422,7 +472,7 @@ export class Connection {
     const { payload, lengths } = packed(parts);
     if (payload.length > this.limit) return false;
     let hdrs: MsgHdrs | undefined;
-    if (lengths !== undefined) (hdrs = headers()).set(PARTS, lengths);
+    if (lengths !== undefined) (hdrs = new MsgHdrs()).set(PARTS, lengths);
     try {
       await this.ask(this.subject("done", whose), payload, DELIVER, hdrs);
       return true;
@@ -445,28 +495,32 @@ export class Connection {
     ...parts: readonly Uint8Array[]
   ): Promise<number> {
     const stream = kind === "call" ? this.#queue.calls : this.#queue.results;
-    const hdrs = headers();
+    const hdrs = new MsgHdrs();
     hdrs.set(MESSAGE_ID, key);
-    hdrs.set(EXPECTED_STREAM, stream);
     let { payload, lengths } = packed(parts);
     if (lengths !== undefined) hdrs.set(PARTS, lengths);
     if (payload.length > this.limit) {
-      const bytes = payload;
-      hdrs.set(
-        OBJECT,
-        await this.#persistently(() => this.#untilBack(this.#put(bytes))),
-      );
+      hdrs.set(OBJECT, await this.#objects.put(payload, this.limit));
       payload = new Uint8Array(0);
     }
     const subject = this.subject(kind, whose);
-    const { seq } = await this.#persistently(async () => {
-      const ack = await this.ask(subject, payload, REQUEST, hdrs);
-      const { error, seq } = ack.json<{ error?: ApiError; seq: number }>();
-      if (error) throw new JetStreamApiError(error);
-      return { seq };
-    });
+    const seq = await this.#persistently(() =>
+      this.#put(subject, payload, stream, hdrs)
+    );
     if (kind === "call") this.#stored = Math.max(this.#stored, seq);
     return seq;
+  }
+
+  /** Has a message stored, once. */
+  async #put(
+    subject: string,
+    payload: Uint8Array,
+    stream: string,
+    hdrs: MsgHdrs = new MsgHdrs(),
+  ): Promise<number> {
+    hdrs.set(EXPECTED_STREAM, stream);
+    const ack = await this.ask(subject, payload, REQUEST, hdrs);
+    return Number(answerOf<{ seq: number }>(ack).seq);
   }
 
   /** Does something until it succeeds, or fails for another reason than the connection. */
@@ -491,22 +545,11 @@ export class Connection {
     }
   }
 
-  /** What comes of a promise, but no later than the connection is back. */
-  #untilBack<R>(promise: Promise<R>): Promise<R> {
-    return new Promise((resolve, reject) => {
-      const again = () => reject(new Interrupted());
-      this.#waits.add(again);
-      promise.then(resolve, reject).finally(() => this.#waits.delete(again));
-    });
-  }
-
   /** All of a message, wherever it is; an object stays there until it is removed. */
   async read(msg: Msg): Promise<Uint8Array> {
     const name = objectOf(msg);
     if (name === undefined) return msg.data;
-    const bytes = await this.#persistently(() =>
-      this.#untilBack((async () => (await this.#objects()).getBlob(name))())
-    );
+    const bytes = await this.#objects.get(name);
     if (bytes) return bytes;
     throw new Deno.errors.NotFound(
       `What a message refers to is not in the store any more: ${name}`,
@@ -514,36 +557,9 @@ export class Connection {
   }
 
   /** Removes what a message refers to. */
-  async remove(msg: Msg): Promise<void> {
+  remove(msg: Msg): void {
     const name = objectOf(msg);
-    if (name === undefined) return;
-    try {
-      await (await this.#objects()).delete(name);
-    } catch {
-      // Its age will.
-    }
-  }
-
-  async #put(bytes: Uint8Array): Promise<string> {
-    const name = nuid.next();
-    await (await this.#objects()).putBlob({
-      name,
-      options: { max_chunk_size: CHUNK },
-    }, bytes);
-    return name;
-  }
-
-  #objects(): Promise<ObjectStore> {
-    return this.#store ??= (async () => {
-      setSha256Backend("native");
-      return await new Objm(this.nc).create(
-        `CF_${this.#options.queue}_${this.#queue.generation}`,
-        { ttl: nanos(OBJECT_AGE), storage: StorageType.File },
-      );
-    })().catch((error) => {
-      this.#store = undefined;
-      throw error;
-    });
+    if (name !== undefined) this.#objects.remove(name);
   }
 }
 

@@ -1,42 +1,73 @@
 /** What goes wrong between a server and a client, and what that means. */
 
-import { JetStreamApiCodes, JetStreamApiError } from "@nats-io/jetstream";
-import { errors, NoRespondersError } from "@nats-io/nats-core/internal";
 import { BrokenExecutor } from "../errors.ts";
-import { addressOf } from "./queue_options.ts";
+import type { Server } from "./nats_servers.ts";
+import { redacted } from "./redacted.ts";
+
+/** The connection broke while something was under way. */
+export class Interrupted extends Error {
+  override name = "Interrupted";
+}
+
+/** There was no answer in time. */
+export class NoAnswer extends Error {
+  override name = "NoAnswer";
+}
+
+/** Nobody listens to what was asked. */
+export class NobodyThere extends Error {
+  override name = "NobodyThere";
+}
+
+/** The server wants this client not at all, or the client not this server. */
+export class Refused extends Error {
+  override name = "Refused";
+}
+
+/** The account may not do this. */
+export class Denied extends Error {
+  override name = "Denied";
+}
+
+/** What JetStream says of a request that it does not fulfil. */
+export class ApiError extends Error {
+  override name = "ApiError";
+  /** The number that the server has for it. */
+  readonly code: number;
+
+  constructor(message: string, code: number) {
+    super(message);
+    this.code = code;
+  }
+}
+
+const STREAM_NOT_FOUND = 10059;
+const CONSUMER_NOT_FOUND = 10014;
 
 /** The number that the server has for an error. */
 export function codeOf(error: unknown): number | undefined {
-  return error instanceof JetStreamApiError ? error.code : undefined;
+  return error instanceof ApiError ? error.code : undefined;
 }
-
-/** The connection broke while something was under way. */
-export class Interrupted extends Error {}
 
 /** Whether something may succeed when it is tried again. */
 export function isTransient(error: unknown): boolean {
-  return error instanceof Interrupted ||
-    error instanceof errors.TimeoutError ||
-    error instanceof errors.RequestError ||
-    error instanceof errors.NoRespondersError ||
-    error instanceof errors.ConnectionError ||
-    (error as Error)?.name === "JetStreamNotEnabled";
+  return error instanceof Interrupted || error instanceof NoAnswer ||
+    error instanceof NobodyThere;
 }
 
 /** Whether the server says that something is not there. */
 export function isNotFound(error: unknown): boolean {
   const code = codeOf(error);
-  return code === JetStreamApiCodes.StreamNotFound ||
-    code === JetStreamApiCodes.ConsumerNotFound;
+  return code === STREAM_NOT_FOUND || code === CONSUMER_NOT_FOUND;
 }
 
 /** The error for somebody who wants something of servers, and why it is not to be had. */
 export function cannot(
   what: string,
-  servers: readonly string[],
+  servers: readonly Server[],
   cause: unknown,
 ): BrokenExecutor {
-  const denied = servers.map(addressOf).find((host) =>
+  const denied = servers.map(({ address }) => address).find((host) =>
     Deno.permissions.querySync({ name: "net", host }).state !== "granted"
   );
   // Where the runtime has another word for it, or none.
@@ -45,13 +76,10 @@ export function cannot(
     : cause instanceof Error
     ? cause.message
     : String(cause);
-  const hint = /jetstream is not enabled/i.test(why)
-    ? ": start nats-server with -js"
-    : "";
-  return new BrokenExecutor(`Cannot ${what}: ${why}${hint}`, { cause });
+  return new BrokenExecutor(`Cannot ${what}: ${redacted(why)}`, { cause });
 }
 
 /** Whether an error says that nobody listens to what was asked. */
 export function isNobodyThere(error: unknown): boolean {
-  return error instanceof NoRespondersError;
+  return error instanceof NobodyThere;
 }

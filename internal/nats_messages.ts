@@ -7,16 +7,10 @@
  * it is told as a message that was refused, and the next has its turn.
  */
 
-import {
-  createInbox,
-  errors,
-  type Msg,
-  type MsgHdrs,
-  type NatsConnection,
-  NoRespondersError,
-  type Subscription,
-} from "@nats-io/nats-core/internal";
 import { joined } from "./framing.ts";
+import type { Client, Subscription } from "./nats_client.ts";
+import { Interrupted, NoAnswer, NobodyThere } from "./nats_errors.ts";
+import type { Msg, MsgHdrs } from "./nats_protocol.ts";
 import { ownClock, startTimer } from "./timer.ts";
 import { Malformed, readLengths } from "./wire.ts";
 
@@ -44,9 +38,9 @@ const LONGEST_SUBJECT = 256;
 
 /** The messages of one connection. */
 export class Messages {
-  readonly #nc: NatsConnection;
+  readonly #nc: Client;
   readonly #onRefused: (why: string) => void;
-  readonly #inbox = createInbox();
+  readonly #inbox: string;
   readonly #questions = new Map<string, Question>();
   #count = 0;
   #isClosed = false;
@@ -56,8 +50,9 @@ export class Messages {
   #stopWaiting: (() => void) | undefined;
 
   /** @param onRefused Hears what is said of a message that was passed over. */
-  constructor(nc: NatsConnection, onRefused: (why: string) => void) {
+  constructor(nc: Client, onRefused: (why: string) => void) {
     this.#nc = nc;
+    this.#inbox = nc.inbox();
     this.#onRefused = onRefused;
     this.listen(`${this.#inbox}.*`, (msg) => this.#onAnswer(msg));
   }
@@ -125,8 +120,8 @@ export class Messages {
   /**
    * Asks, with so many milliseconds for an answer.
    *
-   * @throws {NoRespondersError} when nobody is there.
-   * @throws {errors.TimeoutError} when there is no answer.
+   * @throws {NobodyThere} when nobody is there.
+   * @throws {NoAnswer} when there is no answer.
    */
   ask(
     subject: string,
@@ -135,7 +130,7 @@ export class Messages {
     headers?: MsgHdrs,
   ): Promise<Msg> {
     if (this.#isClosed || this.#nc.isClosed()) {
-      return Promise.reject(new errors.ClosedConnectionError());
+      return Promise.reject(new Interrupted("the connection was closed"));
     }
     const id = `${++this.#count}`;
     return new Promise((resolve, reject) => {
@@ -154,18 +149,19 @@ export class Messages {
     const { subject, resolve, reject } = question;
     const isNobodyThere = msg.data.length === 0 &&
       statusOf(msg) === NO_RESPONDERS;
-    if (isNobodyThere) reject(new NoRespondersError(subject));
-    else resolve(msg);
+    if (isNobodyThere) {
+      reject(new NobodyThere(`nobody listens to "${subject}"`));
+    } else resolve(msg);
   }
 
   #look(): void {
     this.#stopLooking ??= startTimer(LOOK, () => {
       this.#stopLooking = undefined;
       const now = ownClock.now();
-      for (const [id, { end, reject }] of this.#questions) {
+      for (const [id, { subject, end, reject }] of this.#questions) {
         if (now < end) continue;
         this.#questions.delete(id);
-        reject(new errors.TimeoutError());
+        reject(new NoAnswer(`timeout: no answer from "${subject}"`));
       }
       if (this.#questions.size > 0) this.#look();
     });
@@ -176,6 +172,22 @@ export class Messages {
     const questions = [...this.#questions.values()];
     this.#questions.clear();
     for (const { reject } of questions) reject(error);
+  }
+
+  /**
+   * Gives up the questions to a subject that nothing may be published to.
+   *
+   * @returns Whether there were any.
+   */
+  deny(subject: string, error: Error): boolean {
+    let wereAny = false;
+    for (const [id, question] of this.#questions) {
+      if (question.subject !== subject) continue;
+      this.#questions.delete(id);
+      question.reject(error);
+      wereAny = true;
+    }
+    return wereAny;
   }
 
   /** Sends what is left, and leaves nothing behind. */

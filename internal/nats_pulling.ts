@@ -1,12 +1,9 @@
 /** How messages of a NATS stream are asked for, and what they say of themselves. */
 
-import {
-  createInbox,
-  type Msg,
-  type Subscription,
-} from "@nats-io/nats-core/internal";
+import type { Subscription } from "./nats_client.ts";
 import { type Connection, RECONNECT_WAIT } from "./nats_connection.ts";
 import { headerOf, statusOf } from "./nats_messages.ts";
+import type { Msg } from "./nats_protocol.ts";
 import { ownClock } from "./timer.ts";
 import { Malformed } from "./wire.ts";
 
@@ -49,7 +46,7 @@ export function deliveryOf(
 /** Asks for the messages of a consumer, no more than are wanted. */
 export class Puller {
   readonly #connection: Connection;
-  readonly #inbox = createInbox();
+  readonly #inbox: string;
   readonly #subject: string;
   readonly #subscription: Subscription;
   readonly #deliveryOf: (msg: Msg) => Delivery | undefined;
@@ -70,6 +67,7 @@ export class Puller {
     onMessage: (msg: Msg, delivery: Delivery) => void,
   ) {
     this.#connection = connection;
+    this.#inbox = connection.nc.inbox();
     this.#onMessage = onMessage;
     this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
     this.#deliveryOf = ({ reply }) => deliveryOf(reply, stream, consumer);
@@ -156,6 +154,6 @@ export class Puller {
 
   stop(): void {
     clearInterval(this.#watch);
-    if (!this.#subscription.isClosed()) this.#subscription.unsubscribe();
+    this.#subscription.unsubscribe();
   }
 }

@@ -1,226 +1,166 @@
 /**
- * The sockets of connections to NATS: the runtime's own, written to once for all
- * that one turn of the event loop has to say.
+ * The connections to NATS servers, as far as bytes are concerned: over TCP, TLS
+ * or a WebSocket; and what a server says first of itself.
  *
- * The client has something to write after each promise that leads to a message.
- * What a write costs, here and where it wakes somebody, is most of what a short
- * call costs; and that of `node:net` costs more, all the more while it is new.
+ * ## TLS
+ *
+ * As a rule a server says who it is in the clear, and TLS begins then. From what
+ * was said in the clear nothing is believed but that. Whether TLS has to begin is
+ * not for the server to say: `Server.mustEncrypt`.
  */
 
-import {
-  checkOptions,
-  type ConnectionOptions,
-  deferred,
-  errors,
-  extractProtocolMessage,
-  INFO,
-  type NatsConnection,
-  NatsConnectionImpl,
-  type ServerInfo,
-  setTransportFactory,
-  type Transport,
-} from "@nats-io/nats-core/internal";
-import { nextTick } from "node:process";
 import { joined } from "./framing.ts";
-import { startTimer } from "./timer.ts";
+import { Refused } from "./nats_errors.ts";
+import type { Server } from "./nats_servers.ts";
+import { upgrade } from "./nats_websocket.ts";
+import type { Attempt, PlainWire, ServerInfo, Wire } from "./nats_wire.ts";
 
-/** What is larger is not copied for the sake of a write less, in bytes. */
-const LARGE = 65_536;
-
-/** How long what is being written may take once the connection is closed, in milliseconds. */
-const SETTLE = 500;
-
-/** Where a server is, as the client says it. */
-interface Address {
-  readonly hostname: string;
-  readonly port: number;
-  readonly tlsName: string;
+/** A connection that can be used. */
+export interface Opened {
+  readonly wire: Wire;
+  readonly info: ServerInfo;
+  /** What came behind the info. */
+  readonly rest: Uint8Array;
 }
 
-class DenoTransport implements Transport {
-  readonly version = "1";
-  readonly lang = "deno";
-  closeError: Error | undefined;
-  readonly #closed = deferred<void | Error>();
-  #conn: Deno.TcpConn | Deno.TlsConn | undefined;
-  #isEncrypted = false;
-  #isConnected = false;
-  #isDone = false;
-  #chunk = new Uint8Array(LARGE);
-  /** What was read before there was anybody to read it. */
-  #first: Uint8Array | undefined;
-  /** What is to be written at the end of this turn, or after what is being written. */
-  #unwritten: Uint8Array[] = [];
-  #writing: Promise<void> | undefined;
-  #reading: Promise<unknown> | undefined;
+/** How long a line may be that says what a server is, in bytes. */
+const LONGEST_INFO = 1 << 20;
+const LINE_END = 10;
 
-  get isClosed(): boolean {
-    return this.#isDone;
-  }
+const decoder = new TextDecoder();
 
-  /** @throws where nobody is there, or it is no such server. */
-  async connect(
-    { hostname, port, tlsName }: Address,
-    options: ConnectionOptions,
-  ): Promise<void> {
-    try {
-      const conn = await Deno.connect({ hostname, port });
-      this.#conn = conn;
-      conn.setNoDelay(true);
-      const info = await this.#readInfo();
-      checkOptions(info, options);
-      const wantsTls = info.tls_required ||
-        (info.tls_available && options.tls !== null);
-      if (wantsTls && !this.#isDone) {
-        const secure = await Deno.startTls(conn, {
-          hostname: tlsName || hostname,
-        });
-        this.#conn = secure;
-        this.#isEncrypted = true;
-        await secure.handshake();
-      }
-      if (this.#isDone) throw new errors.ConnectionError("closed");
-      this.#isConnected = true;
-    } catch (error) {
-      this.discard();
-      throw error;
-    }
+/** Connects to a server, up to its info; nothing of the client was said by then. */
+export async function open(server: Server, attempt: Attempt): Promise<Opened> {
+  const { tls, address, isWebSocket, mustEncrypt } = server;
+  // The runtime's own way to begin TLS knows no certificate of the client's.
+  const plain: PlainWire = attempt.hold(
+    tls?.cert === undefined
+      ? await connect(server, attempt)
+      : await (await import("./nats_node_sockets.ts")).connect(server),
+  );
+  if (isWebSocket) {
+    const wire = mustEncrypt ? await secure(server, plain, attempt) : plain;
+    return await readInfo(await upgrade(wire, address, server.path));
   }
-
-  /** What a server says first, who it is; it is for the client to read, too. */
-  async #readInfo(): Promise<ServerInfo> {
-    let read = new Uint8Array(0);
-    while (true) {
-      const bytes = await this.#read();
-      if (!bytes) throw new errors.ConnectionError("it says nothing");
-      read = joined(read, bytes);
-      const line = extractProtocolMessage(read);
-      if (line === "") continue;
-      const [, json] = INFO.exec(line) ?? [];
-      if (!json) throw new errors.ConnectionError("it is no NATS server");
-      this.#first = read;
-      return JSON.parse(json);
-    }
+  if (tls?.handshakeFirst) {
+    return await readInfo(await secure(server, plain, attempt));
   }
-
-  async #read(): Promise<Uint8Array | undefined> {
-    const reading = this.#conn!.read(this.#chunk);
-    this.#reading = reading;
-    const length = await reading;
-    return length === null ? undefined : this.#chunk.slice(0, length);
+  const opened = await readInfo(plain);
+  const { tls_required, tls_available } = opened.info;
+  if (!mustEncrypt && !tls_required && !tls_available) return opened;
+  if (!tls_required && !tls_available) {
+    throw new Refused(
+      `${address} offers no TLS, without which it is told nothing`,
+    );
   }
-
-  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
-    return {
-      next: async () => {
-        let value: Uint8Array | undefined = this.#first;
-        this.#first = undefined;
-        try {
-          if (!this.#isDone) value ??= await this.#read();
-        } catch (error) {
-          this.closeError ??= error as Error;
-        }
-        if (value && !this.#isDone) return { done: false, value };
-        this.disconnect();
-        return { done: true, value: undefined };
-      },
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+  if (opened.rest.length > 0) {
+    throw new Refused(`${address} says more before TLS than who it is`);
   }
-
-  isEncrypted(): boolean {
-    return this.#isEncrypted;
-  }
-
-  send(frame: Uint8Array): void {
-    // The next tick is after all that promises of this turn lead to.
-    if (this.#unwritten.length === 0) nextTick(() => this.#write());
-    this.#unwritten.push(frame);
-  }
-
-  /** Writes all, if it can: whoever reads hears of it if not. */
-  #write(): void {
-    if (this.#unwritten.length === 0) return;
-    this.#writing ??= this.#writeAll().catch(() => {}).then(() => {
-      this.#writing = undefined;
-      // What was said after the last look for more.
-      this.#write();
-    });
-  }
-
-  async #writeAll(): Promise<void> {
-    while (this.#unwritten.length > 0) {
-      for (const bytes of together(this.#unwritten.splice(0))) {
-        for (let done = 0; done < bytes.length;) {
-          done += await this.#conn!.write(bytes.subarray(done));
-        }
-      }
-    }
-  }
-
-  async close(error?: Error): Promise<void> {
-    // What was said is still sent; but a server that takes nothing is not waited for.
-    this.#write();
-    this.closeError ??= error;
-    this.discard();
-    await this.#settled();
-    if (this.#isConnected) this.#closed.resolve(this.closeError);
-  }
-
-  /** Resolves when nothing is read or written any more. */
-  #settled(): Promise<unknown> {
-    const { promise, resolve } = Promise.withResolvers<unknown>();
-    // Deno 2.5 ends no write whose connection is closed: it may take for ever.
-    const stop = startTimer(SETTLE, () => resolve(undefined));
-    Promise.allSettled([this.#writing, this.#reading]).then((settled) => {
-      stop();
-      resolve(settled);
-    });
-    return promise;
-  }
-
-  disconnect(): void {
-    this.close();
-  }
-
-  closed(): Promise<void | Error> {
-    return this.#closed;
-  }
-
-  discard(): void {
-    this.#isDone = true;
-    try {
-      this.#conn?.close();
-    } catch {
-      // It is closed.
-    }
-  }
+  return { ...opened, wire: await secure(server, plain, attempt) };
 }
 
-/** Small frames as one, large ones by themselves. */
-function together(frames: readonly Uint8Array[]): Uint8Array[] {
-  const all: Uint8Array[] = [];
-  let small: Uint8Array[] = [];
-  const add = () => {
-    if (small.length > 0) all.push(joined(...small));
-    small = [];
+async function connect(
+  { hostname, port, tls }: Server,
+  { signal }: Attempt,
+): Promise<PlainWire> {
+  const conn = await Deno.connect({ hostname, port, signal });
+  conn.setNoDelay(true);
+  return {
+    ...wireOf(conn),
+    async secure(attempt) {
+      const secure = await Deno.startTls(conn, {
+        hostname,
+        caCerts: [...tls?.caCerts ?? []],
+      });
+      const wire = attempt.hold(wireOf(secure));
+      await secure.handshake();
+      return wire;
+    },
   };
-  for (const frame of frames) {
-    if (frame.length < LARGE) {
-      small.push(frame);
-    } else {
-      add();
-      all.push(frame);
-    }
-  }
-  add();
-  return all;
 }
 
-/** Connects to a server, as the clients for other runtimes do. */
-export function connect(options: ConnectionOptions): Promise<NatsConnection> {
-  setTransportFactory({ factory: () => new DenoTransport() });
-  return NatsConnectionImpl.connect(options);
+/** Begins TLS; from now on the server is told nothing without. */
+async function secure(
+  server: Server,
+  plain: PlainWire,
+  attempt: Attempt,
+): Promise<Wire> {
+  try {
+    const wire = await plain.secure(attempt);
+    server.mustEncrypt = true;
+    return wire;
+  } catch (error) {
+    throw isAboutTls(error)
+      ? new Refused(
+        `TLS with ${server.address} fails: ${(error as Error).message}`,
+        { cause: error },
+      )
+      : error;
+  }
+}
+
+/** Whether an error is about certificates, and so not over soon. */
+export function isAboutTls(error: unknown): boolean {
+  return error instanceof Deno.errors.InvalidData ||
+    error instanceof Error &&
+      /certificate|fatal alert|cert_|self.signed|unable to verify/i.test(
+        `${error.message} ${(error as { code?: string }).code}`,
+      );
+}
+
+/** A connection of the runtime's, which may be closed twice. */
+function wireOf(conn: Deno.TcpConn | Deno.TlsConn): Wire {
+  return {
+    read: (into) => conn.read(into),
+    write: (bytes) => conn.write(bytes),
+    close() {
+      try {
+        conn.close();
+      } catch {
+        // It is closed.
+      }
+    },
+  };
+}
+
+/** What a server says first: who it is. */
+async function readInfo(wire: Wire): Promise<Opened> {
+  let read = new Uint8Array(0);
+  const chunk = new Uint8Array(4096);
+  while (true) {
+    const length = await wire.read(chunk);
+    if (length === null) throw new Error("it says nothing");
+    read = joined(read, chunk.subarray(0, length));
+    const end = read.indexOf(LINE_END);
+    if (end >= 0) {
+      const info = infoOf(decoder.decode(read.subarray(0, end)));
+      return { wire, info, rest: read.slice(end + 1) };
+    }
+    if (read.length > LONGEST_INFO) throw new Error("it is no NATS server");
+  }
+}
+
+/**
+ * Reads a line of the protocol that says who a server is.
+ *
+ * @throws where it is none.
+ */
+export function infoOf(line: string): ServerInfo {
+  const [, json] = /^INFO\s+(.*?)\s*$/i.exec(line) ?? [];
+  let info: unknown;
+  try {
+    info = json && JSON.parse(json);
+  } catch {
+    // Said below.
+  }
+  if (typeof info !== "object" || info === null) {
+    throw new Error("it is no NATS server");
+  }
+  const { max_payload, nonce } = info as Record<string, unknown>;
+  const isSize = typeof max_payload === "number" && max_payload > 0;
+  return {
+    ...info,
+    max_payload: isSize ? max_payload : 1 << 20,
+    nonce: typeof nonce === "string" ? nonce : "",
+  };
 }

@@ -1,7 +1,5 @@
 /** A submitter's connection to NATS. What a queue is there: `nats_connection.ts`. */
 
-import { AckPolicy, DeliverPolicy } from "@nats-io/jetstream";
-import { type Msg, nanos } from "@nats-io/nats-core/internal";
 import type { Answer, RunRef } from "./envelope.ts";
 import {
   Connection,
@@ -9,31 +7,23 @@ import {
   RECONNECT_WAIT,
   token,
 } from "./nats_connection.ts";
-import { Interrupted, isNobodyThere, isNotFound } from "./nats_errors.ts";
+import { isNobodyThere, isNotFound } from "./nats_errors.ts";
 import { ANY, partsOf, replyOf, TAKEN } from "./nats_messages.ts";
-import { Puller } from "./nats_pulling.ts";
+import type { Msg } from "./nats_protocol.ts";
 import type { SubmitterEvents, SubmitterLink } from "./transport.ts";
 import { readClaims, readIds } from "./wire.ts";
 
 /** How long an answer may take, in milliseconds. */
 const ASK = 1000;
 const HAND = 1000;
-/** How long results may take to come that were stored meanwhile. */
-const CATCH_UP = 5000;
 /** How long the server may take over what is only tidiness. */
 const TIDY = 500;
-/** How long a submitter that does not read is taken for away rather than gone. */
-const INACTIVE = 60_000;
-/** How many results are asked for at once. */
-const RESULTS = 64;
 
 /** A submitter's link. */
 export class NatsSubmitter implements SubmitterLink {
   readonly #id = token();
   readonly #events: SubmitterEvents;
   #connection!: Connection;
-  #puller: Puller | undefined;
-  #consumers = 0;
   /** How often the server was back. */
   #rounds = 0;
   /** The number of the last result that was read from the stream. */
@@ -54,13 +44,20 @@ export class NatsSubmitter implements SubmitterLink {
   }
 
   async open(options: QueueOptions): Promise<void> {
-    this.#connection = await Connection.open(options, `futures ${this.#id}`, {
+    await Connection.open(options, {
+      role: "submitter",
+      name: `futures ${this.#id}`,
       onAway: () => this.#events.onAway(),
       onLost: (why, cause) => this.#events.onLost(why, cause),
       onRefused: (why) => this.#events.onRefused(why),
       onBack: () => this.#onBack(),
+      onFound: (connection) => this.#listen(connection),
     });
-    const { messages } = this.#connection;
+  }
+
+  #listen(connection: Connection): void {
+    this.#connection = connection;
+    const { messages } = connection;
     messages.listen(
       this.#connection.subject("claim", this.#id),
       (msg) => this.#onClaims(msg),
@@ -114,55 +111,21 @@ export class NatsSubmitter implements SubmitterLink {
    * results come as they are published, which is quicker than from the stream.
    * What has come already is of calls that are done, and is passed over.
    *
-   * @throws where not all has come in time, to be tried again from there.
+   * @throws where not all has come, to be tried again from there.
    */
   async #catchUp(): Promise<void> {
     const { jsm, queue } = this.#connection;
-    this.#puller?.stop();
-    if (this.#connection.isClosing) return;
-    const name = `${this.#id}_${this.#consumers++}`;
-    const { num_pending } = await jsm.consumers.add(queue.results, {
-      durable_name: name,
-      filter_subject: this.#connection.subject("result", this.#id),
-      ack_policy: AckPolicy.None,
-      inactive_threshold: nanos(INACTIVE),
-      ...(this.#last === 0 ? { deliver_policy: DeliverPolicy.All } : {
-        deliver_policy: DeliverPolicy.StartSequence,
-        opt_start_seq: this.#last + 1,
-      }),
-    });
-    if (this.#connection.isClosing) return;
-    let left = num_pending;
-    let asked = 0;
-    let stop = () => {};
-    const all = new Promise<void>((resolve) => {
-      const next = () => {
-        if (left === 0) return resolve();
-        if (asked > 0) return;
-        asked = Math.min(left, RESULTS);
-        puller.ask(asked);
-      };
-      const puller = new Puller(
-        this.#connection,
-        queue.results,
-        name,
-        (msg, { message }) => {
-          this.#last = message;
-          left--;
-          asked--;
-          next();
-          this.#onResult(msg);
-        },
-      );
-      this.#puller = puller;
-      stop = () => puller.stop();
-      next();
-    });
-    // Some may be so old that they were dropped meanwhile.
-    await Promise.race([all, this.#connection.pause(CATCH_UP)]);
-    stop();
-    await this.#connection.jsm.consumers.delete(queue.results, name);
-    if (left > 0) throw new Interrupted();
+    const subject = this.#connection.subject("result", this.#id);
+    while (!this.#connection.isClosing) {
+      const msg = await jsm.message(queue.results, {
+        seq: this.#last + 1,
+        next_by_subj: subject,
+      });
+      if (!msg) return;
+      const number = Number(msg.headers?.get("Nats-Sequence"));
+      this.#last = Math.max(this.#last + 1, number || 0);
+      this.#onResult(msg);
+    }
   }
 
   #onResult(msg: Msg): void {
@@ -183,7 +146,7 @@ export class NatsSubmitter implements SubmitterLink {
     this.#fetching++;
     try {
       this.#events.onResult(await this.#connection.read(msg));
-      await this.#connection.remove(msg);
+      this.#connection.remove(msg);
     } catch (error) {
       // What is not there any more was fetched before. Whatever it is, the worker
       // that has, or had, the call is asked for it.
@@ -248,12 +211,12 @@ export class NatsSubmitter implements SubmitterLink {
     const subject = this.#connection.subject("call", this.#id);
     try {
       // A server that was killed may have messages that it will deliver to nobody.
-      const { num_pending, num_ack_pending } = await jsm.consumers.info(
+      const { num_pending, num_ack_pending } = await jsm.consumerInfo(
         queue.calls,
         "workers",
       );
       if (num_pending + num_ack_pending === 0) return true;
-      const { state } = await jsm.streams.info(queue.calls, {
+      const { state } = await jsm.streamInfo(queue.calls, {
         subjects_filter: subject,
       });
       return !state.subjects?.[subject];
@@ -289,7 +252,6 @@ export class NatsSubmitter implements SubmitterLink {
   }
 
   async close(): Promise<void> {
-    this.#puller?.stop();
     await this.#connection.close();
   }
 

@@ -1,11 +1,12 @@
 /** A worker's connection to NATS. What a queue is there: `nats_connection.ts`. */
 
-import { type Msg, nanos } from "@nats-io/nats-core/internal";
 import { Batches } from "./batches.ts";
 import type { Answer, Claim } from "./envelope.ts";
+import { nanos } from "./nats_api.ts";
 import { Connection, type QueueOptions, token } from "./nats_connection.ts";
 import { isNobodyThere } from "./nats_errors.ts";
 import { ANY, replyOf, TAKEN } from "./nats_messages.ts";
+import type { Msg } from "./nats_protocol.ts";
 import { type Delivery, Puller } from "./nats_pulling.ts";
 import type { Job, WorkerEvents, WorkerLink } from "./transport.ts";
 import { MOST_CLAIMS, readAnswers, readQuestion } from "./wire.ts";
@@ -70,7 +71,9 @@ export class NatsWorker implements WorkerLink {
   }
 
   async open(options: QueueOptions): Promise<void> {
-    this.#connection = await Connection.open(options, `worker ${this.#id}`, {
+    await Connection.open(options, {
+      role: "worker",
+      name: `worker ${this.#id}`,
       onAway: () => this.#events.onAway(),
       onLost: (why, cause) => this.#events.onLost(why, cause),
       onRefused: (why) => this.#events.onRefused(why),
@@ -79,8 +82,13 @@ export class NatsWorker implements WorkerLink {
         this.#events.onBack();
         this.#answerForGone().catch(() => {}); // It is away again, or closed.
       },
+      onFound: (connection) => this.#listen(connection),
     });
-    const { messages, queue } = this.#connection;
+  }
+
+  #listen(connection: Connection): void {
+    this.#connection = connection;
+    const { messages, queue } = connection;
     const subject = (kind: "worker" | "run", whose: string) =>
       this.#connection.subject(kind, whose);
     messages.listen(subject("worker", this.#id), (msg) => {
@@ -115,7 +123,7 @@ export class NatsWorker implements WorkerLink {
    */
   async #answerForGone(): Promise<void> {
     const { jsm, queue, messages } = this.#connection;
-    const { state } = await jsm.streams.info(queue.calls, {
+    const { state } = await jsm.streamInfo(queue.calls, {
       deleted_details: true,
     });
     for (const seq of (state.deleted ?? []).slice(-MOST_GONE)) {

@@ -6,29 +6,6 @@ import { show } from "./timer.ts";
 const SHORTEST_LEASE = 1000;
 
 /**
- * Checks where the server is.
- *
- * @throws {TypeError} when that is no URL of a server.
- */
-export function checkServers(servers: unknown): string[] {
-  const list = (Array.isArray(servers) ? servers : [servers]) as unknown[];
-  if (list.length === 0) {
-    throw new TypeError("servers must name at least one server");
-  }
-  return list.map((server) => {
-    const isUrl = typeof server === "string" &&
-      /^(?:nats|tls):\/\//.test(server) && URL.canParse(server) &&
-      new URL(server).hostname !== "";
-    if (isUrl) return server;
-    throw new TypeError(
-      `servers must be URLs such as nats://127.0.0.1:4222: received ${
-        show(server)
-      }`,
-    );
-  });
-}
-
-/**
  * Checks the name of a queue.
  *
  * @throws {TypeError} when it is none.
@@ -61,20 +38,4 @@ export function checkLease(lease: unknown): number | undefined {
   throw new RangeError(
     `lease must be at least ${SHORTEST_LEASE} milliseconds: received ${lease}`,
   );
-}
-
-/** The address of a server's URL, without what only it is to know. */
-export function addressOf(server: string): string {
-  const url = new URL(server);
-  return url.port === "" ? url.hostname : `${url.hostname}:${url.port}`;
-}
-
-/** Who to be there, as the URL says. */
-export function credentialsOf(
-  server: string,
-): { user?: string; pass?: string; token?: string } {
-  const { username, password } = new URL(server);
-  const [user, pass] = [username, password].map(decodeURIComponent);
-  if (user === "") return {};
-  return pass === "" ? { token: user } : { user, pass };
 }

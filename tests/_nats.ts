@@ -1,7 +1,9 @@
 /** A NATS server of the tests' own, and workers in this process. */
 
-import { jetstreamManager } from "@nats-io/jetstream";
-import { connect } from "../internal/nats_sockets.ts";
+import { JetStream } from "../internal/nats_api.ts";
+import { Client } from "../internal/nats_client.ts";
+import { Messages } from "../internal/nats_messages.ts";
+import { checkServers } from "../internal/nats_servers.ts";
 import { Node, type NodeOptions } from "../internal/node.ts";
 import { byName } from "../internal/module_names.ts";
 import { NatsTransport } from "../internal/nats_transport.ts";
@@ -36,6 +38,15 @@ if (withoutNats) {
     "nats-server is missing, so what needs it is not tested: apt-get install -y nats-server";
   if (Deno.env.get("CI") === "true") console.error(`::warning::${hint}`);
   else console.error(hint);
+}
+
+/** A client that is told nothing. */
+export function connectClient(servers: string): Promise<Client> {
+  const nothing = () => {};
+  return Client.connect({
+    ...{ servers: checkServers(servers), inboxes: "_INBOX", name: "tests" },
+    ...{ timeout: 5000, wait: 200, ping: 10_000 },
+  }, { onAway: nothing, onBack: nothing, onEnd: nothing, onDenied: nothing });
 }
 
 /** How a server is started. */
@@ -106,16 +117,22 @@ export class NatsServer implements AsyncDisposable {
   }
 
   transport(queue: string): NatsTransport {
-    return new NatsTransport({ servers: [this.url], queue, lease: undefined });
+    return new NatsTransport({
+      servers: checkServers(this.url),
+      queue,
+      lease: undefined,
+    });
   }
 
   /** Resolves once a queue has so many calls that are not answered for. */
   async holds(queue: string, count: number): Promise<void> {
-    const nc = await connect({ servers: this.url.slice("nats://".length) });
-    const jsm = await jetstreamManager(nc, { checkAPI: false });
-    const stream = await jsm.streams.find(`cf.${queue}.call.anybody`);
-    const held = async () => (await jsm.streams.info(stream)).state.messages;
+    const nc = await connectClient(this.url);
+    const messages = new Messages(nc, () => {});
+    const streams = new JetStream((...question) => messages.ask(...question));
+    const [stream] = await streams.streamNames(`cf.${queue}.call.anybody`);
+    const held = async () => (await streams.streamInfo(stream)).state.messages;
     while (await held() !== count) await turn();
+    messages.close(new Error("over"));
     await nc.close();
   }
 
@@ -149,7 +166,11 @@ export function makeNode(options: LocalWorkerOptions): Node {
   );
   const { servers, queue, lease } = options;
   return new Node({
-    transport: new NatsTransport({ servers: [servers], queue, lease }),
+    transport: new NatsTransport({
+      servers: checkServers(servers),
+      queue,
+      lease,
+    }),
     kind: processKind({ module: [...modules.values()], ...options.pool }),
     packed: true,
     slots: options.slots ?? 2,

@@ -1,6 +1,5 @@
 /** The options of `NatsExecutor` and of its workers, and what needs no server. */
 
-import type { NatsConnection } from "@nats-io/nats-core/internal";
 import {
   assertEquals,
   assertRejects,
@@ -8,13 +7,14 @@ import {
   assertThrows,
 } from "@std/assert";
 import { Batches } from "../internal/batches.ts";
-import { HELP, parseCommand } from "../internal/command.ts";
+import { type Command, HELP, parseCommand } from "../internal/command.ts";
 import { nameOfModule } from "../internal/module_names.ts";
+import type { Client } from "../internal/nats_client.ts";
 import { Messages } from "../internal/nats_messages.ts";
 import { deliveryOf } from "../internal/nats_pulling.ts";
-import { connect } from "../internal/nats_sockets.ts";
 import { NatsExecutor, type NatsExecutorOptions } from "../nats.ts";
 import { FakeClock, turn } from "./_helpers.ts";
+import { connectClient } from "./_nats.ts";
 
 const GOOD = { servers: "nats://127.0.0.1:4222", queue: "q" };
 
@@ -149,14 +149,15 @@ Deno.test("nats: questions of one turn go together, and so do those that come wh
 });
 
 /** What is published on a connection that is none. */
-function connectNowhere(): { nc: NatsConnection; published: string[] } {
+function connectNowhere(): { nc: Client; published: string[] } {
   const published: string[] = [];
   const nc = {
     subscribe() {},
+    inbox: () => "inbox",
     isClosed: () => false,
     publish: (subject: string) => published.push(subject),
   };
-  return { nc: nc as unknown as NatsConnection, published };
+  return { nc: nc as unknown as Client, published };
 }
 
 Deno.test("nats: what is in no hurry goes before the next message, or soon, or at the end", async () => {
@@ -206,10 +207,7 @@ Deno.test("nats: a question that nobody answers is given up in time, or with the
 Deno.test("nats: a connection to a server that takes nothing any more ends all the same", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
-  const connecting = connect({
-    servers: `127.0.0.1:${port}`,
-    reconnect: false,
-  });
+  const connecting = connectClient(`nats://127.0.0.1:${port}`);
   const server = await listener.accept();
   const say = (text: string) => server.write(new TextEncoder().encode(text));
   await say(
@@ -237,10 +235,15 @@ const NEEDED = [
   "./t.ts",
 ];
 
+/** A command with the addresses of its servers. */
+function shown({ servers, ...others }: Command) {
+  return { servers: servers.map(({ address }) => address), ...others };
+}
+
 Deno.test("worker: a command line with what is needed has the rest by default", () => {
-  const command = parseCommand(NEEDED);
-  assertEquals(command, {
-    servers: ["nats://a:1"],
+  const command = parseCommand(NEEDED)!;
+  assertEquals(shown(command), {
+    servers: ["a:1"],
     queue: "q",
     lease: undefined,
     modules: new Map([["t", new URL("t.ts", `file://${Deno.cwd()}/`).href]]),
@@ -260,9 +263,9 @@ Deno.test("worker: a command line may name all there is", () => {
     ...["--module", "file:///x/y.ts", "--max-workers", "3", "--allow-source"],
     ...["--grant", "read=/a,/b", "--grant", "read=/c", "--grant", "net"],
     ...["--config", "deno.json", "--lease", "2000", "--name", "left"],
-  ]);
-  assertEquals(command, {
-    servers: ["nats://a:1", "nats://b:2", "nats://c:3"],
+  ])!;
+  assertEquals(shown(command), {
+    servers: ["a:1", "b:2", "c:3"],
     queue: "q",
     lease: 2000,
     modules: new Map([["pdf", "https://a.b/c.ts?d=e"], [

@@ -1,0 +1,121 @@
+/** Sockets of `node:net`, for which TLS can begin later with a certificate of the client's. */
+
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type { Server } from "./nats_servers.ts";
+import type { Attempt, PlainWire, Wire } from "./nats_wire.ts";
+
+/** Connects, without TLS, which `secure` begins. */
+export async function connect(
+  { hostname, port, tls }: Server,
+): Promise<PlainWire> {
+  const socket = connectTcp(port, hostname);
+  await until(socket, "connect");
+  socket.setNoDelay(true);
+  const wire = new SocketWire(socket);
+  return Object.assign(wire, {
+    async secure(attempt: Attempt) {
+      wire.letGo();
+      const secure = connectTls({
+        socket,
+        ca: [...tls?.caCerts ?? []],
+        cert: tls?.cert,
+        key: tls?.key,
+        host: hostname,
+        servername: isIP(hostname) ? undefined : hostname,
+      });
+      attempt.hold({ close: () => secure.destroy() });
+      await until(secure, "secureConnect");
+      return attempt.hold(new SocketWire(secure));
+    },
+  });
+}
+
+/** Waits for an event, or for an error. */
+function until(socket: Socket, event: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (error?: Error) => {
+      socket.off(event, end);
+      socket.off("error", end);
+      socket.off("close", onClose);
+      // An error that comes late has no other listener, and would end the program.
+      socket.on("error", () => {});
+      if (error instanceof Error) reject(error);
+      else resolve();
+    };
+    const onClose = () => end(new Error("the connection was closed"));
+    socket.on(event, end);
+    socket.on("error", end);
+    socket.on("close", onClose);
+  });
+}
+
+class SocketWire implements Wire {
+  readonly #socket: Socket;
+  #chunks: Uint8Array[] = [];
+  #isAtEnd = false;
+  #error: Error | undefined;
+  #wake: (() => void) | undefined;
+  readonly #onData = (chunk: Uint8Array) => {
+    this.#chunks.push(chunk);
+    // One that is not read from sends no more than this.
+    this.#socket.pause();
+    this.#wake?.();
+  };
+  readonly #onEnd = () => {
+    this.#isAtEnd = true;
+    this.#wake?.();
+  };
+  readonly #onError = (error: Error) => {
+    this.#error = error;
+    this.#onEnd();
+  };
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on("data", this.#onData);
+    socket.on("end", this.#onEnd);
+    socket.on("close", this.#onEnd);
+    socket.on("error", this.#onError);
+  }
+
+  /** Leaves the socket to somebody else. */
+  letGo(): void {
+    this.#socket.off("data", this.#onData);
+    this.#socket.off("end", this.#onEnd);
+    this.#socket.off("close", this.#onEnd);
+    this.#socket.off("error", this.#onError);
+  }
+
+  async read(into: Uint8Array): Promise<number | null> {
+    while (this.#chunks.length === 0) {
+      if (this.#error) throw this.#error;
+      if (this.#isAtEnd) return null;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        this.#socket.resume();
+      });
+      this.#wake = undefined;
+    }
+    const [chunk] = this.#chunks;
+    const length = Math.min(chunk.length, into.length);
+    into.set(chunk.subarray(0, length));
+    if (length < chunk.length) this.#chunks[0] = chunk.subarray(length);
+    else this.#chunks.shift();
+    return length;
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#socket.write(
+        bytes,
+        (error) => error ? reject(error) : resolve(bytes.length),
+      );
+    });
+  }
+
+  close(): void {
+    this.#socket.destroy();
+    this.#onEnd();
+  }
+}
