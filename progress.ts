@@ -204,29 +204,144 @@ export function progress(
   iterable: AsyncIterable<unknown> | Iterable<unknown>,
   options: ProgressOptions = {},
 ): ProgressIterator<unknown> {
-  const { label = "", quiet = false, output = Deno.stderr } = options;
-  if (typeof label !== "string") {
-    throw new TypeError(`label must be a string: received ${show(label)}`);
-  }
-  if (typeof quiet !== "boolean") {
-    throw new TypeError(`quiet must be true or false: received ${show(quiet)}`);
-  }
-  if (
-    typeof output?.isTerminal !== "function" ||
-    typeof output.writeSync !== "function"
-  ) {
-    throw new TypeError(
-      `output must have isTerminal() and writeSync(), as Deno.stderr has: received ${
-        show(output)
-      }`,
-    );
-  }
-  const every = checkEvery(options.every);
+  const { label, quiet, output, every } = checkOptions(options);
   const total = checkTotal(options.total) ?? sizeOf(iterable);
   const source = iteratorOf(iterable);
   if (quiet || hushed()) return new Progress(source, undefined);
   const meter = new Meter(label, total, performance.now());
   return new Progress(source, { meter, output, every });
+}
+
+/** The options of {@linkcode progressBar}. */
+export interface ProgressBarOptions extends ProgressOptions {
+  /**
+   * What is counted: a word that is shown behind the count; or `"B"` for bytes, of
+   * which it shows KiB, MiB and so on. @default {""}
+   */
+  unit?: string;
+}
+
+/** What {@linkcode progressBar} returns: a bar that the work itself moves on. */
+export interface ProgressBar extends Disposable {
+  /**
+   * So many more are done.
+   *
+   * @param n How many; a number of bytes need not be whole. @default {1}
+   * @throws {TypeError} when it is no number.
+   * @throws {RangeError} when it is negative or `NaN`.
+   */
+  advance(n?: number): void;
+  /** Shows a few words behind the figures; an empty text takes them away. */
+  note(text: string): void;
+  /** Ends it: as done if all that was to come has come, else as stopped. */
+  [Symbol.dispose](): void;
+}
+
+/**
+ * Shows how far some work is that is no loop over values: the work says itself
+ * what it has done. It is shown as {@linkcode progress} shows it, with a bar on a
+ * terminal and plain lines where none is, and keeps nothing alive.
+ *
+ * @param options What to show.
+ * @returns The bar; `using` ends it with its block.
+ * @throws {TypeError} when an option is of the wrong type.
+ * @throws {RangeError} when `total` is negative, or `every` is not greater than 0.
+ *
+ * @example A download
+ * ```ts
+ * import { progressBar } from "@concurrent/futures/progress";
+ * import assert from "node:assert/strict";
+ *
+ * const lines: string[] = [];
+ * const output = { // a stand-in for `Deno.stderr`, as one that is no terminal
+ *   isTerminal: () => false,
+ *   writeSync(bytes: Uint8Array) {
+ *     lines.push(new TextDecoder().decode(bytes));
+ *     return bytes.length;
+ *   },
+ * };
+ * {
+ *   using bar = progressBar({ label: "Loading", total: 3 << 20, unit: "B", output });
+ *   for (const name of ["a", "b", "c"]) {
+ *     bar.note(name);
+ *     bar.advance(1 << 20);
+ *   }
+ * }
+ * assert.match(lines[0], /^Loading: 3.0 MiB\/3.0 MiB \(100%\), .*, c\n$/);
+ * ```
+ */
+export function progressBar(options: ProgressBarOptions = {}): ProgressBar {
+  const { unit = "" } = options;
+  const { label, quiet, output, every } = checkOptions(options);
+  if (typeof unit !== "string") {
+    throw new TypeError(`unit must be a string: received ${show(unit)}`);
+  }
+  const total = checkTotal(options.total);
+  if (quiet || hushed()) return new ManualBar(undefined);
+  const meter = new Meter(label, total, performance.now(), unit);
+  return new ManualBar({ meter, output, every });
+}
+
+class ManualBar implements ProgressBar {
+  #showing: Showing | undefined;
+  #view: View | undefined;
+
+  constructor(showing: Showing | undefined) {
+    this.#showing = showing;
+    if (showing) this.#open(showing);
+  }
+
+  async #open(showing: Showing): Promise<void> {
+    const view = openView(showing, () => this.#showing !== undefined);
+    this.#view = view instanceof Promise ? await view : view;
+  }
+
+  advance(n = 1): void {
+    if (typeof n !== "number") {
+      throw new TypeError(`advance takes a number: received ${show(n)}`);
+    }
+    if (!(n >= 0)) {
+      throw new RangeError(`advance can't go back: received ${show(n)}`);
+    }
+    const showing = this.#showing;
+    if (!showing) return;
+    const now = performance.now();
+    showing.meter.reach(showing.meter.count + n, now);
+    this.#view?.tick(now);
+  }
+
+  note(text: string): void {
+    this.#showing?.meter.note(String(text));
+    this.#view?.tick(performance.now());
+  }
+
+  [Symbol.dispose](): void {
+    const showing = this.#showing;
+    if (!showing) return;
+    this.#showing = undefined;
+    const { meter, output, every } = showing;
+    // What draws bars may not have come in time.
+    const view = this.#view ?? new Lines(output, meter, every);
+    this.#view = undefined;
+    view.end(meter.isWhole ? "done" : "stopped", performance.now());
+  }
+}
+
+/**
+ * What shows progress on an output. What draws bars is loaded only where one is
+ * drawn: it takes its time, and a dependency. Where that can't be had, there are
+ * plain lines: the work goes on.
+ *
+ * @param isWanted Whether it still is, once it could be loaded.
+ */
+function openView(
+  { output, meter, every }: Showing,
+  isWanted: () => boolean,
+): View | Promise<View | undefined> {
+  if (!output.isTerminal()) return new Lines(output, meter, every);
+  return import("./internal/bars.ts").then(
+    ({ Bar }) => isWanted() ? new Bar(output, meter) : undefined,
+  ).catch(() => isWanted() ? new Lines(output, meter, every) : undefined);
 }
 
 /** What is shown, and where. */
@@ -252,7 +367,7 @@ class Progress<T> implements ProgressIterator<T> {
   }
 
   async next(): Promise<IteratorResult<T>> {
-    if (this.#showing && !this.#view) this.#open();
+    if (this.#showing && !this.#view && !this.#opening) this.#open();
     if (this.#opening) {
       await this.#opening;
       this.#opening = undefined;
@@ -285,26 +400,12 @@ class Progress<T> implements ProgressIterator<T> {
   }
 
   #open(): void {
-    const { output, meter, every } = this.#showing!;
-    if (output.isTerminal()) {
-      this.#opening ??= this.#openBar(output, meter, every);
-    } else this.#view = new Lines(output, meter, every);
-  }
-
-  /**
-   * Loads what draws bars only where one is drawn: it takes its time, and a
-   * dependency. Where that can't be had, there are plain lines: the work goes on.
-   */
-  async #openBar(output: Output, meter: Meter, every: number): Promise<void> {
-    let view: View | undefined;
-    try {
-      const { Bar } = await import("./internal/bars.ts");
-      // It may have been left meanwhile.
-      if (this.#showing) view = new Bar(output, meter);
-    } catch {
-      if (this.#showing) view = new Lines(output, meter, every);
-    }
-    this.#view = view;
+    const view = openView(this.#showing!, () => this.#showing !== undefined);
+    if (view instanceof Promise) {
+      this.#opening = view.then((view) => {
+        this.#view = view;
+      });
+    } else this.#view = view;
   }
 
   /** All that were passed on are done. */
@@ -376,6 +477,30 @@ function sizeOf(iterable: unknown): number | undefined {
   return Number.isSafeInteger(known) && known as number >= 0
     ? known as number
     : undefined;
+}
+
+/** Checks what is the same for all that is shown. */
+function checkOptions(
+  options: ProgressOptions,
+): { label: string; quiet: boolean; output: ProgressOutput; every: number } {
+  const { label = "", quiet = false, output = Deno.stderr } = options;
+  if (typeof label !== "string") {
+    throw new TypeError(`label must be a string: received ${show(label)}`);
+  }
+  if (typeof quiet !== "boolean") {
+    throw new TypeError(`quiet must be true or false: received ${show(quiet)}`);
+  }
+  if (
+    typeof output?.isTerminal !== "function" ||
+    typeof output.writeSync !== "function"
+  ) {
+    throw new TypeError(
+      `output must have isTerminal() and writeSync(), as Deno.stderr has: received ${
+        show(output)
+      }`,
+    );
+  }
+  return { label, quiet, output, every: checkEvery(options.every) };
 }
 
 function checkTotal(total: number | undefined): number | undefined {

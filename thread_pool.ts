@@ -47,6 +47,7 @@ import {
   packCaptured,
   packInitializer,
 } from "./internal/packing.ts";
+import { hearOfBars, printFor } from "./internal/printing.ts";
 import { workerProgram } from "./internal/worker_runtime.ts";
 
 /**
@@ -439,6 +440,7 @@ class ThreadLink implements WorkerLink {
   readonly #flags: Int32Array<SharedArrayBuffer>;
   readonly #lanes: Lanes;
   readonly #deliveries = new Deliveries();
+  #stopHearing: (() => void) | undefined;
   readonly #token: string = crypto.randomUUID();
 
   constructor(
@@ -483,6 +485,10 @@ class ThreadLink implements WorkerLink {
       this.kill();
       throw error;
     }
+    this.#stopHearing = hearOfBars((areThere) => {
+      const printing: ToWorker = { type: "printing", isWatched: areThere };
+      this.#worker.postMessage(printing);
+    });
   }
 
   send(calls: readonly CallMessage[]): void {
@@ -543,6 +549,7 @@ class ThreadLink implements WorkerLink {
   }
 
   kill(): Promise<void> {
+    this.#stopHearing?.();
     this.#lanes.close();
     this.#worker.terminate();
     return Promise.resolve();
@@ -556,6 +563,7 @@ class ThreadLink implements WorkerLink {
     // What it left before it said this comes first.
     this.#lanes.look();
     if (data.type === "look") return;
+    if (data.type === "printed") return printFor(data.bytes, data.toStderr);
     if (data.type !== "died") {
       tell(this.#events, data);
       // The runtime may keep its last message for as long as no other comes.

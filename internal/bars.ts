@@ -12,8 +12,9 @@
  */
 
 import cliProgress from "cli-progress";
-import type { DrawBar, Ending, Meter } from "./meter.ts";
+import { type DrawBar, type Ending, type Meter, width } from "./meter.ts";
 import { type Output, whileAlive, writeText } from "./lines.ts";
+import { watchWorkers } from "./printing.ts";
 
 /** How long a frame stands, in milliseconds. */
 const FRAME = 100;
@@ -22,6 +23,8 @@ const NEVER = 1e-6;
 const FULL = "█";
 const EMPTY = "░";
 const NEWLINE = 10;
+/** What comes before the program ends by an error. */
+const FATAL = ["error", "unhandledrejection"];
 
 /** What is used of the library's `MultiBar`. */
 interface MultiBar {
@@ -60,6 +63,9 @@ class Screen {
   /** The program has begun a line that it has not ended: it must not be drawn over. */
   #amidLine = false;
   #drawnAt = 0;
+  /** How wide the lines are that stand there, and how wide the terminal was then. */
+  #widths: number[] = [];
+  #drawnColumns = 0;
   #stopTimer: (() => void) | undefined;
   #unwatch: (() => void) | undefined;
 
@@ -91,11 +97,22 @@ class Screen {
 
   add(meter: Meter): object {
     if (this.#count++ === 0) {
-      this.#unwatch = watchPrinting(this.#output, this);
+      const unwatch = watchPrinting(this.#output, this);
+      const isOwn = this.#output === Deno.stderr;
+      const letWorkers = isOwn ? watchWorkers() : undefined;
+      this.#unwatch = () => {
+        unwatch();
+        letWorkers?.();
+      };
       addEventListener("unload", this.#onUnload);
+      for (const type of FATAL) addEventListener(type, this.#onFatal);
     }
     const bar = this.#bars.create(1, 0, {}, {
-      format: (_, { maxWidth }) => this.#line(meter, maxWidth),
+      format: (_, { maxWidth }) => {
+        const line = this.#line(meter, maxWidth);
+        this.#widths.push(width(line));
+        return line;
+      },
     });
     this.#bars.timer?.unref?.();
     this.draw();
@@ -121,6 +138,7 @@ class Screen {
     this.#stopTimer?.();
     this.#unwatch?.();
     removeEventListener("unload", this.#onUnload);
+    for (const type of FATAL) removeEventListener(type, this.#onFatal);
     screens.delete(this.#output);
   }
 
@@ -131,6 +149,16 @@ class Screen {
     this.#flush();
   };
 
+  /**
+   * The runtime is about to tell of an error that nobody caught, and to end the
+   * program. The bars stay as they are, and what it tells begins a line.
+   */
+  readonly #onFatal = () => {
+    if (!this.#shown) return;
+    this.#shown = false;
+    this.#write("\n");
+  };
+
   tick(now: number): void {
     if (now - this.#drawnAt >= FRAME) this.draw();
   }
@@ -138,6 +166,9 @@ class Screen {
   draw(): void {
     this.#stopTimer?.();
     if (!this.#amidLine) {
+      if (this.columns !== this.#drawnColumns) this.#hide();
+      this.#widths = [];
+      this.#drawnColumns = this.columns;
       this.#bars.update();
       // It has started its own timer anew.
       this.#bars.timer?.unref?.();
@@ -165,6 +196,12 @@ class Screen {
     this.#shown = false;
     const { terminal } = this.#bars;
     terminal.cursorRelativeReset();
+    // In a terminal that got narrower the lines have been broken, and so are more.
+    let more = 0;
+    for (const width of this.#widths) {
+      more += Math.max(Math.ceil(width / this.columns), 1) - 1;
+    }
+    if (more > 0) this.#frame += `\x1b[${more}A`;
     terminal.clearBottom();
     this.#flush();
   }
@@ -239,7 +276,7 @@ const TO_STDERR = ["warn", "error", "trace", "assert"];
 /**
  * Has the bars make room for what is printed on this thread: through
  * `console`, and through `Deno.stdout` and `Deno.stderr`, as child processes of
- * a pool do. What a worker prints can't be known here.
+ * a pool do, and threads as long as a bar is there (`printing.ts`).
  *
  * @returns What ends that.
  */

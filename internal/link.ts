@@ -171,7 +171,7 @@ export interface PoolKind {
 /** Passes on what a worker says; of its last words, links make more. */
 export function tell(
   events: LinkEvents,
-  message: Exclude<FromWorker, { type: "died" | "look" }>,
+  message: Exclude<FromWorker, { type: "died" | "look" | "printed" }>,
   more = false,
 ): void {
   switch (message.type) {

@@ -17,9 +17,17 @@ export type DrawBar = (fraction: number, columns: number) => string;
 /** The longest bar and the shortest that is worth its place, in columns. */
 const LONGEST_BAR = 40;
 const SHORTEST_BAR = 5;
+/** How much of a label is worth more than the rate, in columns. */
+const SHORT_LABEL = 6;
+/** What stands before a note, and how much of one is worth its place. */
+const NOTE = " | ";
+const SHORTEST_NOTE = 4;
+/** What a bar leaves for a note, in columns. */
+const LONGEST_NOTE = 20;
 
 export class Meter {
   readonly #label: string;
+  readonly #unit: string;
   readonly #total: number | undefined;
   readonly #start: number;
   #count = 0;
@@ -34,10 +42,19 @@ export class Meter {
   #recentMs = 0;
   #ending: Ending | undefined;
   #end = 0;
+  #note = "";
+  /** Whether there was one ever: the bar then keeps its length. */
+  #hasNotes = false;
 
-  constructor(label: string, total: number | undefined, now: number) {
-    // A line break or an escape sequence would harm the terminal.
-    this.#label = label.replace(/\p{Cc}+/gu, " ").trim();
+  /** @param unit What is counted: `"B"`, of which there are KiB and MiB; or a word. */
+  constructor(
+    label: string,
+    total: number | undefined,
+    now: number,
+    unit = "",
+  ) {
+    this.#label = inOneLine(label);
+    this.#unit = inOneLine(unit);
     this.#total = total;
     this.#start = this.#last = now;
   }
@@ -51,6 +68,22 @@ export class Meter {
     this.#recentMs = this.#recentMs * left + passed;
     this.#count = count;
     this.#last = now;
+  }
+
+  /** How many are done. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether there are as many as were to come. */
+  get isWhole(): boolean {
+    return this.#total === undefined || this.#count >= this.#total;
+  }
+
+  /** What stands behind the figures. */
+  note(text: string): void {
+    this.#hasNotes = true;
+    this.#note = inOneLine(text);
   }
 
   end(ending: Ending, now: number): void {
@@ -103,10 +136,10 @@ export class Meter {
   #words(now: number): string[] {
     const total = this.#known;
     const rate = this.rate(now);
-    const words = [
-      total === undefined ? `${this.#count}` : `${this.#count}/${total}`,
-    ];
-    if (rate !== undefined) words.push(inWords(rate));
+    const words = [this.#countInWords(total)];
+    if (rate !== undefined) {
+      words.push(this.#unit === "B" ? `${bytes(rate)}/s` : inWords(rate));
+    }
     if (this.#ending) {
       const time = duration(this.#end - this.#start);
       words.push(this.#ending === "done" ? `in ${time}` : `stopped at ${time}`);
@@ -118,12 +151,31 @@ export class Meter {
     return words;
   }
 
+  #longestFigures(): number {
+    const total = this.#total!;
+    const count = this.#unit === "B"
+      ? `999 KiB/${bytes(total)} | 9.9 MiB/s`
+      : `${total}/${total}${this.#unit && ` ${this.#unit}`} | 9.9/min`;
+    return ` 99% | ${count} | 59m 59s left`.length;
+  }
+
+  #countInWords(total: number | undefined): string {
+    const unit = this.#unit;
+    if (unit !== "B") {
+      const of = total === undefined ? "" : `/${total}`;
+      return `${this.#count}${of}${unit && ` ${unit}`}`;
+    }
+    const done = bytes(this.#count);
+    return total === undefined ? done : `${done}/${bytes(total)}`;
+  }
+
   /** A line for where no terminal is: `Pages: 42/100 (42%), 8.3/s, 7s left`. */
   plain(now: number): string {
     const [count, ...words] = this.#words(now);
     const fraction = this.#fraction;
     const label = this.#label && `${this.#label}: `;
     const part = fraction === undefined ? "" : ` (${percentage(fraction)})`;
+    if (this.#note) words.push(this.#note);
     return label + [count + part, ...words].join(", ");
   }
 
@@ -134,28 +186,80 @@ export class Meter {
     if (fraction !== undefined) words.unshift(percentage(fraction).padStart(4));
     // The last column stays free: some terminals wrap a line that fills it.
     const room = columns - 1;
-    let label = this.#label && `${this.#label} `;
-    let figures = words.join(" | ");
+    const noted = this.#hasNotes ? NOTE.length + LONGEST_NOTE : 0;
+    const label = this.#label && `${this.#label} `;
+    let figures = fitting(words, room, Math.min(width(label), SHORT_LABEL));
     if (fraction !== undefined) {
       const free = room - width(label) - width(figures) - 1;
       // As long as the longest figures leave it, so that it stays as it is.
-      const steady = room - width(label) - longestFigures(this.#total!) - 1;
+      const steady = room - width(label) - this.#longestFigures() - 1 - noted;
       if (free >= SHORTEST_BAR) {
         const columns = Math.min(free, Math.max(steady, SHORTEST_BAR));
         const bar = drawBar(fraction, Math.min(columns, LONGEST_BAR));
         figures = `${bar} ${figures}`;
       }
     }
-    // Where there is too little room for both, the figures tell more.
-    while (label && width(label) + width(figures) > room) {
-      label = [...label].slice(0, -1).join("");
-    }
-    return (label + figures).slice(0, Math.max(room, 0));
+    // Where there is too little room for both, the figures tell more; and what was
+    // noted stands in what both leave.
+    const line = cutLabel(label, room - width(figures)) + figures;
+    const left = room - width(line) - NOTE.length;
+    const note = this.#note && left >= SHORTEST_NOTE
+      ? NOTE + cut(this.#note, left)
+      : "";
+    return cut(line + note, room);
   }
 }
 
-function longestFigures(total: number): number {
-  return ` 99% | ${total}/${total} | 9.9/min | 59m 59s left`.length;
+/**
+ * Those of the figures that fit: the rate is missed least, for the sake of a label,
+ * too; then the time.
+ */
+function fitting(
+  words: readonly string[],
+  room: number,
+  labelled: number,
+): string {
+  const left = [...words];
+  const isTooLong = (most: number) => width(left.join(" | ")) > most;
+  if (left.length > 2 && isTooLong(room - labelled)) left.splice(-2, 1);
+  while (left.length > 1 && isTooLong(room)) left.pop();
+  return left.join(" | ");
+}
+
+/** Cuts a label that doesn't fit; what follows it stands apart all the same. */
+function cutLabel(label: string, columns: number): string {
+  if (width(label) <= columns) return label;
+  // Less of it tells nothing.
+  return columns > 3 ? `${cut(label, columns - 1).trimEnd()} ` : "";
+}
+
+/** Cuts a text to so many columns. */
+function cut(text: string, columns: number): string {
+  if (width(text) <= columns) return text;
+  let short = "";
+  let left = columns;
+  for (const letter of text) {
+    left -= width(letter);
+    if (left < 0) break;
+    short += letter;
+  }
+  return short;
+}
+
+/** A line break or an escape sequence would harm the terminal. */
+function inOneLine(text: string): string {
+  return text.replace(/\p{Cc}+/gu, " ").trim();
+}
+
+/** An amount of bytes: `512 B`, `1.5 KiB`, `20 MiB`. */
+function bytes(amount: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+  let i = 0;
+  for (; amount >= 999.5 && i < units.length - 1; i++) amount /= 1024;
+  const figures = i > 0 && amount < 9.95
+    ? amount.toFixed(1)
+    : `${Math.round(amount)}`;
+  return `${figures} ${units[i]}`;
 }
 
 function perSecond(count: number, ms: number): number | undefined {
@@ -188,7 +292,7 @@ function duration(ms: number): string {
 }
 
 /** How many columns a text takes, at most: East Asian letters and emoji take two. */
-function width(text: string): number {
+export function width(text: string): number {
   let columns = 0;
   for (const letter of text) {
     const point = letter.codePointAt(0)!;

@@ -421,7 +421,9 @@ export class ProcessLink implements WorkerLink {
     } else if (message.type === "died") {
       this.#lastWords = message;
       this.#writeLine({ type: "listen" });
-    } else if (message.type !== "look") tell(this.#events, message, more);
+    } else if (message.type !== "look" && message.type !== "printed") {
+      tell(this.#events, message, more);
+    }
   }
 
   #onResults(results: readonly unknown[], more: boolean): void {

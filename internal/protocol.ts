@@ -225,6 +225,8 @@ export type ToWorker =
   | AbortMessage
   /** Nobody needs what was captured under these numbers any more. */
   | { readonly type: "forget"; readonly ids: readonly number[] }
+  /** Bars stand on the terminal: what is printed is to come by the pool's thread. */
+  | { readonly type: "printing"; readonly isWatched: boolean }
   | { readonly type: "calls"; readonly calls: readonly CallMessage[] };
 
 /** A value, or an exception of the record's list. */
@@ -297,6 +299,12 @@ export type FromWorker =
   }
   /** Results were left in shared memory. */
   | { readonly type: "look" }
+  /** What was printed while bars stand on the terminal. */
+  | {
+    readonly type: "printed";
+    readonly bytes: Uint8Array;
+    readonly toStderr: boolean;
+  }
   /** Calls that were taken back: their slots are free again. */
   | { readonly type: "skipped"; readonly slots: readonly number[] }
   /** The worker's last words. */

@@ -13,6 +13,7 @@ import { type Keeper, type Kept, makeKeeper } from "./keeping.ts";
 import { makeCells, makeWorkerLanes, type WorkerLanes } from "./lanes.ts";
 import { makeLookout } from "./lookout.ts";
 import { objectsIn } from "./numbering.ts";
+import { type ForwardPrints, makePrintForwarder } from "./print_forwarder.ts";
 import { makeRebuilder, type Rebuilder } from "./rebuild.ts";
 import { makeRecorder, type Recorder } from "./recording.ts";
 import type {
@@ -71,7 +72,7 @@ interface Waiting {
 export function workerProgram(): string {
   return evaluating(
     `const checker = (${makeCloneChecker})();
-(${serve})(self, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})(${objectsIn}), {}, (${makeWorkerLanes})(${makeCells}, ${makeLookout}))`,
+(${serve})(self, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})(${objectsIn}), {}, (${makeWorkerLanes})(${makeCells}, ${makeLookout}), ${makePrintForwarder})`,
   );
 }
 
@@ -101,6 +102,7 @@ export function serve(
   keeper: Keeper,
   imports: Readonly<Record<string, () => Promise<Imported>>> = {},
   lanes?: WorkerLanes,
+  printForwarder?: typeof makePrintForwarder,
 ): void {
   // deno-lint-ignore no-explicit-any -- a caller's function, of any type
   type Fn = (...args: any[]) => unknown;
@@ -761,6 +763,7 @@ export function serve(
     value: unknown,
     isLast: boolean,
   ): boolean {
+    if (hasPrinted) return hasPrinted = false;
     return lanes
       ? lanes.leave(slot, item, ms, value, tellToLook)
       : leaveInScope?.(slot, item, ms, value, isLast) === true;
@@ -991,6 +994,23 @@ export function serve(
     concurrentFuturesServe();
   }
 
+  let forwards: ForwardPrints | undefined;
+  /** Whether a result may overtake what was printed before it. */
+  let hasPrinted = false;
+
+  /** Has what is printed come by the pool's thread, or no more. */
+  function forwardPrints(isOn: boolean): void {
+    forwards ??= printForwarder?.((bytes, toStderr) => {
+      try {
+        say({ type: "printed", bytes, toStderr });
+        return hasPrinted = true;
+      } catch {
+        return false;
+      }
+    });
+    forwards?.(isOn);
+  }
+
   scope.addEventListener("message", (event) => {
     try {
       const message = (event as MessageEvent<ToWorker>).data;
@@ -998,6 +1018,7 @@ export function serve(
       if (message.type === "start") start(message).catch(dieOf);
       else if (message.type === "calls") takeIn(message.calls);
       else if (message.type === "forget") keeper.forget(message.ids);
+      else if (message.type === "printing") forwardPrints(message.isWatched);
       else abort(message);
     } catch (error) {
       dieOf(error);

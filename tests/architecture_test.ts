@@ -196,6 +196,9 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/lookout.ts",
     "internal/timer.ts",
   ],
+  // What workers print while bars stand on the terminal.
+  "internal/printing.ts": [],
+  "internal/print_forwarder.ts": [],
   // What a worker does: it sends these along, and knows nothing else.
   "internal/worker_runtime.ts": [
     "internal/clonable.ts",
@@ -204,6 +207,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/lanes.ts",
     "internal/lookout.ts",
     "internal/numbering.ts",
+    "internal/print_forwarder.ts",
     "internal/rebuild.ts",
     "internal/recording.ts",
   ],
@@ -388,6 +392,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/packing.ts",
     "internal/link.ts",
     "internal/pool.ts",
+    "internal/printing.ts",
     "internal/statistics.ts",
     "internal/timer.ts",
     "internal/travel.ts",
@@ -669,7 +674,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   // The entry point of progress, which knows nothing of the executors.
   "internal/meter.ts": [],
   "internal/lines.ts": ["internal/meter.ts"],
-  "internal/bars.ts": ["internal/lines.ts", "internal/meter.ts"],
+  "internal/bars.ts": [
+    "internal/lines.ts",
+    "internal/meter.ts",
+    "internal/printing.ts",
+  ],
   "progress.ts": [
     "internal/bars.ts",
     "internal/lines.ts",
@@ -858,6 +867,7 @@ Deno.test("the architecture has progress.ts load nothing of the executors", asyn
     "internal/bars.ts",
     "internal/lines.ts",
     "internal/meter.ts",
+    "internal/printing.ts",
     "internal/timer.ts",
     "progress.ts",
   ]);

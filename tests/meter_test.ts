@@ -202,3 +202,60 @@ Deno.test("meter: without a total there is no bar", () => {
   meter.reach(42, 5250);
   assertEquals(meter.drawn(5250, 80, drawBar), "Pages 42 | 8.0/s | 5s");
 });
+
+// ---- Units and notes -------------------------------------------------------
+
+Deno.test("meter: bytes are counted in KiB, MiB and so on", () => {
+  const meter = new Meter("Load", 20 << 20, 0, "B");
+  meter.reach(512, 1000);
+  assertEquals(
+    meter.plain(1000),
+    "Load: 512 B/20 MiB (0%), 512 B/s, 11h 22m left",
+  );
+  meter.reach(1536 << 10, 2000);
+  assertStringIncludes(meter.plain(2000), "1.5 MiB/20 MiB (7%), ");
+  meter.reach(1023, 2000);
+  const large = new Meter("", undefined, 0, "B");
+  large.reach(3 * 2 ** 40, 1000);
+  assertEquals(large.plain(1000), "3.0 TiB, 3.0 TiB/s, 1s");
+});
+
+Deno.test("meter: another unit stands behind the count", () => {
+  const meter = new Meter("", 10, 0, "pages");
+  meter.reach(4, 2000);
+  assertEquals(meter.plain(2000), "4/10 pages (40%), 2.0/s, 3s left");
+});
+
+Deno.test("meter: a note stands behind the figures, as far as there is room", () => {
+  const meter = new Meter("Load", 10, 0);
+  meter.reach(5, 500);
+  meter.note("page\n3");
+  assertEquals(
+    meter.plain(500),
+    "Load: 5/10 (50%), 10/s, 0.5s left, page 3",
+  );
+  const line = meter.drawn(500, 80, drawBar);
+  assert(line.endsWith("0.5s left | page 3"), line);
+  assert(line.startsWith("Load ####"), line);
+  meter.note("a note that is longer than what there is room for by far");
+  for (let columns = 1; columns < 120; columns++) {
+    const noted = meter.drawn(500, columns, drawBar);
+    assert(noted.length < columns, noted);
+    assert(!/\| (?:.{0,3})$/.test(noted) || columns < 30, noted);
+  }
+  meter.note("");
+  assert(meter.drawn(500, 80, drawBar).endsWith("left"));
+});
+
+Deno.test("meter: in a narrow terminal whole figures give way, and nothing runs into anything", () => {
+  const meter = new Meter("A label of some length", 20, 0);
+  meter.reach(20, 800);
+  meter.end("done", 800);
+  assertEquals(
+    meter.drawn(800, 40, drawBar),
+    "A label o 100% | 20/20 | 25/s | in 0.8s",
+  );
+  assertEquals(meter.drawn(800, 25, drawBar), "100% | 20/20 | in 0.8s");
+  assertEquals(meter.drawn(800, 15, drawBar), "100% | 20/20");
+  assertEquals(meter.drawn(800, 8, drawBar), "100%");
+});

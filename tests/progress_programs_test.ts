@@ -209,6 +209,25 @@ onTerminal("counts without a total", async () => {
   assert(!raw.includes("█") && !raw.includes("░"), raw);
 });
 
+onTerminal("has what threads print stand above the bar", async () => {
+  const { code, lines } = await show("threads");
+  assertEquals(code, 0);
+  assertMatch(lines.at(-2)!, /^Threads █+ 100% \| 6\/6 /);
+  assertEquals(lines.at(-1), "without a bar");
+  const printed = lines.slice(0, -2);
+  // A thread that prints before it has heard of the bar may do so by itself.
+  const expected = [0, 1, 2, 3, 4, 5].flatMap((n) => [
+    `thread ${n} { n: ${n} }`,
+    `error ${n}`,
+    `bytes ${n}`,
+    `late ${n}`,
+  ]);
+  for (const line of expected) {
+    assert(printed.includes(line), `${line}: ${lines.join("\n")}`);
+  }
+  assertEquals(printed.length, expected.length, printed.join("\n"));
+});
+
 onTerminal(
   "leaves the bar where the loop was left, and prints below it",
   async () => {

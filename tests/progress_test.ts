@@ -6,17 +6,18 @@ import {
   assertMatch,
   assertRejects,
   assertStrictEquals,
+  assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import { Future } from "../future.ts";
-import { progress, type ProgressOptions } from "../progress.ts";
+import { progress, progressBar, type ProgressOptions } from "../progress.ts";
 import { asCompleted } from "../wait.ts";
 import { FakeClock, finished, stateOf } from "./_helpers.ts";
 import { Terminal } from "./_terminal.ts";
 
 /** An output that keeps what is written to it. */
 class FakeOutput {
-  readonly columns = 60;
+  columns = 60;
   readonly terminal = new Terminal();
   text = "";
   writes = 0;
@@ -113,6 +114,12 @@ function test(
       clock.restore();
     }
   });
+}
+
+/** Resolves when what was loaded before is there once more. */
+async function loaded(): Promise<void> {
+  await import("../internal/bars.ts");
+  for (let i = 0; i < 10; i++) await null;
 }
 
 const WORDS = ["a", "b", "c"];
@@ -656,4 +663,98 @@ Deno.test("progress: what is left behind without an end is awaited by nobody", a
   assertEquals(await stateOf(first), "pending");
   await values.return();
   assertEquals(output.lines.length, 1);
+});
+
+// ---- A bar by hand ---------------------------------------------------------
+
+test(
+  "a bar by hand shows what the work says of itself",
+  true,
+  async ({ clock, output, options }) => {
+    {
+      using bar = progressBar({ ...options, total: 4, label: "By hand" });
+      await loaded();
+      await clock.pass(1000);
+      bar.advance();
+      await clock.pass(1000);
+      assertMatch(output.terminal.lines[0], /^By hand █+░+ {2}25% \| 1\/4 /);
+      bar.advance(2);
+      bar.note("page 3");
+      await clock.pass(1000);
+      assertMatch(output.terminal.lines[0], / 75% \| 3\/4 .* \| page 3$/);
+      bar.advance();
+    }
+    assertMatch(
+      output.lastLine!,
+      /^By hand █+ 100% \| 4\/4 .* in 3s \| page 3$/,
+    );
+  },
+);
+
+test(
+  "a bar by hand that ends before all has come says so",
+  false,
+  async ({ clock, output, options }) => {
+    const work = async () => {
+      using bar = progressBar({ ...options, total: 4, unit: "files" });
+      bar.advance();
+      await clock.pass(2000);
+      throw new RangeError("of the work");
+    };
+    await assertRejects(work, RangeError, "of the work");
+    assertEquals(output.lines, ["1/4 files (25%), 30/min, stopped at 2s"]);
+  },
+);
+
+test(
+  "a bar by hand that is over before it could be drawn leaves a line, and one that is over stays over",
+  true,
+  async ({ output, options }) => {
+    const bar = progressBar({ ...options, total: 1 });
+    bar.advance();
+    bar[Symbol.dispose]();
+    bar[Symbol.dispose]();
+    bar.advance();
+    bar.note("late");
+    await loaded();
+    assertMatch(output.lines.join(), /^1\/1 \(100%\), .*in 0\.0s$/);
+  },
+);
+
+test(
+  "lines that a narrower terminal has broken are taken away",
+  true,
+  async ({ clock, output, options }) => {
+    using bar = progressBar({ ...options, total: 4, label: "Narrow" });
+    await loaded();
+    await clock.pass(1000);
+    const [before] = output.terminal.lines;
+    assert(before.length > 25);
+    output.columns = 25;
+    output.text = "";
+    bar.advance();
+    await clock.pass(1000);
+    // Up by as many lines as it takes now, but for the one that the cursor is in.
+    assertStringIncludes(
+      output.text,
+      `\x1b[${Math.ceil(before.length / 25) - 1}A`,
+    );
+  },
+);
+
+Deno.test("progress: the options of a bar by hand are checked", () => {
+  const refused = (options: unknown, message: string) =>
+    assertThrows(
+      () => progressBar(options as ProgressOptions),
+      TypeError,
+      message,
+    );
+  refused({ unit: 5 }, "unit must be a string: received 5");
+  refused({ label: 5 }, "label must be a string: received 5");
+  refused({ total: 1.5 }, "total must be an integer");
+  assertThrows(() => progressBar({ total: -1 }), RangeError);
+  using bar = progressBar({ quiet: true });
+  assertThrows(() => bar.advance("1" as unknown as number), TypeError);
+  assertThrows(() => bar.advance(-1), RangeError);
+  assertThrows(() => bar.advance(NaN), RangeError);
 });

@@ -1,5 +1,6 @@
 /** Shows progress in the way that its argument names. */
 
+import { ThreadPoolExecutor } from "../../thread_pool.ts";
 import { progress } from "../../progress.ts";
 
 const [mode] = Deno.args;
@@ -52,6 +53,20 @@ const modes: Record<string, () => Promise<void>> = {
       }
     }
     console.log("after it");
+  },
+  async threads() {
+    await using pool = new ThreadPoolExecutor({ maxWorkers: 2 });
+    const task = async (n: number) => {
+      console.log(`thread ${n}`, { n });
+      console.error("error %d", n);
+      Deno.stdout.writeSync(new TextEncoder().encode(`bytes ${n}\n`));
+      await Deno.stderr.write(new TextEncoder().encode(`late ${n}\n`));
+      return n;
+    };
+    const numbers = [0, 1, 2, 3, 4, 5];
+    const results = pool.map(task, numbers, { chunksize: 1 });
+    for await (const _ of progress(results, { total: 6, label: "Threads" }));
+    await pool.submit(() => console.log("without a bar")).result();
   },
   async nested() {
     for await (const i of progress([1, 2], { label: "Outer" })) {
