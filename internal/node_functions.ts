@@ -40,6 +40,7 @@ export function nodePath(fn: unknown): readonly string[] | undefined {
  */
 export function mayBeOfNode(fn: unknown, source: string): boolean {
   if (source.includes("[native code]")) return true;
+  if (isRuntimeDense() && !isDense(source)) return false;
   try {
     const { names } = readSource(source);
     if (names.every((name) => name in globalThis)) return false;
@@ -48,6 +49,18 @@ export function mayBeOfNode(fn: unknown, source: string): boolean {
   }
   const url = mayLook() ? looking(() => scriptUrlOf(fn)) : undefined;
   return url === undefined || isOfRuntime(url);
+}
+
+/** Whether the runtime's own source is so: since Deno 2.9. */
+function isRuntimeDense(): boolean {
+  return typeof fetch === "function" &&
+    isDense(Function.prototype.toString.call(fetch));
+}
+
+/** Whether a source was made short, for nobody to read. */
+function isDense(source: string): boolean {
+  const spaces = source.match(/\s/g)?.length ?? 0;
+  return spaces < source.length / 8;
 }
 
 /** Whether an address is that of a script of the runtime. */

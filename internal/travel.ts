@@ -27,6 +27,8 @@ const describedNear = new WeakMap<Fn, FunctionRef>();
  */
 const bySource = new Map<string, FunctionRef>();
 const MOST_SOURCES = 500;
+/** Those of functions that were looked for in the `node:` modules. */
+const notOfNode = new WeakSet<FunctionRef>();
 
 /** A function's name as a message shows it. */
 export function label(fn: FunctionRef): string {
@@ -74,7 +76,8 @@ function describeNew(fn: Fn, isNear: boolean): FunctionRef {
   const key = `${name} ${source}`;
   let ref = bySource.get(key);
   // All that have no source look alike.
-  if (!isNear && (!ref || isNative(source)) && mayBeOfNode(fn, source)) {
+  const isKnown = ref && notOfNode.has(ref) && !isNative(source);
+  if (!isNear && !isKnown && mayBeOfNode(fn, source)) {
     const path = nodePath(fn);
     if (path) return { by: "name", name: path.join("."), path, source };
   }
@@ -82,6 +85,7 @@ function describeNew(fn: Fn, isNear: boolean): FunctionRef {
     if (bySource.size >= MOST_SOURCES) bySource.clear();
     bySource.set(key, ref = { by: "source", name, source });
   }
+  if (!isNear) notOfNode.add(ref);
   return ref;
 }
 

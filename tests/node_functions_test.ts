@@ -12,7 +12,7 @@ import { dirname, relative } from "node:path";
 import { join as joinPosix } from "node:path/posix";
 import { parse } from "node:querystring";
 import { stripVTControlCharacters } from "node:util";
-import { isSet } from "node:util/types";
+import { isMap, isSet } from "node:util/types";
 import fs from "node:fs";
 import { readFile } from "node:fs/promises";
 import { setTimeout as later } from "node:timers/promises";
@@ -82,6 +82,9 @@ for (const [kind, make] of Object.entries(KINDS)) {
 
   Deno.test(`${kind} pool: functions of node: modules go along with functions that captured them`, async () => {
     await using pool = make({});
+    assertEquals(await pool.submit(() => isMap(new Map())).result(), true);
+    // The same one itself, after it was captured.
+    assertEquals(await pool.submit(isMap, new Map()).result(), true);
     const all = { fns: [dirname] as const, zlib };
     const own = process.getBuiltinModule("node:path").basename;
     assertEquals(
