@@ -1,5 +1,6 @@
 /** Workers that the test plays, for pools whose calls have limits. */
 
+import { assert } from "@std/assert";
 import type { Future } from "../future.ts";
 import { checkSubmitOptions, type SubmitOptions } from "../internal/limits.ts";
 import type { PoolKind } from "../internal/link.ts";
@@ -98,6 +99,58 @@ export class ControlChild extends ControlLink {
   }
 }
 
+/**
+ * A child that is told to stop a call says whether that was told of it; and one
+ * whose calls are kept from it until it is ready.
+ */
+export class AnsweringChild extends ControlChild {
+  readonly answersAbort = true;
+  startsLate = true;
+  /** Whether it is up: nothing is sent to it before. */
+  isUp = false;
+  /** Whether the call that runs has asked for its signal. */
+  listens = false;
+
+  override ready(): this {
+    this.isUp = true;
+    return super.ready();
+  }
+
+  override send(calls: readonly CallMessage[]): void {
+    assert(this.isUp || !this.startsLate, "it was sent a call before its time");
+    super.send(calls);
+  }
+
+  override begin(): Got | undefined {
+    this.listens = false;
+    return super.begin();
+  }
+
+  /** The call that runs asks for its signal. */
+  listen(): this {
+    this.listens = true;
+    const { slot } = this.current!;
+    const call = this.watched.get(slot);
+    if (call !== undefined) {
+      this.outbox.push(() => this.events.onListens(slot, call));
+    }
+    return this;
+  }
+
+  override abort(
+    slot: number,
+    call: number,
+    name: string,
+    message: string,
+  ): void {
+    const runs = this.flags.get(slot) !== "waiting";
+    super.abort(slot, call, name, message);
+    if (!runs) return;
+    const { listens } = this;
+    this.answers.push(() => this.events.onAborting(slot, call, listens));
+  }
+}
+
 /** A pool whose calls the test stops. */
 export class ControlPool extends HandPool {
   declare readonly links: ControlLink[];
@@ -126,6 +179,20 @@ export class ControlChildPool extends ControlPool {
     super({ Link: ControlChild, ...options });
   }
 }
+
+/** A pool of children that answer. */
+export class AnsweringPool extends ControlPool {
+  declare readonly links: AnsweringChild[];
+
+  constructor(options: Partial<PoolKind> = {}) {
+    super({ Link: AnsweringChild, ...options });
+  }
+}
+
+/** A ready worker that begins nothing for so long is deaf, in milliseconds. */
+export const DEAF_MS = 1000;
+/** One that takes so long to start holds calls up, in milliseconds. */
+export const SLOW_MS = 3000;
 
 /** How long a call that was asked to stop may take to end, in milliseconds. */
 export const GRACE_MS = 100;

@@ -325,6 +325,78 @@ onLinux(
   },
 );
 
+for (const by of ["its time limit", "its signal"]) {
+  for (const way of ["loops", "awaits"]) {
+    onLinux(
+      `a call that ${way} and never asked for its signal has no effect any more once ${by} has failed it`,
+      async () => {
+        const folder = await Deno.makeTempDir();
+        try {
+          await using pool = new ProcessPoolExecutor({
+            maxWorkers: 1,
+            permissions: { write: [folder] },
+          });
+          const controller = new AbortController();
+          const view = by === "its signal"
+            ? pool.with(controller)
+            : pool.with({ timeLimit: 150 });
+          const path = `${folder}/written`;
+          const sizeNow = () => Deno.statSync(path).size;
+          const future = view.submit(
+            async (path: string, loops: boolean) => {
+              const file = Deno.openSync(path, { create: true, append: true });
+              for (;;) {
+                file.writeSync(new Uint8Array(1));
+                if (!loops) await Promise.resolve();
+              }
+            },
+            path,
+            way === "loops",
+          );
+          let size = -1;
+          future.addDoneCallback(() => size = sizeNow());
+          await until(() => {
+            try {
+              return sizeNow() > 0;
+            } catch {
+              return false;
+            }
+          });
+          controller.abort("enough");
+          const error = await future.exception();
+          if (by === "its signal") assertEquals(error, "enough");
+          else assertInstanceOf(error, TimeoutError);
+          assert(size > 0);
+          // Another child is up, and had time enough.
+          assertEquals(await pool.submit(Math.sqrt, 4).result(), 2);
+          assertEquals(sizeNow(), size);
+        } finally {
+          await Deno.remove(folder, { recursive: true });
+        }
+      },
+    );
+  }
+}
+
+onLinux(
+  "a call that has asked for its signal hears of its limit, cleans up, and keeps its child",
+  async () => {
+    await using pool = new ProcessPoolExecutor({ maxWorkers: 1 });
+    const pid = await pool.submit(() => Deno.pid).result();
+    const future = pool.with({ timeLimit: 100 }).submit(async () => {
+      const task = Reflect.get(globalThis, "currentTask")();
+      const signal: AbortSignal = task.signal;
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      Reflect.set(globalThis, "cleaned", signal.reason.name);
+    });
+    assertInstanceOf(await future.exception(), TimeoutError);
+    const next = pool.submit(
+      () => [Deno.pid, Reflect.get(globalThis, "cleaned")],
+    );
+    assertEquals(await next.result(), [pid, "TimeoutError"]);
+  },
+);
+
 Deno.test("thread pool: a loop that never yields fails at its time limit, and what is said of its thread is true", () =>
   within((async () => {
     await using pool = new ThreadPoolExecutor({ maxWorkers: 1 });
