@@ -15,7 +15,12 @@
  * @module
  */
 
-import { type Command, HELP, parseCommand } from "./internal/command.ts";
+import {
+  type Command,
+  HELP,
+  parseCommand,
+  SECRET_VARIABLES,
+} from "./internal/command.ts";
 import { NatsTransport } from "./internal/nats_transport.ts";
 import { Node } from "./internal/node.ts";
 import { processKind } from "./process_pool.ts";
@@ -25,12 +30,25 @@ function say(text: string): void {
   console.error(`worker: ${text}`);
 }
 
+/** Has calls not find what this worker was told in its environment. */
+function forgetSecrets(): void {
+  for (const variable of SECRET_VARIABLES) {
+    const { state } = Deno.permissions.querySync({ name: "env", variable });
+    if (state === "granted") Deno.env.delete(variable);
+  }
+}
+
 /** Runs a worker until it is told to end. */
 async function run(command: Command): Promise<void> {
   const { servers, queue, lease, modules, maxWorkers } = command;
+  const transport = new NatsTransport({ servers, queue, lease });
+  if (command.makesQueue) {
+    await transport.makeQueue();
+    return say(`the queue ${queue} is there`);
+  }
   const module = [...modules.values()];
   const node = new Node({
-    transport: new NatsTransport({ servers, queue, lease }),
+    transport,
     kind: command.threads ? threadKind({ module }) : processKind(
       {
         module,
@@ -74,6 +92,7 @@ if (import.meta.main) {
   let command: Command | undefined;
   try {
     command = parseCommand(Deno.args);
+    forgetSecrets();
   } catch (error) {
     console.error(`${(error as Error).message}\nSee --help.`);
     Deno.exit(2);

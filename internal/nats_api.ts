@@ -121,25 +121,34 @@ export class JetStream {
     );
   }
 
-  /**
-   * The first message with a subject from a number on, or the last of a subject;
-   * `undefined` where there is none.
-   */
-  async message(
+  /** The first message with a subject from a number on; `undefined` where there is none. */
+  nextMessage(
     stream: string,
-    which: { seq: number; next_by_subj: string } | { last_by_subj: string },
+    subject: string,
+    seq: number,
   ): Promise<Msg | undefined> {
+    return this.#message(
+      stream,
+      JSON.stringify({ seq, next_by_subj: subject }),
+    );
+  }
+
+  /** The last message with a subject; `undefined` where there is none. */
+  lastMessage(stream: string, subject: string): Promise<Msg | undefined> {
+    // An account can be given the right to some subjects alone, since they stand here.
+    return this.#message(`${stream}.${subject}`, "");
+  }
+
+  async #message(which: string, question: string): Promise<Msg | undefined> {
     const msg = await this.#ask(
-      `$JS.API.DIRECT.GET.${stream}`,
-      JSON.stringify(which),
+      `$JS.API.DIRECT.GET.${which}`,
+      question,
       REQUEST,
     );
-    const { headers } = msg;
-    if (headers?.code === NOT_FOUND) return undefined;
-    if (headers && headers.code >= 400) {
-      throw new ApiError(`a message can't be read (${headers.code})`, 0);
-    }
-    return msg;
+    const code = msg.headers?.code ?? 0;
+    if (code === NOT_FOUND) return undefined;
+    if (code < 400) return msg;
+    throw new ApiError(`a message can't be read (${code})`, 0);
   }
 }
 

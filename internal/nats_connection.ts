@@ -89,7 +89,7 @@ interface Queue {
 }
 
 /** What a connection is for: its answers come by subjects that say so. */
-export type Role = "submitter" | "worker";
+export type Role = "submitter" | "worker" | "maker";
 
 /** Whose a connection is. */
 export interface ConnectionOwner extends LinkState {

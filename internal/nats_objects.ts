@@ -75,9 +75,10 @@ export class Objects {
     await each(found.count, async (i) => {
       if (!isThere) return;
       const piece = await this.#access.persistently<Msg | undefined>(() =>
-        this.#streams.message(this.#stream, {
-          last_by_subj: `${this.#prefix}.${found.name}.${i}`,
-        })
+        this.#streams.lastMessage(
+          this.#stream,
+          `${this.#prefix}.${found.name}.${i}`,
+        )
       );
       if (piece && piece.data.length > 0) pieces[i] = piece.data;
       else isThere = false;

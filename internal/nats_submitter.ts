@@ -117,10 +117,11 @@ export class NatsSubmitter implements SubmitterLink {
     const { jsm, queue } = this.#connection;
     const subject = this.#connection.subject("result", this.#id);
     while (!this.#connection.isClosing) {
-      const msg = await jsm.message(queue.results, {
-        seq: this.#last + 1,
-        next_by_subj: subject,
-      });
+      const msg = await jsm.nextMessage(
+        queue.results,
+        subject,
+        this.#last + 1,
+      );
       if (!msg) return;
       const number = Number(msg.headers?.get("Nats-Sequence"));
       this.#last = Math.max(this.#last + 1, number || 0);

@@ -1,6 +1,6 @@
 /** NATS JetStream as a `Transport`. What a queue is there: `nats_connection.ts`. */
 
-import type { QueueOptions } from "./nats_connection.ts";
+import { Connection, type QueueOptions } from "./nats_connection.ts";
 import { NatsSubmitter } from "./nats_submitter.ts";
 import { NatsWorker } from "./nats_worker.ts";
 import type {
@@ -29,5 +29,19 @@ export class NatsTransport implements Transport {
     const link = new NatsWorker(id, events);
     await link.open(this.#options);
     return link;
+  }
+  /**
+   * Makes the queue, or finds that it is there.
+   *
+   * @throws where it can't be made.
+   */
+  async makeQueue(): Promise<void> {
+    const nothing = () => {};
+    const connection = await Connection.open(this.#options, {
+      ...{ role: "maker", name: "maker of a queue" },
+      ...{ onAway: nothing, onBack: nothing, onLost: nothing },
+      ...{ onRefused: nothing, onFound: nothing },
+    });
+    await connection.close();
   }
 }

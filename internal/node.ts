@@ -83,8 +83,9 @@ const BEAT = 300;
 const ABSENT = 300;
 /** How soon is asked again for a call that somebody else has. */
 const LATER = 1000;
-/** How often a lost queue is looked for. */
+/** How soon a lost queue is looked for again, and how seldom at least. */
 const AGAIN = 500;
+const RARELY = 10_000;
 /** How many calls are kept that a submitter was told are not here. */
 const MOST_DENIED = 1000;
 /** How many submitters are kept that were not there. */
@@ -263,6 +264,8 @@ export class Node {
   /** What the server has lost does not come back: the queue is found, or made, anew. */
   async #reconnect(): Promise<void> {
     await this.#link.close();
+    let wait = AGAIN;
+    let said = "";
     while (!this.#stopping) {
       try {
         this.#link = await this.#connect();
@@ -271,8 +274,12 @@ export class Node {
         this.#want();
         return this.#options.log("ready again");
       } catch (error) {
-        this.#options.log(`${error}`);
-        await this.#pause(AGAIN);
+        // A server that refuses is not to be stormed, nor the log to be filled.
+        const text = `${error}`;
+        if (text !== said) this.#options.log(text);
+        said = text;
+        await this.#pause(wait);
+        wait = Math.min(2 * wait, RARELY);
       }
     }
     this.#relinking = undefined;

@@ -2,8 +2,8 @@
 
 import {
   assertEquals,
+  assertMatch,
   assertRejects,
-  assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import { Batches } from "../internal/batches.ts";
@@ -243,6 +243,7 @@ function shown({ servers, ...others }: Command) {
 Deno.test("worker: a command line with what is needed has the rest by default", () => {
   const command = parseCommand(NEEDED)!;
   assertEquals(shown(command), {
+    makesQueue: false,
     servers: ["a:1"],
     queue: "q",
     lease: undefined,
@@ -265,6 +266,7 @@ Deno.test("worker: a command line may name all there is", () => {
     ...["--config", "deno.json", "--lease", "2000", "--name", "left"],
   ])!;
   assertEquals(shown(command), {
+    makesQueue: false,
     servers: ["a:1", "b:2", "c:3"],
     queue: "q",
     lease: 2000,
@@ -307,7 +309,7 @@ Deno.test("worker: --help tells of every option", () => {
   assertEquals(parseCommand(["-h"]), undefined);
   for (
     const option
-      of "servers queue module allow-source grant config max-workers threads lease name help"
+      of "servers queue credentials-file tls-ca tls-cert tls-key tls-first module allow-source grant config max-workers threads lease name make-queue help"
         .split(" ")
-  ) assertStringIncludes(HELP, `\n  --${option} `);
+  ) assertMatch(HELP, new RegExp(`\n  --${option}\\s`));
 });
