@@ -7,12 +7,16 @@
  *     deno task bench --subject threads,piscina    some subjects
  *     deno task bench --rounds 1                   a quick look
  *     deno task bench --json figures.json          every figure of every round too
+ *     deno task bench --plot figures.svg           a picture of the tables there
  *     deno task bench --list                       what there is
  *
  * A figure is the median of all rounds; the rounds are interleaved, so that a
  * busy moment of the machine meets all subjects. Packages from npm are installed
  * when they are needed, into a folder outside of this one (`BENCH_CACHE`, else
  * in the folder for temporary files). What is missing is left out, and said.
+ *
+ * A run of all rows and subjects draws `docs/speed.svg`, the picture of the tables
+ * in `docs/speed.md`: put the new tables there.
  *
  * ## A subject
  *
@@ -31,6 +35,7 @@
 
 import { parseArgs } from "node:util";
 import { cacheFolder, copyPrograms, install, runtimes } from "./peers.ts";
+import { panelsOf, PICTURE, plot } from "./plot.ts";
 import { ROWS } from "./rows.ts";
 import {
   describe,
@@ -48,6 +53,7 @@ const { values: options } = parseArgs({
     subject: { type: "string", multiple: true, default: [] },
     rounds: { type: "string", default: "5" },
     json: { type: "string" },
+    plot: { type: "string" },
     list: { type: "boolean", default: false },
   },
 });
@@ -178,6 +184,7 @@ ${Deno.build.target}, ${navigator.hardwareConcurrency} processors, load ${
 }, ${minutes.toFixed(0)} minutes.
 In brackets: how many times better the first column is.
 `);
+const tables: string[] = [];
 for (const group of ["threads", "processes", "queues"]) {
   const figures = rows.filter(({ queues = false }) =>
     queues === (group === "queues")
@@ -192,9 +199,17 @@ for (const group of ["threads", "processes", "queues"]) {
         subject === id && figure.id in figures ? [figures[figure.id]] : []
       ),
   );
-  if (table !== "") console.log(`${table}\n`);
+  if (table === "") continue;
+  tables.push(table);
+  console.log(`${table}\n`);
 }
 for (const text of notes) console.log(`- ${text}`);
+
+const isAll = options.row.length === 0 && options.subject.length === 0;
+const picture = options.plot ?? (isAll ? PICTURE : undefined);
+if (picture !== undefined) {
+  await Deno.writeTextFile(picture, plot(panelsOf(tables.join("\n\n"))));
+}
 
 if (options.json !== undefined) {
   await Deno.writeTextFile(
