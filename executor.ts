@@ -29,6 +29,7 @@ import {
   splitMapArguments,
 } from "./internal/mapping.ts";
 import type { PoolStats } from "./internal/statistics.ts";
+import { stays } from "./internal/stays.ts";
 
 export type { Input, Inputs, MapOptions, MapOutcome, SubmitOptions };
 
@@ -82,6 +83,10 @@ export type ExecutorView = Executor;
  * ```
  */
 export abstract class Executor implements AsyncDisposable {
+  static {
+    stays(this.prototype);
+  }
+
   /**
    * Has `fn(...args)` run by the executor.
    *
@@ -472,6 +477,10 @@ function engineFor(executor: Executor, method: string): Engine {
 
 /** An executor with options. */
 class View extends Executor {
+  static {
+    stays(this.prototype, "ExecutorView");
+  }
+
   readonly #executor: Executor;
   readonly #options: CheckedSubmitOptions;
 

@@ -23,6 +23,7 @@ import {
   show,
   startTimer,
 } from "./internal/timer.ts";
+import { stays } from "./internal/stays.ts";
 
 type State<T> =
   | { readonly is: "pending" }
@@ -95,6 +96,10 @@ let settledMeanwhile: Round[] | undefined;
  * ```
  */
 export class Future<T> {
+  static {
+    stays(this.prototype);
+  }
+
   #state: State<T> = PENDING;
   // Nearly always one: a set of its own would cost more than all the rest.
   #waiters: Waiter | Set<Waiter> | undefined;

@@ -495,8 +495,8 @@ function pack(
   if (args.length === 1 && typeof only === "number" && isFlat(only)) {
     return only;
   }
-  // There is nothing in plain values that can't travel.
-  const text = codec().text(args, 1);
+  // There is nothing in plain values that can't travel, nor that could be moved.
+  const text = transfer.length === 0 ? codec().text(args, 1) : undefined;
   if (text !== undefined) return text;
   const moved = checkArguments(checker(), fn, args, root, transfer);
   return explained(checker(), fn, args, root, () => {

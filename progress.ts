@@ -31,6 +31,7 @@
 import { Lines, type Output } from "./internal/lines.ts";
 import { type Ending, Meter } from "./internal/meter.ts";
 import { checkTimeout, show } from "./internal/timer.ts";
+import { stays } from "./internal/stays.ts";
 
 /** Where {@linkcode progress} is shown; `Deno.stderr` is one. */
 export interface ProgressOutput {
@@ -352,6 +353,10 @@ interface Showing {
 }
 
 class Progress<T> implements ProgressIterator<T> {
+  static {
+    stays(this.prototype, "iterator of progress()");
+  }
+
   readonly #source: AsyncIterator<T>;
   #showing: Showing | undefined;
   /** There from the first `next()` on, and until the end. */

@@ -20,6 +20,7 @@ import {
   show,
   startTimer,
 } from "./internal/timer.ts";
+import { stays } from "./internal/stays.ts";
 
 /** `returnWhen`: wait until all futures are done. The default. */
 export const ALL_COMPLETED = "ALL_COMPLETED" as const;
@@ -300,6 +301,10 @@ interface Asker<F> {
 
 class AsCompleted<F extends Future<unknown>>
   implements AsyncIterableIterator<F> {
+  static {
+    stays(this.prototype, "iterator of asCompleted()");
+  }
+
   readonly #total: number;
   readonly #pending = new Set<F>();
   /** Done and not given yet; a slot is emptied as its future is given. */

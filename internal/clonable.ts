@@ -47,6 +47,40 @@ export function makeCloneChecker(
     | "error"
     | "leaf"
     | { platform: string };
+  /** Classes of the runtime's modules, each behind its module's name. */
+  const nodeClasses = [
+    "events EventEmitter EventEmitterAsyncResource",
+    "stream Readable Writable Duplex Transform PassThrough Stream",
+    "net Server Socket BlockList SocketAddress",
+    "tls Server TLSSocket SecureContext",
+    "http Server Agent ClientRequest IncomingMessage OutgoingMessage " +
+    "ServerResponse",
+    "https Server Agent",
+    "http2 Http2ServerRequest Http2ServerResponse",
+    "dgram Socket",
+    "fs Dir ReadStream WriteStream FSWatcher Utf8Stream",
+    "child_process ChildProcess",
+    "worker_threads Worker MessagePort MessageChannel BroadcastChannel",
+    "crypto Certificate Cipheriv Decipheriv DiffieHellman DiffieHellmanGroup " +
+    "ECDH Hash Hmac KeyObject Sign Verify X509Certificate",
+    "async_hooks AsyncLocalStorage AsyncResource",
+    "diagnostics_channel Channel",
+    "string_decoder StringDecoder",
+    "dns Resolver",
+    "vm Script SourceTextModule SyntheticModule",
+    "readline Interface",
+    "repl REPLServer",
+    "console Console",
+    "inspector Session",
+    "v8 Serializer Deserializer GCProfiler",
+    "wasi WASI",
+    "zlib Gzip Gunzip Deflate Inflate DeflateRaw InflateRaw Unzip " +
+    "BrotliCompress BrotliDecompress ZstdCompress ZstdDecompress",
+    "sqlite DatabaseSync StatementSync",
+    "util TextEncoder TextDecoder MIMEType MIMEParams",
+    "tty ReadStream WriteStream",
+    "domain Domain",
+  ];
   interface Node {
     readonly value: object;
     readonly parent: Node | string;
@@ -134,11 +168,20 @@ export function makeCloneChecker(
   // Classes of the runtime that no name leads to.
   const unnamed = named(
     ("Stdin Stdout Stderr Listener TlsListener Conn TcpConn TlsConn UnixConn " +
-      "VsockConn DatagramConn FsWatcher Permissions " +
-      // This library's own, which belong to their program.
-      "Future ThreadPoolExecutor ProcessPoolExecutor EventLoopExecutor")
-      .split(" "),
+      "VsockConn DatagramConn FsWatcher Permissions ECDHImpl DiffieHellmanImpl " +
+      "SecretKeyObject PublicKeyObject PrivateKeyObject").split(" "),
   );
+  // This library's own, which belong to their program: see `stays.ts`.
+  const STAYS = Symbol.for("@concurrent/futures stays");
+  const modulesOf: Record<string, string | undefined> = create(null);
+  for (const line of nodeClasses) {
+    const [module, ...names] = line.split(" ");
+    for (const name of names) {
+      modulesOf[name] = `${modulesOf[name] ?? ""}${module} `;
+    }
+  }
+  const processOf = getOwnPropertyDescriptor(globalThis, "process");
+  const split = uncurried(String.prototype.split);
   // Some of these are loaded when they are asked for the first time: so they are
   // kept unasked.
   const spaces = list<
@@ -156,6 +199,11 @@ export function makeCloneChecker(
       (globalThis as unknown as Record<string, object | undefined>)[name],
     );
   }
+  const movable = named(
+    ("MessagePort ReadableStream WritableStream TransformStream ImageBitmap " +
+      "OffscreenCanvas VideoFrame AudioData MediaSourceHandle RTCDataChannel")
+      .split(" "),
+  );
   const survivors = named(["Blob", "File", "DOMException"]);
   const carriedAlso = named(carried);
 
@@ -186,11 +234,42 @@ export function makeCloneChecker(
     for (let i = 0; i < spaces.length; i++) {
       const { prefix, all } = spaces[i];
       const there = all[name];
-      if (there && valueOf(there) === made) {
+      if (there && (valueOf(there) === made || isThere(i, name, made))) {
         return `${prefix}${name}`;
       }
     }
-    return undefined;
+    return isOfNode(name, made) ? name : undefined;
+  }
+
+  /** Whether a class has taken the place of a global one: modules of the runtime's do that. */
+  function isThere(space: number, name: string, made: unknown): boolean {
+    return space === 0 &&
+      getOwnPropertyDescriptor(globalThis, name)?.value === made;
+  }
+
+  /** Whether a class is one of the runtime's modules. */
+  function isOfNode(name: string, made: unknown): boolean {
+    const modules = modulesOf[name];
+    if (modules === undefined || !processOf) return false;
+    try {
+      const { getBuiltinModule } = valueOf(processOf) as {
+        getBuiltinModule(name: string): Record<string, unknown> | undefined;
+      };
+      const all = split(modules, " ");
+      for (let i = 0; i < all.length - 1; i++) {
+        if (getBuiltinModule(`node:${all[i]}`)?.[name] === made) return true;
+      }
+    } catch {
+      // Where there are no such modules, nobody has made an object of one.
+    }
+    return false;
+  }
+
+  /** What an object of this library's is called; `undefined`: it is none. */
+  function ownClass(value: object, proto: object): string | undefined {
+    const found = getOwnPropertyDescriptor(proto, STAYS);
+    if (!found) return undefined;
+    return found.value || classOf(getPrototypeOf(value))?.name || "Executor";
   }
 
   function kindOf(value: object): Kind {
@@ -206,7 +285,8 @@ export function makeCloneChecker(
     }
     let proto: object | null = kind === "plain" ? first : null;
     while (proto !== null) {
-      const name = platformClass(proto) ?? unnamedClass(value, proto);
+      const name = ownClass(value, proto) ?? platformClass(proto) ??
+        unnamedClass(value, proto);
       if (name !== undefined) {
         kind = cloneable[name] && survives(value, name)
           ? "leaf"
@@ -396,6 +476,8 @@ export function makeCloneChecker(
   ): Untravelable | undefined {
     left = MANY;
     if (!moved && isFine(root, 0)) return undefined;
+    const kept = moved && findKept(moved);
+    if (kept) return kept;
     let found: Untravelable | undefined;
     let seen: Set<object> | undefined;
     let depth = 0;
@@ -426,8 +508,7 @@ export function makeCloneChecker(
         ? kind.platform
         : flawOf(value, kind);
       if (what !== undefined) {
-        const article = matches(/^[AEIOU](?![A-Z])/, what) ? "an" : "a";
-        found = { path: pathTo(parent, step), what: `${article} ${what}` };
+        found = { path: pathTo(parent, step), what: withArticle(what) };
         return true;
       }
       if (kind === "leaf") return false;
@@ -461,6 +542,39 @@ export function makeCloneChecker(
       found = { path: rootPath, what: "nested too deep" };
     }
     return found;
+  }
+
+  /** What is listed to be moved, and can't be. */
+  function findKept(moved: ReadonlySet<object>): Untravelable | undefined {
+    let found: Untravelable | undefined;
+    let i = -1;
+    forEachOfSet(moved, (value: unknown) => {
+      i++;
+      if (found || isMovable(value)) return;
+      const what = typeof value === "object" && value !== null
+        ? slice(brandOf(value), 8, -1)
+        : typeof value;
+      found = { path: `transfer[${i}]`, what: withArticle(what) };
+    });
+    return found;
+  }
+
+  function isMovable(value: unknown): boolean {
+    if (typeof value !== "object" || value === null) return false;
+    if (isIn(bufferPrototype, value)) {
+      try {
+        sizeOfBuffer(value);
+        return true;
+      } catch {
+        return false;
+      }
+    }
+    const kind = kindOf(value);
+    return typeof kind === "object" && movable[kind.platform];
+  }
+
+  function withArticle(what: string): string {
+    return `${matches(/^[AEIOaeio](?![A-Z])/, what) ? "an" : "a"} ${what}`;
   }
 
   /** Whether the stack may not suffice to copy a value over there. */

@@ -99,7 +99,9 @@ function cannotReturn(
   return new DOMException(
     `Cannot send back what ${
       label(ref)
-    } returned: ${path} is ${what}, which can't be copied`,
+    } returned: ${path} is ${what}, which can't be ${
+      path.startsWith("transfer[") ? "moved" : "copied"
+    }`,
     "DataCloneError",
   );
 }

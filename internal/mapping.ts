@@ -10,6 +10,7 @@ import {
   show,
   startTimer,
 } from "./timer.ts";
+import { stays } from "./stays.ts";
 
 /** The options of `Executor.map`. */
 export interface MapOptions {
@@ -275,6 +276,10 @@ const RAN_OUT: End = { failed: false };
  * an abort, a `return()`.
  */
 export class Results<T> implements AsyncIterableIterator<T> {
+  static {
+    stays(this.prototype, "iterator of map()");
+  }
+
   readonly #backlog: Backlog;
   readonly #limit: number | undefined;
   readonly #deadline: number;

@@ -85,14 +85,20 @@ function cannotSend(
   what: string,
   cause?: unknown,
 ): DOMException {
-  const advice = ADVICE[what] ??
-    (what.endsWith("was moved before")
-      ? "pass what came back, or a copy that was made before"
-      : "pass the plain data that it is made from");
+  // What is moved is told by its place in the list.
+  const isListed = path.startsWith("transfer[");
+  const advice = isListed
+    ? "list what may be moved, such as the buffer of a view"
+    : ADVICE[what] ??
+      (what.endsWith("was moved before")
+        ? "pass what came back, or a copy that was made before"
+        : "pass the plain data that it is made from");
   const error = new DOMException(
     `Cannot send the arguments of ${
       label(fn)
-    } to a worker: ${path} is ${what}, which can't be copied; ${advice}`,
+    } to a worker: ${path} is ${what}, which can't be ${
+      isListed ? "moved" : "copied"
+    }; ${advice}`,
     "DataCloneError",
   );
   if (cause !== undefined) error.cause = cause;

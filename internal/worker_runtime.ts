@@ -737,7 +737,9 @@ export function serve(
           moved = once && [...once];
           if (found) {
             throw dataCloneError(
-              `${found.path} is ${found.what}, which can't be copied`,
+              `${found.path} is ${found.what}, which can't be ${
+                found.path[0] === "t" ? "moved" : "copied"
+              }`,
             );
           }
         }
@@ -782,7 +784,8 @@ export function serve(
     if (!isCloneError(error)) return error;
     let why: string;
     try {
-      why = error.message.startsWith("result")
+      why = error.message.startsWith("result") ||
+          error.message.startsWith("transfer[")
         ? error.message
         : describeUntravelable(value, "result");
     } catch {
