@@ -34,7 +34,7 @@ import { AHEAD, CallQueue } from "./queue.ts";
 import type { Carried, FunctionRef, Outcome, Thrown } from "./protocol.ts";
 import type { PoolStats, Statistics } from "./statistics.ts";
 import { Stalls } from "./stalls.ts";
-import { ownClock, startTimer } from "./timer.ts";
+import { ownClock, startQuietTimer } from "./timer.ts";
 import { Warming } from "./warming.ts";
 
 /** How much goes to an idle worker at once, where short calls go together. */
@@ -281,7 +281,7 @@ export class Dispatcher {
   #watchForLong(): void {
     if (this.#stopped || this.#stopWatch) return;
     if (![...this.#crew].some(({ live }) => live > 1)) return;
-    this.#stopWatch = startTimer(LONG + 1, () => {
+    this.#stopWatch = startQuietTimer(LONG + 1, () => {
       this.#stopWatch = undefined;
       this.dispatch();
     });

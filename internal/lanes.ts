@@ -40,7 +40,7 @@ import type {
   SharedCells,
   SharedLanes,
 } from "./protocol.ts";
-import { ownClock } from "./timer.ts";
+import { hearsNotify, ownClock } from "./timer.ts";
 
 /** How long a text may be, in code units, to be plain; a result has twice the room. */
 const SHORT = 64;
@@ -59,15 +59,6 @@ const POSTED = 0;
 const UNNUMBERED = -1;
 /** How many functions a worker knows by number. */
 export const FUNCTIONS = 256;
-
-/**
- * Whether a runtime that has nothing to do hears `Atomics.notify`: Deno does since
- * 2.8 at the latest, and 2.6 is woken by nothing.
- */
-function hearsNotify(): boolean {
-  const [major, minor] = Deno.version.deno.split(".").map(Number);
-  return "waitAsync" in Atomics && (major > 2 || major === 2 && minor >= 8);
-}
 
 /** Cells for plain values: `undefined`, `null`, booleans, numbers, short texts. */
 interface Cells {

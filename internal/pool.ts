@@ -108,7 +108,7 @@ import { cancelReasons } from "./reasons.ts";
 import { type PoolStats, Statistics } from "./statistics.ts";
 import { checkCount } from "./packing.ts";
 import { Stopping } from "./stopping.ts";
-import { loadTimers, ownClock, planTimers, startTimer } from "./timer.ts";
+import { loadTimers, ownClock, planTimers, startQuietTimer } from "./timer.ts";
 import { capitalize, describe, label } from "./travel.ts";
 
 type State =
@@ -577,7 +577,7 @@ export class Pool implements Engine, ItemsOwner {
   }
 
   #armIdleTimer(ms: number): void {
-    this.#stopIdleTimer = startTimer(ms, () => {
+    this.#stopIdleTimer = startQuietTimer(ms, () => {
       this.#stopIdleTimer = undefined;
       if (this.#dispatcher.pending > 0) return;
       if (this.#dispatcher.warming.isAwaited) {

@@ -20,7 +20,7 @@ import type {
 } from "./protocol.ts";
 import { drained, readAll, readFrames } from "./reading.ts";
 import { type ResultsMessage, type ResultText, valueOf } from "./results.ts";
-import { ownClock, startTimer } from "./timer.ts";
+import { ownClock, startQuietTimer, startTimer } from "./timer.ts";
 import { taskModules } from "./travel.ts";
 
 /** How long a child that was asked to end may take, in milliseconds. */
@@ -395,7 +395,7 @@ export class ProcessLink implements WorkerLink {
   /** Has the child listen to its worker once it was sent no call for a while. */
   #haveListen(): void {
     this.#sent = false;
-    this.#stopTimer = startTimer(HUSH, () => {
+    this.#stopTimer = startQuietTimer(HUSH, () => {
       this.#stopTimer = undefined;
       if (this.#sent) this.#haveListen();
       else this.#writeLine({ type: "listen" });

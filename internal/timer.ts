@@ -19,6 +19,8 @@ export interface Clock {
   start(fn: () => void, ms: number): () => void;
   /** Milliseconds since some moment. */
   now(): number;
+  /** What `startQuietTimer` starts, if the clock has such. */
+  startQuiet?(fn: () => void, ms: number): () => void;
 }
 
 /** The clock that the program has now. */
@@ -28,6 +30,7 @@ export const programClock: Clock = {
     startBy(globalThis.setTimeout, globalThis.clearTimeout, fn, ms),
   // Some runtime may have none.
   now: () => globalThis.performance?.now() ?? Date.now(),
+  startQuiet: undefined,
 };
 
 /** The clock of the library's own life. Tests, and they alone, put another there. */
@@ -70,6 +73,7 @@ function takeClock(): void {
   const clearTimeout = read<typeof globalThis.clearTimeout>(own.clearTimeout);
   const performance = read<Performance | undefined>(own.performance);
   ownClock.start = (fn, ms) => startBy(setTimeout, clearTimeout, fn, ms);
+  ownClock.startQuiet = hearsNotify() ? startUnseen : undefined;
   ownClock.now = (ownNow ?? performance?.now)?.bind(performance!) ?? Date.now;
 }
 
@@ -81,6 +85,30 @@ function startBy(
 ): () => void {
   const timer = setTimeout(fn, ms) as number;
   return () => clearTimeout(timer);
+}
+
+/**
+ * Whether a runtime that has nothing to do hears `Atomics.notify`: Deno does since
+ * 2.8 at the latest, and 2.6 is woken by nothing.
+ */
+export function hearsNotify(): boolean {
+  const version = globalThis.Deno?.version.deno ?? "0.0";
+  const [major, minor] = version.split(".").map(Number);
+  return "waitAsync" in Atomics && (major > 2 || major === 2 && minor >= 8);
+}
+
+/** A wait in vain: nothing that counts a program's timers sees it. */
+function startUnseen(fn: () => void, ms: number): () => void {
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  const { value } = Atomics.waitAsync(cell, 0, 0, Math.max(ms, 0)) as {
+    value: Promise<string> | string;
+  };
+  Promise.resolve(value).then((how) => {
+    if (how === "timed-out") fn();
+  });
+  return () => {
+    Atomics.notify(cell, 0);
+  };
 }
 
 let loaded = false;
@@ -185,6 +213,24 @@ export function startTimer(
     }, Math.min(Math.max(left, 0), LONGEST));
   };
   arm(ms);
+  return () => {
+    stopped = true;
+    stop();
+  };
+}
+
+/**
+ * Does the same for what a pool does a while after its last call, and what keeps
+ * nothing alive by itself: for a test that counts its timers this is none, so a
+ * pool may be shared by the tests of a file.
+ */
+export function startQuietTimer(ms: number, fn: () => void): () => void {
+  const { startQuiet } = ownClock;
+  if (!startQuiet || ms > LONGEST) return startTimer(ms, fn);
+  let stopped = false;
+  const stop = startQuiet(() => {
+    if (!stopped) fn();
+  }, ms);
   return () => {
     stopped = true;
     stop();

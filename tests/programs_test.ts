@@ -429,3 +429,23 @@ function assertFewLoads(stderr: string): void {
   const loads = stderr.split("\n").filter((line) => line === "loaded").length;
   assert(loads >= 2 && loads <= 3, `loaded ${loads} times: ${stderr}`);
 }
+
+Deno.test({
+  name:
+    "pools at the top of a test file are clean under the sanitizers, whoever of its tests use them",
+  // Before 2.8 a timer is one that the sanitizers see.
+  ignore: Number(Deno.version.deno.split(".")[1]) < 8,
+  fn: () =>
+    within((async () => {
+      const { code, stdout, stderr } = await deno(
+        "test",
+        "-A",
+        "--no-check",
+        "--sanitize-ops",
+        "--sanitize-resources",
+        new URL("./programs/shared_pools.ts", import.meta.url).href,
+      );
+      assertEquals([code, stderr], [0, ""], stdout);
+      assert(stdout.includes("10 passed"), stdout);
+    })()),
+});
