@@ -137,8 +137,10 @@ export function flagsIn(
       ? /=(.*)$/s.exec(arg)?.[1]
       : arg.slice(2).replace(/^=/, "") || undefined;
     if (value === undefined && APART.has(name)) value = args[++i];
-    if (value === undefined) flags.push(name);
-    else flags.push(`${name}=${PATHS.has(name) ? absolute(value) : value}`);
+    if (value === undefined && !APART.has(name)) flags.push(name);
+    else if (value !== undefined) {
+      flags.push(`${name}=${PATHS.has(name) ? absolute(value) : value}`);
+    }
   }
   return flags;
 }
