@@ -73,19 +73,50 @@ export function makeCallsReader(codec: Codec): CallsReader {
   const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   const decodeStrictly = strict.decode.bind(strict);
   const { isArray } = Array;
-  const { DOMException } = globalThis;
+  const { DOMException, Uint8Array } = globalThis;
+  const { setPrototypeOf, getPrototypeOf, getOwnPropertyDescriptor } = Object;
+  const { bind, call: callOf } = Function.prototype;
+  /** A method as a function of what it is a method of. */
+  // deno-lint-ignore no-explicit-any -- of whatever method
+  const uncurried = (method: any): any => bind.call(callOf, method);
+  const views = getPrototypeOf(Uint8Array.prototype);
+  const indexIn = uncurried(views.indexOf);
+  const setIn = uncurried(views.set);
+  const memoryOf = uncurried(getOwnPropertyDescriptor(views, "buffer")!.get);
+  const beginOf = uncurried(getOwnPropertyDescriptor(views, "byteOffset")!.get);
+  /** A list that inherits nothing: a setter for its items would be met, too. */
+  const list = <T>(): T[] => setPrototypeOf([], null) as T[];
+  /** Of its own properties alone: a task may have given all objects more. */
+  const own = <T>(object: T): T => setPrototypeOf(object as object, null) as T;
+
+  /** A part of bytes, in the same memory: by no method, which would ask for a class. */
+  function part(
+    data: Uint8Array<ArrayBuffer>,
+    from: number,
+    to: number,
+  ): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(memoryOf(data), beginOf(data) + from, to - from);
+  }
+
+  function copied(data: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const copy = new Uint8Array(data.length);
+    setIn(copy, data);
+    return copy;
+  }
 
   function callsIn(
     data: Uint8Array<ArrayBuffer>,
     apart: readonly ArrayBuffer[],
     onForget: (ids: readonly number[]) => void,
   ): CallMessage[] {
-    const end = data.indexOf(10);
+    const end: number = indexIn(data, 10);
     let at = end + 1;
     let next = 0;
-    const { fns, watched, carried, forget, calls }: CallsLine = parse(
-      decode(data.subarray(0, end)),
+    const { fns, watched, carried, forget, calls }: CallsLine = own(
+      parse(decode(part(data, 0, end))),
     );
+    own(watched);
+    if (carried) own(carried);
     if (forget) onForget(forget);
     const capturedOf = (slot: number): CarriedMessage | undefined => {
       const found = carried?.[slot];
@@ -99,12 +130,13 @@ export function makeCallsReader(codec: Codec): CallsReader {
       return {
         id,
         captured: id === undefined
-          ? data.subarray(from, at)
-          : data.slice(from, at),
+          ? part(data, from, at)
+          : copied(part(data, from, at)),
       };
     };
-    return calls.map((call) => {
+    const callOf = (call: CallsLine["calls"][number]): CallMessage => {
       // Not taken apart by iterating, which takes as long as all the rest.
+      own(call);
       const slot = call[0];
       const fn = fns[call[1]];
       const captured = carried && capturedOf(slot);
@@ -131,10 +163,12 @@ export function makeCallsReader(codec: Codec): CallsReader {
           captured,
         };
       }
-      const bytes = data.subarray(at, at += number);
-      const buffers = lengths === "text"
-        ? undefined
-        : apart.slice(next, next += lengths!.length);
+      const bytes = part(data, at, at += number);
+      let buffers: ArrayBuffer[] | undefined;
+      if (lengths !== "text") {
+        buffers = list();
+        for (let i = 0; i < lengths!.length; i++) buffers[i] = apart[next++];
+      }
       return {
         slot,
         fn,
@@ -146,7 +180,10 @@ export function makeCallsReader(codec: Codec): CallsReader {
           return argumentsIn(fn, bytes, buffers);
         },
       };
-    });
+    };
+    const all = list<CallMessage>();
+    for (let i = 0; i < calls.length; i++) all[i] = callOf(calls[i]);
+    return all;
   }
 
   /** The arguments that bytes hold: of JSON, or with buffers of V8's serialiser. */

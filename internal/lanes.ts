@@ -84,6 +84,8 @@ export function makeCells(shared: SharedCells): Cells {
   const { fromCharCode } = String;
   const unitOf: (text: string, i: number) => number = Function.prototype.call
     .bind(String.prototype.charCodeAt);
+  // It inherits nothing: a setter for its items would be met, too.
+  const codes: number[] = Object.setPrototypeOf([], null);
 
   function write(
     cell: number,
@@ -118,7 +120,7 @@ export function makeCells(shared: SharedCells): Cells {
     if (kind === NUMBER) return values[cell];
     const length = values[cell];
     const at = cell * units;
-    const codes: number[] = [];
+    codes.length = 0;
     for (let i = 0; i < length; i++) codes[i] = texts[at + i];
     return apply(fromCharCode, undefined, codes);
   }
@@ -416,12 +418,17 @@ export function makeWorkerLanes(
   const looksOut = lookoutOf(PATIENCE);
   const hasCalls = () => taken !== load(calls!, 0);
   /** The functions by their numbers. */
-  const functions: FunctionRef[] = [];
+  const functions: FunctionRef[] = Object.setPrototypeOf([], null);
+  /** How many places the rings have: less one for calls, which is the mask. */
+  let callMask = 0;
+  let size = 0;
   const cell = new Int32Array(new SharedArrayBuffer(4));
 
   function open(shared: SharedLanes, onCalls: () => void): void {
     if (shared.calls) calls = new Int32Array(shared.calls);
+    if (calls) callMask = calls.length - 3;
     results = new Int32Array(shared.results);
+    size = results.length - 3;
     cells = cellsOf(shared.arguments);
     values = cellsOf(shared.values);
     // The time beside it has no text.
@@ -435,15 +442,33 @@ export function makeWorkerLanes(
   ): CallMessage | undefined {
     if (!calls) return posted();
     if (!hasCalls()) return undefined;
-    const entry = calls[2 + (taken & (calls.length - 3))];
+    const entry = calls[2 + (taken & callMask)];
     if (entry > 0) {
       taken = (taken + 1) | 0;
       const slot = entry & 0x3ff;
-      const args: unknown[] = [];
-      for (let i = 0; i < (entry >> 10 & 3); i++) {
-        args[i] = cells.read(slot * 2 + i, entry >> 12 + 3 * i & 7);
-      }
-      return { slot, fn: functions[(entry >> 18) - 1], args };
+      const count = entry >> 10 & 3;
+      // Written down as they are: a setter of a task's for items is not met then.
+      const args = count === 0
+        ? []
+        : count === 1
+        ? [cells.read(slot * 2, entry >> 12 & 7)]
+        : [
+          cells.read(slot * 2, entry >> 12 & 7),
+          cells.read(slot * 2 + 1, entry >> 15 & 7),
+        ];
+      // With all that a call may have: else what a task gives to all objects counts.
+      const call: CallMessage & { kept: undefined } = {
+        slot,
+        fn: functions[(entry >> 18) - 1],
+        args,
+        watched: undefined,
+        count: undefined,
+        single: undefined,
+        captured: undefined,
+        kept: undefined,
+        shared: undefined,
+      };
+      return call;
     }
     const call = posted();
     if (!call) return undefined;
@@ -456,7 +481,7 @@ export function makeWorkerLanes(
     if (!calls) return true;
     if (hasCalls()) {
       // One that comes by message wakes by that.
-      return calls[2 + (taken & (calls.length - 3))] <= 0;
+      return calls[2 + (taken & callMask)] <= 0;
     }
     if (looksOut(hasCalls)) return false;
     store(calls, 1, 1);
@@ -486,7 +511,6 @@ export function makeWorkerLanes(
     tell: () => void,
   ): boolean {
     const left = results[0];
-    const size = results.length - 3;
     if (((left - load(results, 2)) | 0) >= size) return false;
     const at = left & (size - 1);
     const kind = values.write(at * 2, value, longest);

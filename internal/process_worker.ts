@@ -341,6 +341,16 @@ function serveTasks(
   // Taken before any task runs: one may put its own in their place.
   const { round } = Math;
   const printError = console.error.bind(console);
+  const { bind, call } = Function.prototype;
+  /** A method as a function of what it is a method of. */
+  // deno-lint-ignore no-explicit-any -- of whatever method
+  const uncurried = (method: any): any => bind.call(call, method);
+  const stopPropagation = uncurried(Event.prototype.stopImmediatePropagation);
+  const dataThere = Object.getOwnPropertyDescriptor(
+    MessageEvent.prototype,
+    "data",
+  );
+  const dataOf = dataThere?.get && uncurried(dataThere.get);
   const post = scope.postMessage.bind(scope);
   const close = scope.close.bind(scope);
   const exit = Deno.exit;
@@ -462,8 +472,8 @@ function serveTasks(
   }
 
   scope.addEventListener("message", (event: MessageEvent<ToTasks>) => {
-    event.stopImmediatePropagation();
-    const { data } = event;
+    stopPropagation(event);
+    const data: ToTasks = dataOf ? dataOf(event) : event.data;
     if (data.type === "start") tray = trays(data.tray, lookoutOf(PATIENCE));
     tray.received();
     if (data.type === "abort") return tell(data);

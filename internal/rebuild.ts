@@ -76,6 +76,17 @@ export function makeRebuilder(): Rebuilder {
   const { set: setInMap } = OwnMap.prototype;
   const { add: addToSet } = OwnSet.prototype;
   const { for: symbolFor } = OwnSymbol;
+  const { eval: evaluate } = globalThis;
+  const syntaxError = SyntaxError.prototype;
+  const { bind, call } = Function.prototype;
+  const exec = bind.call(call, RegExp.prototype.exec as () => unknown) as (
+    pattern: RegExp,
+    text: string,
+  ) => unknown;
+  const isIn = bind.call(
+    call,
+    Object.prototype.isPrototypeOf as () => unknown,
+  ) as (proto: object, value: unknown) => boolean;
   const makers = new Map<string, (frame: Frame) => void>();
   const loaded = new Map<string, Loaded>();
   // To ask for it takes a while, so only its getter is taken before tasks run.
@@ -87,15 +98,22 @@ export function makeRebuilder(): Rebuilder {
   function makerOf({ code, name }: ClosureRef): (frame: Frame) => void {
     let maker = makers.get(code);
     if (maker) return maker;
-    const shown = name.replace(/[^\w$.]+/g, "_") || "anonymous";
+    let shown = "";
+    for (let i = 0; i < name.length; i++) {
+      const isWord = exec(/[\w$.]/, name[i]) !== null;
+      if (isWord || shown[shown.length - 1] !== "_") {
+        shown += isWord ? name[i] : "_";
+      }
+    }
+    shown ||= "anonymous";
     const program = `(${code})\n//# sourceURL=${shown}`;
     try {
-      maker = (0, eval)(`"use strict";${program}`) as typeof maker;
+      maker = evaluate(`"use strict";${program}`) as typeof maker;
     } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
+      if (!isIn(syntaxError, error)) throw error;
       // Something of it may be sloppy code, of CommonJS or `new Function`.
       try {
-        maker = (0, eval)(program) as typeof maker;
+        maker = evaluate(program) as typeof maker;
       } catch {
         throw error;
       }

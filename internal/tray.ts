@@ -56,6 +56,10 @@ export function makeTray(
   const now = performance.now.bind(performance);
   const state = new Int32Array(memory, 0, 4);
   const room = new Uint8Array(memory, 16);
+  const { Uint8Array: Bytes } = globalThis;
+  const { set } = Object.getPrototypeOf(Bytes.prototype);
+  const setIn: (to: Uint8Array, from: Uint8Array) => void = Function.prototype
+    .call.bind(set);
   let turn = 0;
 
   const isTold = () => load(state, 0) !== WAITING;
@@ -92,8 +96,9 @@ export function makeTray(
         wait(state, 0, WAITING, PATIENCE);
       }
       if (compareExchange(state, 0, WAITING, NOBODY) !== FULL) return undefined;
-      const bytes = new Uint8Array(state[1]);
-      bytes.set(room.subarray(0, bytes.length));
+      const length = state[1];
+      const bytes = new Bytes(length);
+      setIn(bytes, new Bytes(memory, 16, length));
       return bytes;
     },
   };

@@ -124,6 +124,25 @@ export function serve(
     }
   }
 
+  // What comes of a call. An object of no prototype that a task could have changed:
+  // a promise that is to give it asks it for a method named "then".
+  class Returned {
+    readonly is = "returned";
+    readonly value: unknown;
+    constructor(value: unknown) {
+      this.value = value;
+    }
+  }
+  class Threw {
+    readonly is = "threw";
+    readonly what: Thrown;
+    constructor(what: Thrown) {
+      this.what = what;
+    }
+  }
+  Object.setPrototypeOf(Returned.prototype, null);
+  Object.setPrototypeOf(Threw.prototype, null);
+
   const STARTED = 1;
   /** Of a call in a child whose start is told: it has asked for its signal. */
   const LISTENS = 3;
@@ -133,10 +152,40 @@ export function serve(
   const deno = globals.Deno as typeof Deno | undefined;
   // Taken before any task runs: one may put its own in their place.
   const { builtinModule } = rebuilder;
-  const { queueMicrotask } = globalThis;
+  const { queueMicrotask, RegExp, Set, WeakMap } = globalThis;
+  const { eval: evaluateText } = globalThis;
+  const { apply } = Reflect;
+  const { bind, call: callOf, toString: sourceOfFunction } = Function.prototype;
+  /** A method as a function of what it is a method of. */
+  // deno-lint-ignore no-explicit-any -- of whatever method
+  const uncurried = (method: any): any => bind.call(callOf, method);
+  const sourceOf: (fn: unknown) => string = uncurried(sourceOfFunction);
+  const hasOwn = uncurried(Object.prototype.hasOwnProperty);
+  const exec: (pattern: RegExp, text: string) => RegExpExecArray | null =
+    uncurried(RegExp.prototype.exec);
+  const slice = uncurried(String.prototype.slice);
+  const indexOf = uncurried(String.prototype.indexOf);
+  const isIn = uncurried(Object.prototype.isPrototypeOf);
+  const syntaxError = SyntaxError.prototype;
+  const { ownKeys } = Reflect;
+  const { getOwnPropertyDescriptor } = Object;
+  const includes = uncurried(String.prototype.includes);
+  const startsWith = uncurried(String.prototype.startsWith);
+  const forEachOfSet = uncurried(Set.prototype.forEach);
+  const addMember = uncurried(Set.prototype.add);
+  const getMark = uncurried(WeakMap.prototype.get);
+  const stopPropagation = uncurried(Event.prototype.stopImmediatePropagation);
+  const preventDefault = uncurried(Event.prototype.preventDefault);
+  const dataThere = Object.getOwnPropertyDescriptor(
+    MessageEvent.prototype,
+    "data",
+  );
+  const dataOf = dataThere?.get ? uncurried(dataThere.get) : undefined;
   const { add, compareExchange } = Atomics;
   const { record: recordThrown, isCloneError, messageOf, textOf } = recorder;
-  const { defineProperty } = Object;
+  const { defineProperty, setPrototypeOf } = Object;
+  /** A list that inherits nothing: a setter for its items would be met, too. */
+  const list = <T>(): T[] => setPrototypeOf([], null) as T[];
   const now = performance.now.bind(performance);
   const printError = console.error.bind(console);
   const post = scope.postMessage.bind(scope);
@@ -148,7 +197,7 @@ export function serve(
   let first: Waiting | undefined;
   let last: Waiting | undefined;
   const revived = ownMap<Fn>();
-  const failedImports = ownMap<Failure>();
+  const failedImports: (Failure & { readonly url: string })[] = list();
   const marker: WorkerMarker = {
     depth: 0,
     mainModule: undefined,
@@ -251,13 +300,14 @@ export function serve(
   function onUncaught(event: Event, how: string, error: unknown): void {
     if (speechless) return;
     // Without this the runtime would print the error, and end the worker unsaid.
-    event.preventDefault();
+    preventDefault(event);
     let forgiven = false;
     defineProperty(event, "preventDefault", {
+      __proto__: null,
       value: () => {
         forgiven = true;
       },
-    });
+    } as PropertyDescriptor);
     // Listeners that were added after this one run before the microtask does.
     queueMicrotask(() => {
       const guarded = marker.unguarded !== undefined &&
@@ -287,10 +337,6 @@ export function serve(
 
   function dataCloneError(message: string): DOMException {
     return new DOMException(message, "DataCloneError");
-  }
-
-  function sourceOf(fn: unknown): string {
-    return Function.prototype.toString.call(fn);
   }
 
   /** A function's name as a message shows it. */
@@ -355,7 +401,7 @@ export function serve(
           else if (same.every((other) => other.fn !== fn)) same.push(entry);
         }
       } catch (error) {
-        failedImports.set(url, { error });
+        failedImports[failedImports.length] = { url, error };
       }
     }
   }
@@ -371,9 +417,16 @@ export function serve(
 
   /** The function that a source is of, whatever its shape; throws `SyntaxError`. */
   function evaluate(source: string, name: string): unknown {
-    const shown = name.replace(/[^\w$.]+/g, "_") || "anonymous";
+    let shown = "";
+    for (let i = 0; i < name.length; i++) {
+      const isWord = exec(/[\w$.]/, name[i]) !== null;
+      if (isWord || shown[shown.length - 1] !== "_") {
+        shown += isWord ? name[i] : "_";
+      }
+    }
+    shown ||= "anonymous";
     const strict = (code: string) =>
-      (0, eval)(`"use strict";${code}\n//# sourceURL=${shown}`);
+      evaluateText(`"use strict";${code}\n//# sourceURL=${shown}`);
     let first: unknown;
     // As an expression: functions and arrows. An arrow that calls itself does
     // so by the name of its variable, which is outside of its source.
@@ -383,40 +436,47 @@ export function serve(
         ? strict(`(() => { const ${name} = (${source}\n); return ${name}; })()`)
         : fn;
     } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
+      if (!isIn(syntaxError, error)) throw error;
       first = error;
     }
     // As a member of an object: methods, accessors. A computed name can't be
     // worked out here, so a plain one takes its place: the first "]" that
     // leaves a method behind ends it.
-    const members = [source, source.replace("#", "")];
-    const computed = /^(?:async\s*|get\s+|set\s+)?\*?\s*\[/.exec(source);
+    const members = list<string>();
+    const computed = exec(/^(?:async\s*|get\s+|set\s+)?\*?\s*\[/, source);
     if (computed) {
-      const head = computed[0].slice(0, -1);
+      const head = slice(computed[0], 0, -1);
       for (
-        let i = source.indexOf("]");
+        let i = indexOf(source, "]");
         i >= 0;
-        i = source.indexOf("]", i + 1)
+        i = indexOf(source, "]", i + 1)
       ) {
-        members.push(`${head} computed${source.slice(i + 1)}`);
+        members[members.length] = `${head} computed${slice(source, i + 1)}`;
       }
+    } else {
+      members[0] = source;
+      const at = indexOf(source, "#");
+      members[1] = at < 0
+        ? source
+        : `${slice(source, 0, at)}${slice(source, at + 1)}`;
     }
-    for (const member of computed ? members.slice(2) : members) {
+    for (let i = 0; i < members.length; i++) {
       let object: object;
       try {
-        object = strict(`({${member}\n})`) as object;
+        object = strict(`({${members[i]}\n})`) as object;
       } catch (error) {
-        if (error instanceof SyntaxError) continue;
+        if (isIn(syntaxError, error)) continue;
         throw error;
       }
-      for (const key of Reflect.ownKeys(object)) {
-        const found = Object.getOwnPropertyDescriptor(object, key)!;
-        return found.value ?? found.get ?? found.set;
-      }
+      const keys = ownKeys(object);
+      if (keys.length === 0) continue;
+      const found = getOwnPropertyDescriptor(object, keys[0])!;
+      setPrototypeOf(found, null);
+      return found.value ?? found.get ?? found.set;
     }
     // As sloppy code: what `new Function` or CommonJS made.
     try {
-      return (0, eval)(`(${source}\n)\n//# sourceURL=${shown}`);
+      return evaluateText(`(${source}\n)\n//# sourceURL=${shown}`);
     } catch {
       throw first;
     }
@@ -427,16 +487,19 @@ export function serve(
    * to be called, and as nothing else: then it can only mean itself.
    */
   function callsItself(source: string, name: string): boolean {
-    if (!/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name)) return false;
-    if (name in globalThis) return false;
-    if (/^(?:async\s+)?function\b\s*\*?\s*[^\s(*]/.test(source)) return false;
-    const word = name.replaceAll("$", "\\$");
+    if (!exec(/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u, name)) return false;
+    if (name in globals) return false;
+    if (exec(/^(?:async\s+)?function\b\s*\*?\s*[^\s(*]/, source)) return false;
+    let word = "";
+    for (let i = 0; i < name.length; i++) {
+      word += name[i] === "$" ? "\\$" : name[i];
+    }
     // What is all that an arrow does is no recursion: it would not end.
     const handsOn = new RegExp(
       `^(?:async\\s*)?(?:\\([^()]*\\)|[^\\s()]+)\\s*=>\\s*(?:await\\s+)?${word}\\s*\\(`,
       "u",
     );
-    if (handsOn.test(source)) return false;
+    if (exec(handsOn, source)) return false;
     const use = new RegExp(
       `(?<![\\p{ID_Continue}$.])${word}(?![\\p{ID_Continue}$])`,
       "gu",
@@ -446,8 +509,11 @@ export function serve(
         `\\.(?:map|flatMap|forEach|filter|some|every|find|reduce|then)\\(\\s*${word}\\s*[,)]`,
       "gu",
     );
-    const uses = source.match(use)?.length ?? 0;
-    return uses > 0 && uses === source.match(call)?.length;
+    let uses = 0;
+    while (exec(use, source)) uses++;
+    let calls = 0;
+    while (exec(call, source)) calls++;
+    return uses > 0 && uses === calls;
   }
 
   function reviveSource(ref: FunctionRef & { source: string }): Fn {
@@ -488,9 +554,11 @@ export function serve(
       owner = found;
       found = (owner as Record<string, unknown> | undefined)?.[step];
     }
+    const native = "[native code]";
+    // It reads otherwise elsewhere; and what a task has put there is no built-in.
     const isIt = typeof found === "function" &&
       (sourceOf(found) === ref.source ||
-        ref.source.includes("[native code]"));
+        includes(ref.source, native) && includes(sourceOf(found), native));
     if (!isIt && isOfNode) {
       throw dataCloneError(
         `Cannot find ${
@@ -503,7 +571,7 @@ export function serve(
     // Of a module, functions are imported, and called on nothing.
     const detached = isOfNode || ref.path.includes("prototype");
     return function concurrentFuturesRun(...args) {
-      return Reflect.apply(fn, detached ? undefined : owner, args);
+      return apply(fn, detached ? undefined : owner, args);
     };
   }
 
@@ -572,7 +640,8 @@ export function serve(
       // function with a name may be an export of a module that failed: without
       // what stands around it there, it could do something else than it says.
       const mayBeExport = ref.name !== "" && ref.name !== "anonymous";
-      for (const [url, { error }] of failedImports) {
+      for (let i = 0; i < failedImports.length; i++) {
+        const { url, error } = failedImports[i];
         if (ref.by !== "source") break;
         if (error instanceof Unguarded) throw error;
         if (mayBeExport) throw importError(ref, url, error);
@@ -617,8 +686,8 @@ export function serve(
     const missing = /^(\S+) is not defined$/.exec(error.message)?.[1];
     if (missing === undefined || missing in globalThis) return error;
     // It may be an export of a module that could not be imported.
-    for (const [url, { error: cause }] of failedImports) {
-      return importError(ref, url, cause);
+    if (failedImports.length > 0) {
+      return importError(ref, failedImports[0].url, failedImports[0].error);
     }
     const explained = new ReferenceError(
       `${missing} is not defined in the worker, where ${
@@ -653,7 +722,7 @@ export function serve(
     fn: Fn,
     args: readonly unknown[],
   ): unknown {
-    return fn(...args);
+    return apply(fn, undefined, args as unknown[]);
   }
 
   /** Runs a call; a promise where the call, or an import, takes its time. */
@@ -670,8 +739,11 @@ export function serve(
         if (call.shared) args = keeper.shared(captured, args, call.shared);
         fn = reviveClosure(ref, captured);
       } else {
-        fn = reviveClosure(ref, args.at(-1) as Captured);
-        args = args.slice(0, -1);
+        const own = list<unknown>();
+        const last = args.length - 1;
+        for (let i = 0; i < last; i++) own[i] = args[i];
+        fn = reviveClosure(ref, args[last] as Captured);
+        args = own;
       }
       const value = typeof fn === "function"
         ? concurrentFuturesRun(fn, args)
@@ -681,7 +753,7 @@ export function serve(
         (typeof value === "object" || typeof value === "function") &&
         typeof (value as PromiseLike<unknown>).then === "function"
       ) return concurrentFuturesFinish(ref, value as PromiseLike<unknown>);
-      return { is: "returned", value };
+      return new Returned(value);
     } catch (error) {
       return failure(ref, error);
     }
@@ -692,7 +764,7 @@ export function serve(
     value: PromiseLike<unknown>,
   ): Promise<Outcome> {
     try {
-      return { is: "returned", value: await value };
+      return new Returned(await value);
     } catch (error) {
       return failure(ref, error);
     }
@@ -708,7 +780,7 @@ export function serve(
     } catch {
       // Something that can't be looked at: recording it will say so.
     }
-    return { is: "threw", what: recordThrown(explained) };
+    return new Threw(recordThrown(explained));
   }
 
   /** Sends what came of a call; a promise where that can't be done yet. */
@@ -731,10 +803,19 @@ export function serve(
           value !== null && typeof value === "object" ||
           typeof value === "function"
         ) {
-          const marked = marks.get(value);
-          const once = marked && new Set<Transferable>(marked);
+          const marked = getMark(marks, value);
+          const once = marked && new Set<Transferable>();
+          for (let i = 0; marked && i < marked.length; i++) {
+            addMember(once, marked[i]);
+          }
           const found = checker.find(value, "result", once);
-          moved = once && [...once];
+          if (once) {
+            const all = list<Transferable>();
+            forEachOfSet(once, (one: Transferable) => {
+              all[all.length] = one;
+            });
+            moved = asOthers(all);
+          }
           if (found) {
             throw dataCloneError(
               `${found.path} is ${found.what}, which can't be ${
@@ -748,13 +829,18 @@ export function serve(
       } catch (error) {
         const later = whenRead?.(error);
         if (later) return later;
-        outcome = {
-          is: "threw",
-          what: recordThrown(resultError(fn, outcome.value, error)),
-        };
+        outcome = new Threw(
+          recordThrown(resultError(fn, outcome.value, error)),
+        );
       }
     }
     say({ type: "outcome", slot, ms, outcome, item });
+  }
+
+  const arrayPrototype = Array.prototype;
+  /** A list as the runtime takes it. */
+  function asOthers<T>(items: T[]): T[] {
+    return setPrototypeOf(items, arrayPrototype) as T[];
   }
 
   /** Has a plain result go a short way, if there is one. */
@@ -784,8 +870,8 @@ export function serve(
     if (!isCloneError(error)) return error;
     let why: string;
     try {
-      why = error.message.startsWith("result") ||
-          error.message.startsWith("transfer[")
+      why = startsWith(error.message, "result") ||
+          startsWith(error.message, "transfer[")
         ? error.message
         : describeUntravelable(value, "result");
     } catch {
@@ -802,7 +888,7 @@ export function serve(
     try {
       let turned = now();
       do {
-        const skipped: number[] = [];
+        let skipped: number[] | undefined;
         for (let call; (call = nextCall());) {
           const { slot, count } = call;
           let ended: number | undefined;
@@ -812,6 +898,7 @@ export function serve(
               // However many items have started: this one is next, unless it was cut off.
               : add(flags, slot, 1) === item;
             if (!isMine) {
+              skipped ??= list();
               skipped[skipped.length] = slot;
               break;
             }
@@ -846,7 +933,7 @@ export function serve(
             }
           }
         }
-        if (skipped.length > 0) say({ type: "skipped", slots: skipped });
+        if (skipped) say({ type: "skipped", slots: skipped });
       } while (lanes && !lanes.sleep());
       busy = false;
       onIdle?.();
@@ -864,7 +951,7 @@ export function serve(
     const own = all[item];
     // Nothing of an item that is done is kept for the sake of those after it.
     all[item] = undefined;
-    return { fn, args: single ? [own] : own, kept };
+    return { fn, args: single ? [own] : own, kept, shared: undefined };
   }
 
   function currentTask(): CurrentTask | undefined {
@@ -915,7 +1002,11 @@ export function serve(
 
   function takeIn(calls: readonly CallMessage[]): void {
     for (let i = 0; i < calls.length; i++) {
-      const call: CallMessage & Runnable = calls[i];
+      // What a task gives to all objects is no part of it.
+      const call: CallMessage & Runnable = setPrototypeOf(
+        calls[i],
+        null,
+      ) as CallMessage;
       if (call.captured) call.kept = keeper.take(call.captured);
       const waiting: Waiting = { call, next: undefined };
       if (first) last!.next = waiting;
@@ -986,12 +1077,16 @@ export function serve(
       }
     }
     let failures: Thrown[] | undefined;
-    for (const [url, { error }] of failedImports) {
-      (failures ??= []).push(recordThrown(
+    for (let i = 0; i < failedImports.length; i++) {
+      const { url, error } = failedImports[i];
+      failures ??= list();
+      failures[i] = recordThrown(
         error instanceof Unguarded
           ? new Error(error.message)
-          : new Error(`Cannot import ${url}: ${error}`, { cause: error }),
-      ));
+          : new Error(`Cannot import ${url}: ${textOf(error)}`, {
+            cause: error,
+          }),
+      );
     }
     say({ type: "ready", failures });
     concurrentFuturesServe();
@@ -1016,8 +1111,13 @@ export function serve(
 
   scope.addEventListener("message", (event) => {
     try {
-      const message = (event as MessageEvent<ToWorker>).data;
-      event.stopImmediatePropagation();
+      // A child passes on what came to it.
+      const isOwn = hasOwn(event, "data") || !dataOf;
+      const message: ToWorker = isOwn
+        ? (event as MessageEvent<ToWorker>).data
+        : dataOf(event);
+      if (isOwn) event.stopImmediatePropagation();
+      else stopPropagation(event);
       if (message.type === "start") start(message).catch(dieOf);
       else if (message.type === "calls") takeIn(message.calls);
       else if (message.type === "forget") keeper.forget(message.ids);
