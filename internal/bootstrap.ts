@@ -1,11 +1,13 @@
 /** The program of a child that stands on its command line. */
 
+import { program } from "./program_text.ts";
+
 /**
  * What stands on the command line: reads the length of a program, and that, and
  * runs it. Short, since a command line is not to be long everywhere.
  */
 export const BOOTSTRAP = `data:text/javascript,${
-  encodeURIComponent(`(${bootstrap})()`)
+  encodeURIComponent(program`(${bootstrap})()`)
 }`;
 
 /** Self-contained. */

@@ -3,6 +3,7 @@
 import type { OuterUse, SourceFacts } from "./free_names.ts";
 import type { FunctionRef } from "./protocol.ts";
 import { FLAG } from "./scopes.ts";
+import { helperNames } from "./program_text.ts";
 
 /**
  * Names that nobody gives to something of their own, as far as can be guessed
@@ -36,7 +37,8 @@ export const OUTER_ADVICE: Record<OuterUse, string> = {
 
 /** Whether a function uses nothing but what the language has. */
 export function needsNothing({ names, outer }: SourceFacts): boolean {
-  return outer.size === 0 && names.every((name) => LANGUAGE.has(name));
+  return outer.size === 0 &&
+    names.every((name) => LANGUAGE.has(name) || helperNames().includes(name));
 }
 
 const hinted = new WeakMap<FunctionRef, FunctionRef>();

@@ -47,6 +47,7 @@ import { makeRecorder } from "./recording.ts";
 import { guardStreams, moveStdin } from "./streams.ts";
 import { makeTray, type Tray } from "./tray.ts";
 import { evaluating, serve } from "./worker_runtime.ts";
+import { nameHelpers, program } from "./program_text.ts";
 
 /** What the codec makes of its own accord, where structured clone may not. */
 export const ALSO_BETWEEN_PROCESSES: readonly string[] = ["DOMException"];
@@ -114,7 +115,7 @@ type ToTasks =
 
 /** The program of a child's main thread: a function of what was read already. */
 export function childProgram(): string {
-  return `(input) => (${serveChild})(input, ${makeFrameWriter}, ${makeTray}, ${makeResults}, ${moveStdin})`;
+  return program`(input) => (${serveChild})(input, ${makeFrameWriter}, ${makeTray}, ${makeResults}, ${moveStdin})`;
 }
 
 /** The program of a child's worker: a module. */
@@ -130,16 +131,16 @@ export function tasksProgram(modules: Iterable<string>): string {
     imports += `${name}: () => import("data:text/javascript,${standIn}"),\n`;
   }
   const list = (names: readonly string[]) => JSON.stringify(names);
-  const program = `(imports) => {
-const checker = (${makeCloneChecker})(${list(NOT_BETWEEN_PROCESSES)}, ${
-    list(ALSO_BETWEEN_PROCESSES)
-  });
+  const text = program`(imports) => {
+${nameHelpers()}const checker = (${makeCloneChecker})(${
+    list(NOT_BETWEEN_PROCESSES)
+  }, ${list(ALSO_BETWEEN_PROCESSES)});
 const codec = (${makeCodec})(true);
 (${guardStreams})();
 (${serveTasks})(self, codec, (${makeCallsReader})(codec), ${makeFrameWriter}, ${makeTray}, ${makeLookout}, ${makeResults}, (scope) =>
   (${serve})(scope, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})(${objectsIn}, (bytes) => codec.read(bytes)), imports));
 }`;
-  return `${evaluating(program)}({__proto__: null, ${imports}});`;
+  return `${evaluating(text)}({__proto__: null, ${imports}});`;
 }
 
 /** The main thread of a child. Self-contained. */

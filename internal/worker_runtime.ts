@@ -31,6 +31,7 @@ import type {
   ToWorker,
   WorkerMarker,
 } from "./protocol.ts";
+import { nameHelpers, program } from "./program_text.ts";
 
 /** The part of a worker's global scope that the runtime uses. */
 interface WorkerScope {
@@ -71,7 +72,7 @@ interface Waiting {
 /** The program of a worker: a module that needs no permission. */
 export function workerProgram(): string {
   return evaluating(
-    `const checker = (${makeCloneChecker})();
+    nameHelpers() + program`const checker = (${makeCloneChecker})();
 (${serve})(self, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})(${objectsIn}), {}, (${makeWorkerLanes})(${makeCells}, ${makeLookout}), ${makePrintForwarder})`,
   );
 }
