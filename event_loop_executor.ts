@@ -17,6 +17,7 @@ import {
 import { setEngine, submitTo } from "./internal/engine.ts";
 import type { LinkEvents, PoolKind, WorkerLink } from "./internal/link.ts";
 import { localTask } from "./internal/local_task.ts";
+import { optionNames } from "./internal/option_names.ts";
 import { checkCount, checkOptions } from "./internal/packing.ts";
 import { Pool } from "./internal/pool.ts";
 import type {
@@ -45,6 +46,11 @@ export interface EventLoopExecutorOptions {
    */
   copy?: boolean;
 }
+
+const OPTIONS = optionNames<EventLoopExecutorOptions>({
+  maxWorkers: true,
+  copy: true,
+});
 
 /**
  * Runs calls on the current event loop, at most so many at a time: the
@@ -117,7 +123,7 @@ export class EventLoopExecutor extends Executor {
    */
   constructor(options: EventLoopExecutorOptions = {}) {
     super();
-    checkOptions(options);
+    checkOptions(options, OPTIONS, "EventLoopExecutor");
     const {
       maxWorkers = Math.min(
         32,

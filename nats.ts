@@ -55,6 +55,7 @@ import {
   ALSO_BETWEEN_PROCESSES,
   NOT_BETWEEN_PROCESSES,
 } from "./internal/process_worker.ts";
+import { checkNames, optionNames } from "./internal/option_names.ts";
 import type { FunctionRef } from "./internal/protocol.ts";
 import type { NatsCredentials } from "./internal/nats_credentials.ts";
 import { checkServers, type NatsTls } from "./internal/nats_servers.ts";
@@ -127,6 +128,17 @@ export interface NatsExecutorOptions {
     | readonly (string | URL)[]
     | Readonly<Record<string, string | URL>>;
 }
+
+const OPTIONS = optionNames<NatsExecutorOptions>({
+  servers: true,
+  queue: true,
+  lease: true,
+  maxAttempts: true,
+  workerTimeout: true,
+  module: true,
+  credentials: true,
+  tls: true,
+});
 
 const checker = early(() =>
   makeCloneChecker(NOT_BETWEEN_PROCESSES, ALSO_BETWEEN_PROCESSES)
@@ -209,7 +221,7 @@ export class NatsExecutor extends Executor {
    */
   constructor(options: NatsExecutorOptions) {
     super();
-    checkNames(options);
+    checkGiven(options);
     const { maxAttempts = 1, workerTimeout } = options;
     checkCount(maxAttempts, "maxAttempts");
     const patience = checkTimeout(workerTimeout, "workerTimeout");
@@ -344,13 +356,8 @@ function engineOf(remote: Remote): Engine {
   };
 }
 
-const OPTIONS = [
-  ...["servers", "queue", "credentials", "tls", "lease", "maxAttempts"],
-  ...["workerTimeout", "module"],
-];
-
 /** @throws {TypeError} when there are no options, or one that is none. */
-function checkNames(options: unknown): void {
+function checkGiven(options: unknown): void {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
       `NatsExecutor needs options, such as { servers: "nats://127.0.0.1:4222", queue: "sums" }: received ${
@@ -358,12 +365,7 @@ function checkNames(options: unknown): void {
       }`,
     );
   }
-  for (const name of Object.keys(options)) {
-    if (OPTIONS.includes(name)) continue;
-    throw new TypeError(
-      `NatsExecutor has no option "${name}", only ${OPTIONS.join(", ")}`,
-    );
-  }
+  checkNames(options, OPTIONS, "NatsExecutor");
 }
 
 /** What the `module` option calls modules. */

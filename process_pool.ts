@@ -13,6 +13,7 @@ import { makeCodec, type PackedWithBuffers } from "./internal/codec.ts";
 import { moduleFlags } from "./internal/config.ts";
 import { setEngine, submitTo } from "./internal/engine.ts";
 import type { PoolKind } from "./internal/link.ts";
+import { optionNames } from "./internal/option_names.ts";
 import {
   checkArguments,
   checkClosures,
@@ -136,6 +137,23 @@ const SLOTS = 256;
 const MOST_ON_WINDOWS = 61;
 
 let pools = 0;
+const OPTIONS = optionNames<ProcessPoolExecutorOptions>({
+  maxWorkers: true,
+  initializer: true,
+  initargs: true,
+  maxTasksPerChild: true,
+  module: true,
+  permissions: true,
+  execPath: true,
+  execArgv: true,
+  config: true,
+  env: true,
+  cwd: true,
+  closures: true,
+  idleTimeout: true,
+  onWorkerLost: true,
+});
+
 const checker = early(() =>
   makeCloneChecker(NOT_BETWEEN_PROCESSES, ALSO_BETWEEN_PROCESSES)
 );
@@ -355,7 +373,7 @@ export function processKind<I extends unknown[]>(
   options: ProcessPoolExecutorOptions<I>,
   detached = false,
 ): PoolKind {
-  checkOptions(options);
+  checkOptions(options, OPTIONS, "ProcessPoolExecutor");
   const windows = Deno.build.os === "windows";
   const {
     maxWorkers = windows

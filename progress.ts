@@ -30,6 +30,7 @@
 
 import { Lines, type Output } from "./internal/lines.ts";
 import { type Ending, Meter } from "./internal/meter.ts";
+import { checkNames, optionNames } from "./internal/option_names.ts";
 import { checkTimeout, show } from "./internal/timer.ts";
 import { stays } from "./internal/stays.ts";
 
@@ -75,6 +76,14 @@ export interface ProgressOptions {
   /** Where it is shown. @default {Deno.stderr} */
   output?: ProgressOutput;
 }
+
+const OPTIONS = optionNames<ProgressOptions>({
+  total: true,
+  label: true,
+  quiet: true,
+  every: true,
+  output: true,
+});
 
 /**
  * What {@linkcode progress} returns: an iterator over the values.
@@ -205,7 +214,11 @@ export function progress(
   iterable: AsyncIterable<unknown> | Iterable<unknown>,
   options: ProgressOptions = {},
 ): ProgressIterator<unknown> {
-  const { label, quiet, output, every } = checkOptions(options);
+  const { label, quiet, output, every } = checkOptions(
+    options,
+    OPTIONS,
+    "progress",
+  );
   const total = checkTotal(options.total) ?? sizeOf(iterable);
   const source = iteratorOf(iterable);
   if (quiet || hushed()) return new Progress(source, undefined);
@@ -221,6 +234,15 @@ export interface ProgressBarOptions extends ProgressOptions {
    */
   unit?: string;
 }
+
+const BAR_OPTIONS = optionNames<ProgressBarOptions>({
+  total: true,
+  label: true,
+  quiet: true,
+  every: true,
+  output: true,
+  unit: true,
+});
 
 /** What {@linkcode progressBar} returns: a bar that the work itself moves on. */
 export interface ProgressBar extends Disposable {
@@ -273,7 +295,11 @@ export interface ProgressBar extends Disposable {
  */
 export function progressBar(options: ProgressBarOptions = {}): ProgressBar {
   const { unit = "" } = options;
-  const { label, quiet, output, every } = checkOptions(options);
+  const { label, quiet, output, every } = checkOptions(
+    options,
+    BAR_OPTIONS,
+    "progressBar",
+  );
   if (typeof unit !== "string") {
     throw new TypeError(`unit must be a string: received ${show(unit)}`);
   }
@@ -487,7 +513,10 @@ function sizeOf(iterable: unknown): number | undefined {
 /** Checks what is the same for all that is shown. */
 function checkOptions(
   options: ProgressOptions,
+  names: readonly string[],
+  owner: string,
 ): { label: string; quiet: boolean; output: ProgressOutput; every: number } {
+  checkNames(options, names, owner);
   const { label = "", quiet = false, output = Deno.stderr } = options;
   if (typeof label !== "string") {
     throw new TypeError(`label must be a string: received ${show(label)}`);

@@ -31,6 +31,7 @@ import type {
   StartMessage,
   ToWorker,
 } from "./internal/protocol.ts";
+import { optionNames } from "./internal/option_names.ts";
 import {
   checkArguments,
   checkClosures,
@@ -108,6 +109,17 @@ export interface ThreadPoolExecutorOptions<I extends unknown[] = any[]> {
    */
   onWorkerLost?: "break" | "replace";
 }
+
+const OPTIONS = optionNames<ThreadPoolExecutorOptions>({
+  maxWorkers: true,
+  threadNamePrefix: true,
+  initializer: true,
+  initargs: true,
+  module: true,
+  closures: true,
+  idleTimeout: true,
+  onWorkerLost: true,
+});
 
 /** How many calls a worker can hold at once. */
 const SLOTS = 256;
@@ -305,7 +317,7 @@ const ownSubmit = ThreadPoolExecutor.prototype.submit;
 export function threadKind<I extends unknown[]>(
   options: ThreadPoolExecutorOptions<I>,
 ): PoolKind {
-  checkOptions(options);
+  checkOptions(options, OPTIONS, "ThreadPoolExecutor");
   const {
     maxWorkers = Math.min(32, navigator.hardwareConcurrency + 4),
     threadNamePrefix = `ThreadPoolExecutor-${pools}`,

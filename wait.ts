@@ -13,6 +13,7 @@
 import { TimeoutError } from "./errors.ts";
 import { Future } from "./future.ts";
 import { needsNoContext } from "./internal/context.ts";
+import { checkNames, optionNames } from "./internal/option_names.ts";
 import {
   checkSignal,
   checkTimeout,
@@ -55,6 +56,17 @@ export interface AsCompletedOptions {
   /** Stops the waiting, not the calls. @default {undefined} none */
   signal?: AbortSignal;
 }
+
+const WAIT_OPTIONS = optionNames<WaitOptions>({
+  timeout: true,
+  returnWhen: true,
+  signal: true,
+});
+
+const AS_COMPLETED_OPTIONS = optionNames<AsCompletedOptions>({
+  timeout: true,
+  signal: true,
+});
 
 /**
  * What {@linkcode wait} gives: two sets by name, or in order as Python's named
@@ -173,6 +185,7 @@ export async function wait<F extends Future<unknown>>(
   futures: Iterable<F>,
   options: WaitOptions = {},
 ): Promise<DoneAndNotDone<F>> {
+  checkNames(options, WAIT_OPTIONS, "wait");
   const { returnWhen = ALL_COMPLETED, signal } = options;
   if (
     returnWhen !== ALL_COMPLETED && returnWhen !== FIRST_COMPLETED &&
@@ -281,6 +294,7 @@ export function asCompleted<F extends Future<unknown>>(
   futures: Iterable<F>,
   options: AsCompletedOptions = {},
 ): AsyncIterableIterator<F> {
+  checkNames(options, AS_COMPLETED_OPTIONS, "asCompleted");
   const limit = checkTimeout(options.timeout);
   checkSignal(options.signal);
   return new AsCompleted(

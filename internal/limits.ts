@@ -3,6 +3,7 @@
  * counts from its start.
  */
 
+import { checkNames, optionNames } from "./option_names.ts";
 import {
   checkSignal,
   checkTimeout,
@@ -31,6 +32,12 @@ export interface SubmitOptions {
    */
   transfer?: readonly Transferable[];
 }
+
+const OPTIONS = optionNames<SubmitOptions>({
+  signal: true,
+  timeLimit: true,
+  transfer: true,
+});
 
 /** The options of a view, as they add up. */
 export interface CheckedSubmitOptions {
@@ -62,6 +69,7 @@ export function checkSubmitOptions(
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`with takes an object: received ${show(options)}`);
   }
+  checkNames(options, OPTIONS, "with");
   const { signal, transfer } = options;
   checkSignal(signal);
   if (transfer !== undefined && !Array.isArray(transfer)) {

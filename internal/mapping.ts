@@ -3,6 +3,7 @@
 import { TimeoutError } from "../errors.ts";
 import type { Backlog } from "./backlog.ts";
 import { type Context, keepContext } from "./context.ts";
+import { checkNames, optionNames } from "./option_names.ts";
 import {
   checkSignal,
   checkTimeout,
@@ -84,6 +85,15 @@ export interface CheckedMapOptions {
   readonly unordered: boolean;
 }
 
+const OPTIONS = optionNames<MapOptions>({
+  timeout: true,
+  chunksize: true,
+  buffersize: true,
+  signal: true,
+  settled: true,
+  unordered: true,
+});
+
 /** Checks what `map` was called with, and tells inputs from options. */
 export function splitMapArguments(
   fn: unknown,
@@ -98,6 +108,7 @@ export function splitMapArguments(
     (last === undefined ||
       (typeof last === "object" && last !== null && !isIterable(last)));
   const options = (hasOptions ? inputs.pop() ?? {} : {}) as MapOptions;
+  checkNames(options, OPTIONS, "map");
   const { buffersize, signal, settled = false, unordered = false } = options;
   const chunksize = options.chunksize === "auto"
     ? undefined

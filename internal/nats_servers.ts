@@ -20,6 +20,7 @@ import {
   type Proof,
 } from "./nats_credentials.ts";
 import { redactedUrl } from "./redacted.ts";
+import { checkNames, optionNames } from "./option_names.ts";
 import { show } from "./timer.ts";
 
 /** How connections are encrypted. All of it is text as PEM files have it. */
@@ -42,6 +43,13 @@ export interface NatsTls {
    */
   handshakeFirst?: boolean;
 }
+
+const TLS_OPTIONS = optionNames<NatsTls>({
+  caCerts: true,
+  cert: true,
+  key: true,
+  handshakeFirst: true,
+});
 
 const PORTS: Record<string, number> = {
   "nats:": 4222,
@@ -158,16 +166,8 @@ function checkTls(tls: unknown): NatsTls | undefined {
       }`,
     );
   }
-  const { caCerts, cert, key, handshakeFirst, ...others } = tls as Record<
-    string,
-    unknown
-  >;
-  const [other] = Object.keys(others);
-  if (other !== undefined) {
-    throw new TypeError(
-      `tls has no option "${other}", only caCerts, cert, key and handshakeFirst`,
-    );
-  }
+  checkNames(tls, TLS_OPTIONS, "tls");
+  const { caCerts, cert, key, handshakeFirst } = tls as Record<string, unknown>;
   if (caCerts !== undefined && !Array.isArray(caCerts)) {
     throw new TypeError("tls.caCerts must be a list of texts");
   }

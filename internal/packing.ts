@@ -7,6 +7,7 @@ import type { CloneChecker } from "./clonable.ts";
 import { nameOfCaptured } from "./captured_values.ts";
 import { closureOf } from "./closures.ts";
 import type { Captured, FunctionRef, Initializer } from "./protocol.ts";
+import { checkNames } from "./option_names.ts";
 import { show } from "./timer.ts";
 import { describe, label, moduleUrl } from "./travel.ts";
 
@@ -250,11 +251,17 @@ export function checkOnWorkerLost(value: unknown): void {
  *
  * @throws {TypeError} when it is no object.
  */
-export function checkOptions(options: unknown): void {
-  if (typeof options === "object" && options !== null) return;
-  throw new TypeError(
-    `The options of an executor must be an object: received ${show(options)}`,
-  );
+export function checkOptions(
+  options: unknown,
+  names: readonly string[],
+  executor: string,
+): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `The options of an executor must be an object: received ${show(options)}`,
+    );
+  }
+  checkNames(options, names, executor);
 }
 
 /** Whether the program itself is among the modules that its workers import. */

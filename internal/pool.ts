@@ -108,6 +108,7 @@ import { cancelReasons } from "./reasons.ts";
 import { type PoolStats, Statistics } from "./statistics.ts";
 import { checkCount } from "./packing.ts";
 import { Stopping } from "./stopping.ts";
+import { refusedShutdown } from "./option_names.ts";
 import { loadTimers, ownClock, planTimers, startQuietTimer } from "./timer.ts";
 import { capitalize, describe, label } from "./travel.ts";
 
@@ -451,6 +452,8 @@ export class Pool implements Engine, ItemsOwner {
 
   /** Takes no more calls, and ends when there are none. */
   shutdown(options: ShutdownOptions = {}): Promise<void> {
+    const refused = refusedShutdown(options);
+    if (refused) return Promise.reject(refused);
     const { wait = true, cancelFutures = false } = options;
     if (this.#state.is === "open") this.#advance({ is: "draining" });
     if (cancelFutures) {

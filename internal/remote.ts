@@ -56,6 +56,7 @@ import {
 } from "./remote_call.ts";
 import { Handing } from "./remote_handing.ts";
 import { Absence, Watch } from "./remote_watch.ts";
+import { refusedShutdown } from "./option_names.ts";
 import { startTimer } from "./timer.ts";
 import { refusal, type RemoteState } from "./remote_state.ts";
 import type { SubmitterLink, Transport } from "./transport.ts";
@@ -389,6 +390,8 @@ export class Remote implements CallOwner {
   }
 
   shutdown(options: ShutdownOptions = {}): Promise<void> {
+    const refused = refusedShutdown(options);
+    if (refused) return Promise.reject(refused);
     const { wait = true, cancelFutures = false } = options;
     if (this.#state.is === "open") this.#state = { is: "draining" };
     if (cancelFutures) {

@@ -17,6 +17,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/codec.ts": [],
   "internal/reasons.ts": [],
   "internal/early.ts": [],
+  "internal/option_names.ts": [],
   "internal/context.ts": [],
   "internal/statistics.ts": [],
   // What a task can know of itself, and what is moved.
@@ -41,9 +42,10 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/context.ts",
     "internal/timer.ts",
     "internal/stays.ts",
+    "internal/option_names.ts",
   ],
   // What may end a call before its time.
-  "internal/limits.ts": ["internal/timer.ts"],
+  "internal/limits.ts": ["internal/timer.ts", "internal/option_names.ts"],
   // What map gives.
   "internal/backlog.ts": [
     "future.ts",
@@ -57,6 +59,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/context.ts",
     "internal/timer.ts",
     "internal/stays.ts",
+    "internal/option_names.ts",
   ],
   // How the methods of an executor reach what runs the calls.
   "internal/engine.ts": [
@@ -181,6 +184,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/closures.ts",
     "internal/timer.ts",
     "internal/travel.ts",
+    "internal/option_names.ts",
   ],
   // How values stand in a stream of bytes, in both directions.
   "internal/frame_writer.ts": ["internal/codec.ts"],
@@ -360,6 +364,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/stopping.ts",
     "internal/timer.ts",
     "internal/travel.ts",
+    "internal/option_names.ts",
   ],
   "internal/loop_copies.ts": [
     "internal/clonable.ts",
@@ -388,6 +393,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/travel.ts",
     "transfer.ts",
     "internal/timer.ts",
+    "internal/option_names.ts",
   ],
   "thread_pool.ts": [
     "errors.ts",
@@ -410,6 +416,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/travel.ts",
     "internal/worker_runtime.ts",
     "internal/early.ts",
+    "internal/option_names.ts",
   ],
   // A child as the pool sees it.
   "internal/process_link.ts": [
@@ -449,6 +456,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/timer.ts",
     "internal/travel.ts",
     "internal/early.ts",
+    "internal/option_names.ts",
   ],
   // Calls on other machines: nothing that `mod.ts` loads.
   "internal/module_names.ts": [],
@@ -471,6 +479,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/nats_credentials.ts",
     "internal/redacted.ts",
     "internal/timer.ts",
+    "internal/option_names.ts",
   ],
   "internal/nats_errors.ts": [
     "errors.ts",
@@ -615,6 +624,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/timer.ts",
     "internal/transport.ts",
     "internal/travel.ts",
+    "internal/option_names.ts",
   ],
   "internal/node_children.ts": [
     "errors.ts",
@@ -663,6 +673,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/remote.ts",
     "internal/timer.ts",
     "internal/early.ts",
+    "internal/option_names.ts",
   ],
   "worker.ts": [
     "internal/command.ts",
@@ -698,6 +709,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/meter.ts",
     "internal/timer.ts",
     "internal/stays.ts",
+    "internal/option_names.ts",
   ],
 };
 
@@ -883,6 +895,7 @@ Deno.test("the architecture has progress.ts load nothing of the executors", asyn
     "internal/bars.ts",
     "internal/lines.ts",
     "internal/meter.ts",
+    "internal/option_names.ts",
     "internal/printing.ts",
     "internal/stays.ts",
     "internal/timer.ts",

@@ -30,7 +30,9 @@ import {
 
 const thread: ExecutorKind = {
   name: "thread",
-  make: (options) => new ThreadPoolExecutor(options),
+  // A thread has no `maxTasksPerChild`, and takes no option that it has not.
+  make: ({ maxTasksPerChild: _, ...options } = {}) =>
+    new ThreadPoolExecutor(options),
   can: {
     copy: true,
     travel: true,

@@ -1,0 +1,93 @@
+/**
+ * The names of options. One that is none is most often a slip of the pen
+ * (`chunkSize` for `chunksize`), which would otherwise change nothing in silence:
+ * so it is refused, by each function that takes options, through this one door.
+ */
+
+/**
+ * The names of an options object, as a list; the compiler sees to it that none of
+ * the interface is missing.
+ */
+export function optionNames<T>(
+  names: Readonly<Record<keyof T & string, true>>,
+): readonly string[] {
+  return Object.keys(names);
+}
+
+/**
+ * Checks that all names of an options object are names of options.
+ *
+ * @param owner What takes the options, for the message.
+ * @throws {TypeError} when one is not: with the one that was probably meant.
+ */
+export function checkNames(
+  options: object,
+  names: readonly string[],
+  owner: string,
+): void {
+  for (const name of Object.keys(options)) {
+    if (names.includes(name)) continue;
+    const meant = nearest(name, names);
+    throw new TypeError(
+      `${owner} has no option ${JSON.stringify(name)}: ${
+        meant === undefined
+          ? `it has ${names.join(", ")}`
+          : `did you mean ${JSON.stringify(meant)}?`
+      }`,
+    );
+  }
+}
+
+const SHUTDOWN = ["wait", "cancelFutures"];
+
+/** Checks the options of `shutdown()`; gives what is wrong with their names. */
+export function refusedShutdown(options: object): unknown {
+  try {
+    checkNames(options, SHUTDOWN, "shutdown");
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** The name that is written most alike, if one is. */
+function nearest(name: string, names: readonly string[]): string | undefined {
+  const written = plain(name);
+  let best: string | undefined;
+  // A third of the letters may be others.
+  let least = written.length / 3;
+  for (const known of names) {
+    const letters = plain(known);
+    // A part of the name, `workers` or `limit`, is no distance at all.
+    const isPart = written.length > 2 &&
+      (letters.includes(written) || written.includes(letters));
+    const apart = letters === written
+      ? -1
+      : isPart
+      ? 0
+      : distance(written, letters);
+    if (apart > least || apart === least && best !== undefined) continue;
+    best = known;
+    least = apart;
+  }
+  return best;
+}
+
+/** Letters and digits alone, small: `max_workers` and `maxWorkers` are one. */
+function plain(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, "");
+}
+
+/** How many letters are added, left out or replaced between two words. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, row[j] + 1, next[j - 1] + 1));
+    }
+    row = next;
+  }
+  return row[b.length];
+}
