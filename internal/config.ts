@@ -87,12 +87,23 @@ function findProject(): Project | undefined {
   while (true) {
     for (const name of ["deno.json", "deno.jsonc"]) {
       const config = pathOf(new URL(name, folder));
-      if (isFile(config)) return { config, hasPackage };
+      if (!isFile(config)) continue;
+      // A package of its own that is no part of a workspace knows nothing of it.
+      const isIts = !hasPackage || hasWorkspace(config);
+      return { config: isIts ? config : undefined, hasPackage };
     }
     hasPackage ||= isFile(pathOf(new URL("package.json", folder)));
     const parent = new URL("..", folder);
     if (parent.href === folder.href) return { config: undefined, hasPackage };
     folder = parent;
+  }
+}
+
+function hasWorkspace(config: string): boolean {
+  try {
+    return /"workspace"\s*:/.test(Deno.readTextFileSync(config));
+  } catch {
+    return false;
   }
 }
 

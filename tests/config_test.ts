@@ -173,3 +173,35 @@ for (const [kind, make] of Object.entries(kinds)) {
     assertSays(await runIn(made, "main.js", { flags, cwd: "/" }), "near\nnear");
   }
 });
+
+Deno.test("children find what a package.json says below a configuration file of others, or of its workspace", async () => {
+  const files = {
+    "place.js": PLACE("map"),
+    "inner/package.json": { name: "inner", type: "module" },
+    "inner/node_modules/place/package.json": {
+      name: "place",
+      version: "1.0.0",
+      type: "module",
+      exports: "./index.js",
+    },
+    "inner/node_modules/place/index.js": PLACE("package"),
+    "inner/main.js": PROGRAM("place", "../compare.js"),
+  };
+  const imports = { place: "./place.js" };
+  using others = project({
+    ...files,
+    "deno.json": { imports, lock: false },
+  });
+  assertSays(
+    await runIn(others, "inner/main.js"),
+    "package,package package,package package,package",
+  );
+  using workspace = project({
+    ...files,
+    "deno.json": { workspace: ["./inner"], imports, lock: false },
+  });
+  const { stdout } = await runIn(workspace, "inner/main.js");
+  // Which of them that is, is the runtime's to say.
+  const [here, ...there] = stdout.trim().split(" ");
+  assertEquals(there, [here, here]);
+});
