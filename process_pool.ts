@@ -97,8 +97,9 @@ export interface ProcessPoolExecutorOptions<I extends unknown[] = any[]> {
   execArgv?: readonly string[];
   /**
    * The configuration file of the children, with their import map.
-   * @default {undefined} the `deno.json` near the main module, where this program
-   * may read it
+   * @default {undefined} what the program has: the flags that it was started
+   * with, where it may read them, as on Linux with all permissions; else the
+   * `deno.json` or `package.json` near the main module, where it may read that
    */
   config?: string | URL;
   /** Environment variables to add to this program's. @default {{}} */
