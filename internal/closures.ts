@@ -57,6 +57,7 @@ import {
   UNSET,
   valueIn,
 } from "./scopes.ts";
+import { noteTexts } from "./stacks.ts";
 import { describe, label, taskModules } from "./travel.ts";
 
 /** A function as it is sent. */
@@ -249,6 +250,7 @@ class Capture {
         modules: [...modules],
       };
       refs.set(key, ref);
+      noteTexts(ref, this.#made.map(({ facts }) => facts.text));
     }
     return ref;
   }

@@ -32,6 +32,7 @@ import type { LinkEvents, PoolKind } from "./link.ts";
 import { countBusy, type Member } from "./member.ts";
 import { AHEAD, CallQueue } from "./queue.ts";
 import type { Carried, FunctionRef, Outcome, Thrown } from "./protocol.ts";
+import { placeStacks } from "./stacks.ts";
 import type { PoolStats, Statistics } from "./statistics.ts";
 import { Stalls } from "./stalls.ts";
 import { ownClock, startQuietTimer } from "./timer.ts";
@@ -505,6 +506,7 @@ export class Dispatcher {
       // Before its future is settled: a callback that submits must find it.
       this.#crew.idleIfDone(member);
       if (call) {
+        if (outcome.is === "threw") placeStacks(outcome.what, call.fn);
         learn(call.fn, ms);
         if (!chunk) {
           this.#kind.recycle?.(argsAlone(call.args));

@@ -160,6 +160,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/scopes.ts",
     "internal/scripts.ts",
   ],
+  "internal/stacks.ts": ["internal/scopes.ts"],
   "internal/closures.ts": [
     "internal/captured_imports.ts",
     "internal/captured_values.ts",
@@ -173,6 +174,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/own_properties.ts",
     "internal/scripts.ts",
     "internal/scopes.ts",
+    "internal/stacks.ts",
     "internal/travel.ts",
     "internal/worker_globals.ts",
   ],
@@ -319,6 +321,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/member.ts",
     "internal/queue.ts",
     "internal/stalls.ts",
+    "internal/stacks.ts",
     "internal/statistics.ts",
     "internal/timer.ts",
     "internal/warming.ts",
