@@ -166,7 +166,8 @@ export class Dispatcher {
   add(call: Call): void {
     this.#pending += sizeOf(call);
     this.#queue.push(call);
-    if (call.limits) this.#stalls.add(call);
+    // What holds the caller's own event loop up holds up all that could be done.
+    if (call.limits && !this.#kind.describe) this.#stalls.add(call);
   }
 
   /** Has one more item join a chunk, if that was the last to come, just now. */

@@ -22,7 +22,9 @@ export interface SubmitOptions {
   signal?: AbortSignal;
   /**
    * How long the call may run, in milliseconds, counted from its start. One that
-   * takes longer fails with a `TimeoutError`.
+   * takes longer fails with a `TimeoutError`; so does one that can't start, for its
+   * worker is held up by an initializer that never ends, or by what an earlier call
+   * left running: there the time counts after a few seconds.
    * @default {undefined} no limit
    */
   timeLimit?: number;

@@ -15,7 +15,7 @@ import { ownClock } from "./timer.ts";
 import { label } from "./travel.ts";
 
 /** A ready worker that begins nothing that it has for so long is deaf, in milliseconds. */
-const DEAF = 1000;
+export const DEAF = 1000;
 /** One that takes so long to start holds calls up, in milliseconds. */
 const SLOW = 3000;
 

@@ -129,6 +129,22 @@ export class ProcessLink implements WorkerLink {
     const isRemote = [...modules].some((url) => /^https?:/.test(url));
     const flags = new Set(permissions.flags);
     if (isRemote) flags.add("--allow-import");
+    // Before there is a child: should it fail, none is left.
+    const secret = [...crypto.getRandomValues(new Uint8Array(11))];
+    // The flags are for the child to make.
+    const start: Omit<StartMessage, "flags"> & { secret: readonly number[] } = {
+      type: "start",
+      secret,
+      modules: options.modules,
+      ownModule: hasOwnModule(options.modules),
+      initializer: options.initializer,
+      depth,
+      mainModule: mainModule(),
+    };
+    const program = encoder.encode(childProgram());
+    const { codec, slots } = options;
+    const packed = codec.encode(start, 3) as string | Uint8Array<ArrayBuffer>;
+    const bytes = typeof packed === "string" ? encoder.encode(packed) : packed;
     this.#child = new Deno.Command(options.execPath, {
       args: [
         "run",
@@ -151,22 +167,7 @@ export class ProcessLink implements WorkerLink {
     this.#stdin = this.#child.stdin.getWriter();
     this.#stdin.closed.catch(() => {});
 
-    const secret = [...crypto.getRandomValues(new Uint8Array(11))];
-    // The flags are for the child to make.
-    const start: Omit<StartMessage, "flags"> & { secret: readonly number[] } = {
-      type: "start",
-      secret,
-      modules: options.modules,
-      ownModule: hasOwnModule(options.modules),
-      initializer: options.initializer,
-      depth,
-      mainModule: mainModule(),
-    };
-    const program = encoder.encode(childProgram());
     this.#write(encoder.encode(`${program.length}\n`), program);
-    const { codec, slots } = options;
-    const packed = codec.encode(start, 3) as string | Uint8Array<ArrayBuffer>;
-    const bytes = typeof packed === "string" ? encoder.encode(packed) : packed;
     this.#writeLine({
       type: "start",
       secret,
@@ -195,10 +196,14 @@ export class ProcessLink implements WorkerLink {
       readAll(this.#child.stderr, (part) => stderr.push(part)),
     ];
     this.#gone = this.#child.status.then(async (status) => {
-      await drained(stops);
-      frames.end();
-      stdout.flush();
-      stderr.flush();
+      try {
+        await drained(stops);
+        frames.end();
+        stdout.flush();
+        stderr.flush();
+      } catch (error) {
+        this.#garbled ??= { error };
+      }
       this.#stopForGood();
       this.#stdin.abort().catch(() => {});
       this.#onExit(status, stderr.lastLines());

@@ -11,7 +11,7 @@
 
 import type { Call } from "./call.ts";
 import type { Crew } from "./crew.ts";
-import type { Member } from "./member.ts";
+import { DEAF, type Member } from "./member.ts";
 import { ownClock, startTimer } from "./timer.ts";
 
 /** A worker that has been starting for so long may be replaced, in milliseconds. */
@@ -64,8 +64,16 @@ export class Stalls {
 
   /** Looks who is held up; to be called after whatever may have changed that. */
   check(): void {
-    if (this.#calls.size === 0) return;
+    if (this.#calls.size === 0) {
+      this.#isStuck = false;
+      return;
+    }
     const now = ownClock.now();
+    // Nobody can be held up before the timer looks that is set.
+    if (
+      !this.#isStuck && this.#heldUp.size === 0 && this.#next > now &&
+      this.#next <= now + DEAF
+    ) return;
     const stuck = new Set<Member>();
     let next = Infinity;
     for (const member of this.#crew) {

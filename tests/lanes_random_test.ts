@@ -108,7 +108,7 @@ function play(functions: number, steps: readonly Step[]): void {
     for (let i = 0; i < most && sent.length > 0; i++) {
       const call = worker.next(() => posted.shift());
       const { slot, fn, args } = sent.shift()!;
-      assertEquals(call, { slot, fn, args });
+      assertEquals([call?.slot, call?.fn, call?.args], [slot, fn, args]);
       free.push(slot);
     }
   }
