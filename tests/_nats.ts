@@ -3,7 +3,8 @@
 import { JetStream } from "../internal/nats_api.ts";
 import { Client } from "../internal/nats_client.ts";
 import { Messages } from "../internal/nats_messages.ts";
-import { checkServers } from "../internal/nats_servers.ts";
+import type { NatsCredentials } from "../internal/nats_credentials.ts";
+import { checkServers, type NatsTls } from "../internal/nats_servers.ts";
 import { Node, type NodeOptions } from "../internal/node.ts";
 import { byName } from "../internal/module_names.ts";
 import { NatsTransport } from "../internal/nats_transport.ts";
@@ -40,11 +41,21 @@ if (withoutNats) {
   else console.error(hint);
 }
 
+/** Who a client is. */
+export interface Identity {
+  readonly credentials?: NatsCredentials;
+  readonly tls?: NatsTls;
+}
+
 /** A client that is told nothing. */
-export function connectClient(servers: string): Promise<Client> {
+export function connectClient(
+  servers: string,
+  { credentials, tls }: Identity = {},
+): Promise<Client> {
   const nothing = () => {};
   return Client.connect({
-    ...{ servers: checkServers(servers), inboxes: "_INBOX", name: "tests" },
+    servers: checkServers(servers, credentials, tls),
+    ...{ inboxes: "_INBOX", name: "tests" },
     ...{ timeout: 5000, wait: 200, ping: 10_000 },
   }, { onAway: nothing, onBack: nothing, onEnd: nothing, onDenied: nothing });
 }
@@ -54,6 +65,10 @@ export interface ServerOptions {
   readonly jetstream?: boolean;
   readonly user?: string;
   readonly pass?: string;
+  /** What a file of its configuration has. */
+  readonly config?: string;
+  /** What it finds in its environment, besides what there is. */
+  readonly env?: Record<string, string>;
 }
 
 /** A server in a process of its own, with its store in a temporary folder. */
@@ -62,6 +77,7 @@ export class NatsServer implements AsyncDisposable {
   readonly #options: ServerOptions;
   #child: Deno.ChildProcess | undefined;
   #port = 0;
+  #websocketPort = 0;
 
   private constructor(folder: string, options: ServerOptions) {
     this.#folder = folder;
@@ -76,20 +92,47 @@ export class NatsServer implements AsyncDisposable {
   }
 
   get url(): string {
-    return `nats://127.0.0.1:${this.#port}`;
+    return this.urlOf("nats");
+  }
+
+  /** Its URL for a scheme, with a host that its certificates may be for. */
+  urlOf(scheme: "nats" | "tls" | "ws" | "wss", host = "127.0.0.1"): string {
+    const isWebSocket = scheme === "ws" || scheme === "wss";
+    return `${scheme}://${host}:${
+      isWebSocket ? this.#websocketPort : this.#port
+    }`;
+  }
+
+  /** Has it read another configuration. */
+  async reload(config: string): Promise<void> {
+    await this.#configure(config);
+    this.#child!.kill("SIGHUP");
+  }
+
+  /** What is not in the file when that is read again is not any more. */
+  async #configure(config: string): Promise<void> {
+    await Deno.writeTextFile(
+      `${this.#folder}/server.conf`,
+      `jetstream { store_dir: "${this.#folder}/store" }\n${config}`,
+    );
   }
 
   /** Starts it, on the port that it had before. */
   async start(): Promise<void> {
     const folder = this.#folder;
-    const { jetstream = true, user, pass } = this.#options;
+    const { jetstream = true, user, pass, config, env } = this.#options;
+    if (config !== undefined) await this.#configure(config);
     this.#child = new Deno.Command(program!, {
       args: [
         ...["-a", "127.0.0.1", "-p", this.#port === 0 ? "-1" : `${this.#port}`],
         ...["--ports_file_dir", folder],
-        ...(jetstream ? ["-js", "-sd", `${folder}/store`] : []),
+        ...(jetstream && config === undefined
+          ? ["-js", "-sd", `${folder}/store`]
+          : []),
         ...(user && pass ? ["--user", user, "--pass", pass] : []),
+        ...(config !== undefined ? ["-c", `${folder}/server.conf`] : []),
       ],
+      env,
       stdin: "null",
       stdout: "null",
       stderr: "null",
@@ -98,8 +141,9 @@ export class NatsServer implements AsyncDisposable {
     const end = performance.now() + 10_000;
     while (performance.now() < end) {
       try {
-        const { nats } = JSON.parse(await Deno.readTextFile(file));
+        const { nats, websocket } = JSON.parse(await Deno.readTextFile(file));
         this.#port = Number(new URL(nats[0]).port);
+        if (websocket) this.#websocketPort = Number(new URL(websocket[0]).port);
         return;
       } catch {
         await new Promise((resolve) => setTimeout(resolve, 5));
@@ -125,12 +169,18 @@ export class NatsServer implements AsyncDisposable {
   }
 
   /** Resolves once a queue has so many calls that are not answered for. */
-  async holds(queue: string, count: number): Promise<void> {
-    const nc = await connectClient(this.url);
+  async holds(
+    queue: string,
+    count: number,
+    identity?: Identity,
+  ): Promise<void> {
+    const nc = await connectClient(this.url, identity);
     const messages = new Messages(nc, () => {});
     const streams = new JetStream((...question) => messages.ask(...question));
-    const [stream] = await streams.streamNames(`cf.${queue}.call.anybody`);
-    const held = async () => (await streams.streamInfo(stream)).state.messages;
+    const find = () => streams.streamNames(`cf.${queue}.call.anybody`);
+    let stream: string | undefined;
+    while (stream === undefined) [stream] = await find();
+    const held = async () => (await streams.streamInfo(stream!)).state.messages;
     while (await held() !== count) await turn();
     messages.close(new Error("over"));
     await nc.close();
@@ -157,6 +207,8 @@ export interface LocalWorkerOptions {
   readonly allowSource?: boolean;
   readonly pool?: ProcessPoolExecutorOptions;
   readonly log?: NodeOptions["log"];
+  readonly credentials?: NatsCredentials;
+  readonly tls?: NatsTls;
 }
 
 /** A worker in this process, whose calls run in children as ever. */
@@ -164,10 +216,10 @@ export function makeNode(options: LocalWorkerOptions): Node {
   const modules = byName(
     (options.modules ?? []).map((url) => [undefined, url]),
   );
-  const { servers, queue, lease } = options;
+  const { servers, queue, lease, credentials, tls } = options;
   return new Node({
     transport: new NatsTransport({
-      servers: checkServers(servers),
+      servers: checkServers(servers, credentials, tls),
       queue,
       lease,
     }),
@@ -194,6 +246,8 @@ export interface WorkerOptions {
   readonly permissions?: readonly string[];
   /** Whether it is alone with its children at its terminal. */
   readonly alone?: boolean;
+  /** What it finds in its environment, besides what there is. */
+  readonly env?: Record<string, string>;
 }
 
 /** A worker in a process of its own. */
@@ -208,16 +262,18 @@ export class WorkerProcess implements AsyncDisposable {
   readonly status: Promise<Deno.CommandStatus>;
 
   constructor(
-    { servers, queue, args = [], permissions = ["-A"], alone }: WorkerOptions,
+    { servers, queue, args = [], permissions = ["-A"], alone, env }:
+      WorkerOptions,
   ) {
     const child = new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "--no-prompt", ...permissions, "worker.ts"],
-        ...["--servers", servers, "--queue", queue, ...args],
+        ...(servers === "" ? [] : ["--servers", servers]),
+        ...["--queue", queue, ...args],
       ],
       cwd: ROOT,
       detached: alone,
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", ...env },
       stdin: "null",
       stdout: "null",
       stderr: "piped",
@@ -241,6 +297,11 @@ export class WorkerProcess implements AsyncDisposable {
 
   get stderr(): string {
     return this.#stderr;
+  }
+
+  /** Resolves when all that it has printed is read. */
+  get ended(): Promise<void> {
+    return this.#read;
   }
 
   /** Resolves once it has printed something. */
