@@ -7,12 +7,14 @@
 import { BrokenThreadPool } from "./errors.ts";
 import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
+import { GARBLED, isFromWorker } from "./internal/arrivals.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
 import { early } from "./internal/early.ts";
 import { Lanes } from "./internal/lanes.ts";
 import { thrownBy } from "./internal/call.ts";
 import { Deliveries } from "./internal/carried.ts";
 import { setEngine, submitTo } from "./internal/engine.ts";
+import { textOf } from "./internal/exception.ts";
 import {
   type LinkEvents,
   type PoolKind,
@@ -483,7 +485,10 @@ class ThreadLink implements WorkerLink {
       this.#lanes.look();
       events.onDeath("sent a message that could not be read");
     });
-    this.#lanes = new Lanes(SLOTS, events.onOutcome);
+    this.#lanes = new Lanes(SLOTS, events.onOutcome, () => {
+      const error = new TypeError("what it left in memory is no result");
+      events.onDeath(GARBLED, { error });
+    });
     const message: StartMessage = {
       ...start,
       flags: this.#flags.buffer,
@@ -572,6 +577,10 @@ class ThreadLink implements WorkerLink {
   ) => {
     // A task may post messages of its own.
     if (data?.token !== this.#token) return;
+    if (!isFromWorker(data)) {
+      const error = new TypeError(`${textOf(data)} is no message`);
+      return this.#events.onDeath(GARBLED, { error });
+    }
     // What it left before it said this comes first.
     this.#lanes.look();
     if (data.type === "look") return;

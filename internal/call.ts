@@ -43,6 +43,8 @@ export interface Chunk {
   count: number;
   /** How many of them are done. */
   done: number;
+  /** Those of them that were done before one that stands before them. */
+  early?: Set<number>;
   /** Whether its worker will pass over what was cut off. */
   isCut: boolean;
 }

@@ -492,6 +492,10 @@ export class Dispatcher {
     item = 0,
     now = ownClock.now(),
   ) => {
+    if (!member.canEnd(slot, item, ms)) {
+      const what = `an outcome of item ${item} of slot ${slot} after ${ms} ms`;
+      return this.endings.onGarbled(member, what);
+    }
     const call = member.callIn(slot);
     const chunk = call?.chunk;
     try {

@@ -3,6 +3,7 @@
  * those that can't start, and those whose worker died. `pool.ts` tells the order.
  */
 
+import { GARBLED } from "./arrivals.ts";
 import type { Call } from "./call.ts";
 import type { Crew } from "./crew.ts";
 import { HOPELESS, Losses } from "./losses.ts";
@@ -174,6 +175,11 @@ export class Endings {
     if (listens) call.limits.fail();
     else this.replace(member);
   };
+
+  /** A worker said what doesn't fit what it was given. */
+  onGarbled(member: Member, what: string): void {
+    this.onDeath(member, GARBLED, { error: new TypeError(what) });
+  }
 
   /** A worker died; see `LinkEvents.onDeath`. */
   readonly onDeath = (

@@ -65,6 +65,8 @@ interface Cells {
   /** Writes a value down; gives its kind, or nothing if it is not plain. */
   write(cell: number, value: unknown, mostUnits: number): number | undefined;
   read(cell: number, kind: number): unknown;
+  /** Whether a cell holds something of a kind; of a text, no more than so many units. */
+  has(cell: number, kind: number, mostUnits: number): boolean;
 }
 
 /**
@@ -125,7 +127,13 @@ export function makeCells(shared: SharedCells): Cells {
     return apply(fromCharCode, undefined, codes);
   }
 
-  return { write, read };
+  function has(cell: number, kind: number, mostUnits: number): boolean {
+    if (kind !== TEXT) return kind < TEXT;
+    const length = values[cell];
+    return length >= 0 && length <= mostUnits && length % 1 === 0;
+  }
+
+  return { write, read, has };
 }
 
 /**
@@ -192,15 +200,26 @@ export class Lanes {
   readonly #arguments: Cells;
   readonly #values: Cells;
   readonly #onOutcome: LinkEvents["onOutcome"];
+  readonly #onGarbled: () => void;
+  /** How long a text may be that the worker left. */
+  readonly #longest: number;
   readonly #numbers = new FunctionNumbers();
   /** How many calls were left, and how many results were taken. */
   #left = 0;
   #taken = 0;
   #closed = false;
 
-  /** @param slots A power of two. */
-  constructor(slots: number, onOutcome: LinkEvents["onOutcome"]) {
+  /**
+   * @param slots A power of two.
+   * @param onGarbled Told of what no worker leaves there.
+   */
+  constructor(
+    slots: number,
+    onOutcome: LinkEvents["onOutcome"],
+    onGarbled: () => void = () => {},
+  ) {
     this.#onOutcome = onOutcome;
+    this.#onGarbled = onGarbled;
     this.#calls = new Int32Array(new SharedArrayBuffer((2 + slots) * 4));
     this.#results = new Int32Array(new SharedArrayBuffer((3 + RESULTS) * 4));
     this.shared = {
@@ -211,6 +230,7 @@ export class Lanes {
     };
     this.#arguments = makeCells(this.shared.arguments);
     this.#values = makeCells(this.shared.values);
+    this.#longest = SHORT * 2;
     if (this.shared.calls) this.#watch();
   }
 
@@ -317,9 +337,15 @@ export class Lanes {
     // Before it is looked: what is left from here on is told of anew.
     Atomics.store(ring, 1, 0);
     const left = Atomics.load(ring, 0);
+    const count = (left - this.#taken) | 0;
+    if (this.#closed) return;
+    if (count < 0 || count > RESULTS) return this.#refuse();
     while (this.#taken !== left) {
       const at = this.#taken & (RESULTS - 1);
       const entry = ring[3 + at];
+      if (!this.#values.has(at * 2, entry >> 12 & 7, this.#longest)) {
+        return this.#refuse();
+      }
       const value = this.#values.read(at * 2, entry >> 12 & 7);
       const ms = this.#values.read(at * 2 + 1, 4) as number;
       this.#taken = (this.#taken + 1) | 0;
@@ -334,6 +360,12 @@ export class Lanes {
         now,
       );
     }
+  }
+
+  /** Something else has written there: what is left is nobody's. */
+  #refuse(): void {
+    this.close();
+    this.#onGarbled();
   }
 
   /** Looks whenever the worker tells. */

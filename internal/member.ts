@@ -3,6 +3,7 @@
 import {
   type Call,
   type CallHolder,
+  type Chunk,
   expected,
   learnSending,
   WAITING,
@@ -262,6 +263,17 @@ export class Member implements CallHolder {
     return call;
   }
 
+  /**
+   * Whether an outcome can be one: of a call that is here, and of an item that has
+   * had none. It is asked once for each.
+   */
+  canEnd(slot: number, item: number, ms: number): boolean {
+    if (!(Number.isFinite(ms) && ms >= 0)) return false;
+    const call = this.#calls.get(slot);
+    if (call?.chunk) return canEndItem(call.chunk, item);
+    return item === 0 && (call !== undefined || this.#calls.has(slot));
+  }
+
   /** An item of a chunk is done. */
   itemDone(call: Call): void {
     const chunk = call.chunk!;
@@ -505,6 +517,21 @@ export function countBusy(
     if (member.isRunning) running++;
   }
   return { busy, running };
+}
+
+/** Whether an item can be done now, which is taken note of. */
+function canEndItem(chunk: Chunk, item: number): boolean {
+  const { early, done, count } = chunk;
+  const next = done - (early ? early.size : 0);
+  if (item === next && item < count) {
+    for (let i = next + 1; early?.delete(i); i++);
+    return true;
+  }
+  // The two threads of a child speak independently.
+  if (!(Number.isInteger(item) && item > next && item < count)) return false;
+  if (early?.has(item)) return false;
+  (chunk.early ??= new Set()).add(item);
+  return true;
 }
 
 /** What a call is taken for, in microseconds; an integer. */

@@ -37,6 +37,7 @@ export class MessageReader {
   /** Lines that came together, to be read together: as the items of an array. */
   #lines = new Uint8Array(0);
   #linesEnd = 0;
+  #lineCount = 0;
   /** The parts of a line whose end has not come yet. */
   #line: Uint8Array[] = [];
   /** What a line has announced, and the lengths of what follows on it. */
@@ -220,13 +221,15 @@ export class MessageReader {
     this.#lines[this.#linesEnd + 1] = NEWLINE;
     this.#lines.set(payload.subarray(0, length), this.#linesEnd + 2);
     this.#linesEnd = end;
+    this.#lineCount++;
   }
 
   /** Reads the lines that came together, each with the next in view. */
   flush(): void {
     if (this.#linesEnd === 0) return;
     const text = this.#decoder.decode(this.#lines.subarray(0, this.#linesEnd));
-    this.#linesEnd = 0;
+    const count = this.#lineCount;
+    this.#linesEnd = this.#lineCount = 0;
     let messages: unknown[];
     try {
       messages = JSON.parse(`${text}]`);
@@ -237,7 +240,10 @@ export class MessageReader {
       }
       return;
     }
-    for (let i = 0; i < messages.length; i++) {
+    if (messages.length !== count) {
+      throw new TypeError("a line that is not one message");
+    }
+    for (let i = 0; i < count; i++) {
       this.#onMessage(messages[i], messages[i + 1]);
     }
   }

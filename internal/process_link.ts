@@ -1,8 +1,10 @@
 /** A child process as the pool sees it: a `WorkerLink` over its pipes. */
 
+import { GARBLED, isFromWorker } from "./arrivals.ts";
 import { Deliveries } from "./carried.ts";
 import type { Codec, Packed, UnreadText } from "./codec.ts";
 import { thrownBy } from "./call.ts";
+import { textOf as textOfThrown } from "./exception.ts";
 import { FrameReader, joined } from "./framing.ts";
 import { type LinkEvents, tell, type WorkerLink } from "./link.ts";
 import { mainModule } from "./main_module.ts";
@@ -44,8 +46,8 @@ function isReturned(message: FromChild): message is Returned {
 }
 
 function isOutcome(message: FromChild): boolean {
-  return isReturned(message) || message.type === "outcome" ||
-    message.type === "results";
+  return isReturned(message) || message?.type === "outcome" ||
+    message?.type === "results";
 }
 
 /** Arguments as they wait; a number is the only one. */
@@ -413,16 +415,19 @@ export class ProcessLink implements WorkerLink {
     this.#stopTimer = () => {};
   }
 
+  /** @throws {TypeError} for what is no message: it is told as the child's death. */
   #onMessage(message: FromChild, next: FromChild | undefined): void {
     const more = next !== undefined && isOutcome(next);
     if (isReturned(message)) {
       const slot = message[0];
       const item = message[1];
-      const ms = message[2] / 1000;
+      const ms = typeof message[2] === "number" ? message[2] / 1000 : NaN;
       const value = message[3];
       this.#events.onOutcome(slot, ms, { is: "returned", value }, more, item);
-    } else if (message.type === "results") {
+    } else if (message?.type === "results") {
       this.#onResults(message.results, more);
+    } else if (!isFromWorker(message)) {
+      throw new TypeError(`${textOfThrown(message)} is no message`);
     } else if (message.type === "died") {
       this.#lastWords = message;
       this.#writeLine({ type: "listen" });
@@ -432,11 +437,14 @@ export class ProcessLink implements WorkerLink {
   }
 
   #onResults(results: readonly unknown[], more: boolean): void {
+    if (!Array.isArray(results) || results.length % 4 !== 0) {
+      throw new TypeError("results that are no list of them");
+    }
     const now = ownClock.now();
     for (let i = 0; i < results.length; i += 4) {
       this.#events.onOutcome(
         results[i] as number,
-        results[i + 2] as number,
+        typeof results[i + 2] === "number" ? results[i + 2] as number : NaN,
         { is: "returned", value: valueOf(results[i + 3] as ResultText) },
         more || i + 4 < results.length,
         results[i + 1] as number,
@@ -447,7 +455,7 @@ export class ProcessLink implements WorkerLink {
 
   #onExit(status: Deno.CommandStatus, stderr: string): void {
     if (this.#garbled) {
-      this.#events.onDeath("sent what could not be read", this.#garbled);
+      this.#events.onDeath(GARBLED, this.#garbled);
       return;
     }
     const { how, error } = this.#lastWords ?? {};

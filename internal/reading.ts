@@ -34,7 +34,11 @@ export function readFrames(
         memory = new Uint8Array(value.buffer as ArrayBuffer);
       }
     }
-  })().catch(onGarbled);
+  })().catch((error) => {
+    // Nothing more is read: the child is about to be killed.
+    reader.cancel().catch(() => {});
+    onGarbled(error);
+  });
   return {
     ended,
     stop: () => {

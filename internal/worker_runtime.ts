@@ -182,6 +182,14 @@ export function serve(
     "data",
   );
   const dataOf = dataThere?.get ? uncurried(dataThere.get) : undefined;
+  // By these the runtime itself finds who listens to an event: with others in their
+  // place nothing would arrive any more, and nobody would hear of it.
+  for (const name of ["type", "cancelBubble"]) {
+    const there = Object.getOwnPropertyDescriptor(Event.prototype, name);
+    if (there?.configurable) {
+      Object.defineProperty(Event.prototype, name, { configurable: false });
+    }
+  }
   const { add, compareExchange } = Atomics;
   const { record: recordThrown, isCloneError, messageOf, textOf } = recorder;
   const { defineProperty, setPrototypeOf } = Object;

@@ -82,6 +82,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   // How an exception travels: a worker gets the other two as their source.
   "internal/error_classes.ts": [],
   "internal/exception.ts": ["internal/error_classes.ts"],
+  // What arrives from a worker is checked.
+  "internal/arrivals.ts": ["internal/exception.ts"],
   "internal/recording.ts": [
     "internal/clonable.ts",
     "internal/error_classes.ts",
@@ -291,6 +293,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/timer.ts",
   ],
   "internal/endings.ts": [
+    "internal/arrivals.ts",
     "internal/call.ts",
     "internal/crew.ts",
     "internal/exception.ts",
@@ -402,7 +405,9 @@ const MAY_IMPORT: Record<string, string[]> = {
     "errors.ts",
     "executor.ts",
     "future.ts",
+    "internal/arrivals.ts",
     "internal/call.ts",
+    "internal/exception.ts",
     "internal/carried.ts",
     "internal/engine.ts",
     "internal/clonable.ts",
@@ -423,10 +428,12 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   // A child as the pool sees it.
   "internal/process_link.ts": [
+    "internal/arrivals.ts",
     "internal/bootstrap.ts",
     "internal/call.ts",
     "internal/carried.ts",
     "internal/codec.ts",
+    "internal/exception.ts",
     "internal/framing.ts",
     "internal/link.ts",
     "internal/main_module.ts",

@@ -1127,22 +1127,41 @@ test("a pool that fails itself at an outcome settles that call, and then breaks"
   await pool.shutdown();
 });
 
-test("an outcome of a slot that has no call changes nothing", async () => {
+for (
+  const [what, slot, item, ms] of [
+    ["of a slot that has no call", 7, 0, 1],
+    ["of what is no slot", -1, 0, 1],
+    ["of what is no number", "0", 0, 1],
+    ["of an item of what has none", 0, 1, 1],
+    ["after a time that is none", 0, 0, NaN],
+    ["after less than no time", 0, 0, -1],
+    ["after endless time", 0, 0, Infinity],
+    ["after a text", 0, 0, "1"],
+  ] as [string, Any, Any, Any][]
+) {
+  test(`an outcome ${what} is what could not be read: it ends the worker, and nobody waits`, async () => {
+    const pool = new HandPool({ slots: 2, maxWorkers: 1 });
+    const [a] = await callAll(pool, await knownFn(0.001), "a");
+    const [link] = pool.links;
+    link.ready();
+    const own = slot === 0 ? link.slots[0] : slot;
+    link.events.onOutcome(own, ms, returned("forged"), false, item);
+    const error = await a.exception() as Error;
+    assertInstanceOf(error, BrokenThreadPool);
+    assertEquals(error.message.includes("sent what could not be read"), true);
+    assertEquals(link.ended, 1);
+    await pool.shutdown();
+  });
+}
+
+test("a call that has ended ends no second time: that is what could not be read", async () => {
   const pool = new HandPool({ slots: 2, maxWorkers: 1 });
-  const [a] = await callAll(pool, await knownFn(0.001), "a");
+  const [a, b] = await callAll(pool, await knownFn(0.001), "ab");
   const [link] = pool.links;
-  for (const slot of [0, 1, 7]) {
-    if (!link.slots.includes(slot)) {
-      link.events.onOutcome(slot, 1, returned("nobody's"));
-    }
-  }
-  assertEquals(a.done(), false);
   link.ready().answer("a");
   assertEquals(await a.result(), "a");
-  // No slot is given twice.
-  const futures = await callAll(pool, await knownFn(0.001), "bcdef");
-  await pool.finishAll();
-  await Promise.all(futures.map((future) => future.result()));
+  link.events.onOutcome(link.slots[0], 1, returned("again"));
+  assertInstanceOf(await b.exception(), BrokenThreadPool);
   await pool.shutdown();
 });
 
