@@ -264,9 +264,8 @@ export class Node {
   /** What the server has lost does not come back: the queue is found, or made, anew. */
   async #reconnect(): Promise<void> {
     await this.#link.close();
-    let wait = AGAIN;
-    let said = "";
-    while (!this.#stopping) {
+    // A server that refuses is not to be stormed, nor the log to be filled.
+    for (let wait = AGAIN; !this.#stopping; wait = Math.min(2 * wait, RARELY)) {
       try {
         this.#link = await this.#connect();
         this.#relinking = undefined;
@@ -274,12 +273,8 @@ export class Node {
         this.#want();
         return this.#options.log("ready again");
       } catch (error) {
-        // A server that refuses is not to be stormed, nor the log to be filled.
-        const text = `${error}`;
-        if (text !== said) this.#options.log(text);
-        said = text;
+        this.#options.log(`${error}`);
         await this.#pause(wait);
-        wait = Math.min(2 * wait, RARELY);
       }
     }
     this.#relinking = undefined;

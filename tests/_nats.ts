@@ -1,7 +1,7 @@
 /** A NATS server of the tests' own, and workers in this process. */
 
 import { JetStream } from "../internal/nats_api.ts";
-import { Client } from "../internal/nats_client.ts";
+import { Client, type ClientEvents } from "../internal/nats_client.ts";
 import { Messages } from "../internal/nats_messages.ts";
 import type { NatsCredentials } from "../internal/nats_credentials.ts";
 import { checkServers, type NatsTls } from "../internal/nats_servers.ts";
@@ -47,17 +47,18 @@ export interface Identity {
   readonly tls?: NatsTls;
 }
 
-/** A client that is told nothing. */
+/** A client, which is told no more than what it may not do. */
 export function connectClient(
   servers: string,
   { credentials, tls }: Identity = {},
+  onDenied: ClientEvents["onDenied"] = () => {},
 ): Promise<Client> {
   const nothing = () => {};
   return Client.connect({
     servers: checkServers(servers, credentials, tls),
     ...{ inboxes: "_INBOX", name: "tests" },
     ...{ timeout: 5000, wait: 200, ping: 10_000 },
-  }, { onAway: nothing, onBack: nothing, onEnd: nothing, onDenied: nothing });
+  }, { onAway: nothing, onBack: nothing, onEnd: nothing, onDenied });
 }
 
 /** How a server is started. */
