@@ -15,7 +15,7 @@
  */
 
 import { CancelledError, InvalidStateError, TimeoutError } from "./errors.ts";
-import { type Context, contextFor } from "./internal/context.ts";
+import { contextFor, type Kept } from "./internal/context.ts";
 import { cancelReasons } from "./internal/reasons.ts";
 import {
   checkTimeout,
@@ -43,7 +43,7 @@ type Callback<T> = { call(future: Future<T>): unknown }["call"];
 /** A done callback, and the async context in which it was added. */
 interface Added<T> {
   readonly fn: Callback<T>;
-  readonly context: Context | undefined;
+  readonly context: Kept | undefined;
 }
 
 /** The done callbacks of a future that is done, as far as they have not run. */
@@ -571,8 +571,10 @@ function drain(rounds: Round[]): void {
       const round = rounds[rounds.length - 1];
       const { fn, context } = round.callbacks[round.next++];
       if (round.next === round.callbacks.length) rounds.pop();
-      if (context) context(callBack, round.future, fn);
-      else callBack(round.future, fn);
+      if (context) {
+        context.runInAsyncScope(callBack, undefined, round.future, fn);
+        context.emitDestroy();
+      } else callBack(round.future, fn);
       while (fresh.length > 0) rounds.push(fresh.pop()!);
     }
   } finally {

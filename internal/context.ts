@@ -27,29 +27,52 @@ interface StorageClass {
   snapshot?(): Context;
 }
 
+/** The context of a callback, to run it in once. */
+export interface Kept {
+  runInAsyncScope<A extends unknown[]>(
+    fn: (...args: A) => void,
+    thisArg: undefined,
+    ...args: A
+  ): void;
+  /** It is needed no more: the runtime need not wait for the garbage collector. */
+  emitDestroy(): unknown;
+}
+
+interface AsyncHooks {
+  readonly AsyncLocalStorage?: StorageClass;
+  readonly AsyncResource?: new (
+    type: string,
+    options: { requireManualDestroy: boolean },
+  ) => Kept;
+}
+
+const MANUAL = { requireManualDestroy: true };
 let looked = false;
-let found: StorageClass | undefined;
+let found: AsyncHooks | undefined;
 
 /**
- * The runtime's `AsyncLocalStorage`, if it has one. Looked for when it is first
- * needed: in Deno it takes some 20 ms to load what it stands on.
+ * What the runtime has for async contexts, if it has it. Looked for when it is
+ * first needed: in Deno it takes some 20 ms to load what it stands on.
  */
-export function storageClass(): StorageClass | undefined {
+function asyncHooks(): AsyncHooks | undefined {
   if (looked) return found;
   looked = true;
   try {
     const { process } = globalThis as unknown as {
       process?: {
-        getBuiltinModule?(name: string):
-          | { AsyncLocalStorage?: StorageClass }
-          | undefined;
+        getBuiltinModule?(name: string): AsyncHooks | undefined;
       };
     };
-    found = process?.getBuiltinModule?.("node:async_hooks")?.AsyncLocalStorage;
+    found = process?.getBuiltinModule?.("node:async_hooks");
   } catch {
     // Something else has that name here.
   }
   return found;
+}
+
+/** The runtime's `AsyncLocalStorage`, if it has one. */
+export function storageClass(): StorageClass | undefined {
+  return asyncHooks()?.AsyncLocalStorage;
 }
 
 /** Keeps the context of who calls this; `undefined` where there can be none. */
@@ -65,7 +88,12 @@ export function needsNoContext<F extends object>(fn: F): F {
   return fn;
 }
 
-/** Keeps the context for a callback, unless it needs none. */
-export function contextFor(fn: object): Context | undefined {
-  return contextless.has(fn) ? undefined : keepContext();
+/**
+ * Keeps the context for a callback, unless it needs none. Not by `snapshot()`: what
+ * that gives can't be given up, and costs several times as much in Deno 2.9.
+ */
+export function contextFor(fn: object): Kept | undefined {
+  if (contextless.has(fn)) return undefined;
+  const AsyncResource = asyncHooks()?.AsyncResource;
+  return AsyncResource && new AsyncResource("Future", MANUAL);
 }
