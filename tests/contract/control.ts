@@ -9,13 +9,18 @@ import {
   assertThrows,
 } from "@std/assert";
 import { currentTask } from "../../current_task.ts";
-import { RuntimeError, TimeoutError } from "../../errors.ts";
+import { CancelledError, RuntimeError, TimeoutError } from "../../errors.ts";
 import type { Executor, SubmitOptions } from "../../executor.ts";
 import type { Future } from "../../future.ts";
 import type { PoolStats } from "../../internal/statistics.ts";
 import { transfer } from "../../transfer.ts";
-import { wait } from "../../wait.ts";
-import { CountingAbortController, FakeClock, turn } from "../_helpers.ts";
+import { asCompleted, wait } from "../../wait.ts";
+import {
+  CountingAbortController,
+  FakeClock,
+  stateOf,
+  turn,
+} from "../_helpers.ts";
 import { contractTest, type ExecutorKind, rejection, until } from "./kind.ts";
 
 /** How long a call that was asked to stop may take to end, in milliseconds. */
@@ -262,6 +267,55 @@ function testSignals(kind: ExecutorKind): void {
       [1, 2, 3].filter((id) => gate.ids.has(id)),
       [],
     );
+  });
+
+  test("a call that a signal ended before it started is cancelled, counted so, and no exception to wait()", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    await using gate = kind.makeGate();
+    const controller = new AbortController();
+    const held = pool.submit(gate.pass, gate.handle, 0);
+    await gate.entered(0);
+    const view = pool.with({}).with(controller);
+    const calls = [1, 2].map((id) => view.submit(gate.pass, gate.handle, id));
+    const first = wait([...calls, held], { returnWhen: "FIRST_EXCEPTION" });
+    const ended = asCompleted(calls);
+    const reason = new RangeError("enough");
+    controller.abort(reason);
+    assertEquals(await stateOf(first), "pending");
+    for await (const future of ended) {
+      assertEquals([future.cancelled(), future.running()], [true, false]);
+      for (const ask of [future.result(5), future.exception()]) {
+        assertStrictEquals(await rejection(ask), reason);
+      }
+      assertEquals(future.cancel(), true);
+    }
+    assertEquals(statsOf(pool).calls.cancelled, 2);
+    gate.open();
+    await held.result();
+    assertEquals((await first).done.size, 3);
+  });
+
+  test("cancel() and cancelFutures give a CancelledError, whatever signal a call has", async () => {
+    const pool = kind.make({ maxWorkers: 1 });
+    await using gate = kind.makeGate();
+    const controller = new AbortController();
+    const held = pool.submit(gate.pass, gate.handle, 0);
+    await gate.entered(0);
+    const view = pool.with(controller);
+    const [one, two] = [1, 2].map((id) =>
+      view.submit(gate.pass, gate.handle, id)
+    );
+    one.cancel();
+    const over = pool.shutdown({ cancelFutures: true });
+    controller.abort("too late");
+    for (const future of [one, two]) {
+      for (const ask of [future.result(), future.exception()]) {
+        assertInstanceOf(await rejection(ask), CancelledError);
+      }
+    }
+    gate.open();
+    await held.result();
+    await over;
   });
 
   test("a call that runs fails with the signal's reason itself", async () => {
