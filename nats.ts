@@ -33,12 +33,7 @@
  * @module
  */
 
-import {
-  Executor,
-  type ExecutorView,
-  type ShutdownOptions,
-  type SubmitOptions,
-} from "./executor.ts";
+import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
 import { makeCloneChecker } from "./internal/clonable.ts";
 import { early } from "./internal/early.ts";
@@ -47,22 +42,23 @@ import { byName, nameOfModule } from "./internal/module_names.ts";
 import { NatsTransport } from "./internal/nats_transport.ts";
 import {
   checkArguments,
+  checkClosures,
   checkCount,
   checkModules,
   explained,
+  packCaptured,
 } from "./internal/packing.ts";
 import {
   ALSO_BETWEEN_PROCESSES,
   NOT_BETWEEN_PROCESSES,
 } from "./internal/process_worker.ts";
 import { checkNames, optionNames } from "./internal/option_names.ts";
-import type { FunctionRef } from "./internal/protocol.ts";
+import type { Captured, FunctionRef } from "./internal/protocol.ts";
 import type { NatsCredentials } from "./internal/nats_credentials.ts";
 import { checkServers, type NatsTls } from "./internal/nats_servers.ts";
 import { checkLease, checkQueue } from "./internal/queue_options.ts";
 import { Remote } from "./internal/remote.ts";
-import { type Engine, setEngine } from "./internal/engine.ts";
-import { backlogOf } from "./internal/backlog.ts";
+import { setEngine, submitTo } from "./internal/engine.ts";
 import { checkTimeout, show } from "./internal/timer.ts";
 
 export type { NatsCredentials, NatsTls };
@@ -127,6 +123,14 @@ export interface NatsExecutorOptions {
     | URL
     | readonly (string | URL)[]
     | Readonly<Record<string, string | URL>>;
+  /**
+   * Whether a function takes along what is around it: the variables, functions
+   * and classes that it uses. Needs `--allow-sys`. Only a worker that was started
+   * with `--allow-source` makes such a function anew; the others run the export of
+   * the same name and source, with what is around it there.
+   * @default {true} `false` where the `module` option is given
+   */
+  closures?: boolean;
 }
 
 const OPTIONS = optionNames<NatsExecutorOptions>({
@@ -136,6 +140,7 @@ const OPTIONS = optionNames<NatsExecutorOptions>({
   maxAttempts: true,
   workerTimeout: true,
   module: true,
+  closures: true,
   credentials: true,
   tls: true,
 });
@@ -254,18 +259,27 @@ export class NatsExecutor extends Executor {
         }
         return reference;
       },
-      pack(fn, args) {
-        checkArguments(checker(), fn, args, "args");
-        return explained(
+      closures: checkClosures(options.closures, [...names.keys()]),
+      pack(fn, args, transfer) {
+        const moved = checkArguments(checker(), fn, args, "args", transfer);
+        return explained(checker(), fn, args, "args", () => {
+          const packed = codec().encode(args, 1);
+          // Nothing is shared with others. But who gave something away has it no more.
+          for (const item of moved) {
+            if (item instanceof ArrayBuffer) item.transfer();
+          }
+          return packed;
+        });
+      },
+      copy: (fn, captured) =>
+        packCaptured(
           checker(),
           fn,
-          args,
-          "args",
-          () => codec().encode(args, 1),
-        );
-      },
+          captured,
+          () => codec().decode(codec().encode(captured, 2)) as Captured,
+        ),
     });
-    setEngine(this, engineOf(this.#remote), ownSubmit);
+    setEngine(this, this.#remote, ownSubmit);
   }
 
   /**
@@ -303,14 +317,7 @@ export class NatsExecutor extends Executor {
     fn: (...args: A) => R,
     ...args: A
   ): Future<Awaited<R>> {
-    return this.#remote.submit(fn, args) as Future<Awaited<R>>;
-  }
-
-  /** Calls on other machines take no options. */
-  override with(options: SubmitOptions): ExecutorView {
-    throw new TypeError(
-      `NatsExecutor takes no options of with(): received ${show(options)}`,
-    );
+    return submitTo(this, this.#remote, fn, args) as Future<Awaited<R>>;
   }
 
   /**
@@ -339,22 +346,6 @@ export class NatsExecutor extends Executor {
 }
 
 const ownSubmit = NatsExecutor.prototype.submit;
-
-function engineOf(remote: Remote): Engine {
-  const cannot = (): never => {
-    throw new TypeError("NatsExecutor does not do this");
-  };
-  return {
-    submit: (fn, args) => remote.submit(fn, args),
-    map: (fn, _options, { unordered }) => {
-      remote.check(fn, "map");
-      return backlogOf((args) => remote.submit(fn, args), unordered);
-    },
-    stats: cannot,
-    warmUp: cannot,
-    room: cannot,
-  };
-}
 
 /** @throws {TypeError} when there are no options, or one that is none. */
 function checkGiven(options: unknown): void {

@@ -18,6 +18,10 @@ export interface CallHead {
   readonly from: string;
   /** For how long the submitter may not be heard of, in milliseconds. */
   readonly lease: number;
+  /** For how long the call may run, in milliseconds; by default, for ever. */
+  readonly timeLimit?: number;
+  /** Whether its submitter may come to stop it while it runs. */
+  readonly stoppable?: true;
   /** `module` of an export is a name, never a URL: what it leads to is the worker's business. */
   readonly fn: FunctionRef;
 }
@@ -36,6 +40,8 @@ export interface ResultHead {
     | "outcome"
     /** What ran it has died. */
     | "lost"
+    /** Its time limit has passed. */
+    | "stopped"
     /** The worker may not run it, or can't. */
     | "refused";
   /** Why, where there is no outcome. */
@@ -54,6 +60,8 @@ export interface Claim {
   readonly label: string;
   /** Which of its runs it is for: the same one when it asks once more. */
   readonly run: number;
+  /** How many calls it runs at once. */
+  readonly slots: number;
 }
 
 /** What a worker makes of a call that has come to it once. */
@@ -61,6 +69,18 @@ export interface RunRef {
   readonly id: string;
   /** A number that no other run of this worker has; `HANDED` past the queue. */
   readonly run: number;
+}
+
+/** A worker that is there, and how many calls it runs at once. */
+export interface Presence {
+  readonly worker: string;
+  readonly slots: number;
+}
+
+/** Has a worker end a call. */
+export interface Stop extends RunRef {
+  /** What the `reason` of its signal says. */
+  readonly message: string;
 }
 
 /** What stands for the message, and the run, of a call that was handed over: it is only once. */

@@ -1,6 +1,6 @@
 /** A submitter's connection to NATS. What a queue is there: `nats_connection.ts`. */
 
-import type { Answer, RunRef } from "./envelope.ts";
+import type { Answer, RunRef, Stop } from "./envelope.ts";
 import {
   Connection,
   type QueueOptions,
@@ -11,7 +11,7 @@ import { isNobodyThere, isNotFound } from "./nats_errors.ts";
 import { ANY, partsOf, replyOf, TAKEN } from "./nats_messages.ts";
 import type { Msg } from "./nats_protocol.ts";
 import type { SubmitterEvents, SubmitterLink } from "./transport.ts";
-import { readClaims, readIds } from "./wire.ts";
+import { readClaims, readIds, readPresence } from "./wire.ts";
 
 /** How long an answer may take, in milliseconds. */
 const ASK = 1000;
@@ -28,6 +28,8 @@ export class NatsSubmitter implements SubmitterLink {
   #rounds = 0;
   /** The number of the last result that was read from the stream. */
   #last = 0;
+  /** Where workers say that they are there. */
+  #presence = "";
   /** How many results are being fetched. */
   #fetching = 0;
 
@@ -65,6 +67,11 @@ export class NatsSubmitter implements SubmitterLink {
     messages.listen(
       this.#connection.subject("result", this.#id),
       (msg) => this.#onResult(msg),
+    );
+    this.#presence = this.#connection.nc.inbox();
+    messages.listen(
+      this.#presence,
+      (msg) => this.#events.onWorker(readPresence(msg.data)),
     );
     messages.listen(this.#connection.subject("done", this.#id), (msg) => {
       this.#onResult(msg);
@@ -192,6 +199,24 @@ export class NatsSubmitter implements SubmitterLink {
       ASK,
     );
     return new Set(readIds(msg.data));
+  }
+
+  async stop(worker: string, stop: Stop): Promise<void> {
+    const subject = this.#connection.subject("worker", worker);
+    const question = JSON.stringify({ from: this.#id, stop });
+    try {
+      await this.#connection.ask(subject, question, ASK);
+    } catch (error) {
+      if (!isNobodyThere(error)) throw error;
+    }
+  }
+
+  seek(): void {
+    this.#connection.messages.publish(
+      this.#connection.subject("worker", ANY),
+      "",
+      { reply: this.#presence },
+    );
   }
 
   async isAttended(): Promise<boolean> {

@@ -93,7 +93,8 @@ export class NatsWorker implements WorkerLink {
       this.#connection.subject(kind, whose);
     messages.listen(subject("worker", this.#id), (msg) => {
       if (replyOf(msg) === undefined) return;
-      const { from, runs } = readQuestion(msg.data);
+      const { from, runs, stop } = readQuestion(msg.data);
+      if (stop) this.#events.onStop(from, stop);
       messages.answer(msg, JSON.stringify(this.#events.onAsked(from, runs)));
     });
     messages.listen(subject("run", this.#id), (msg) => {
@@ -104,8 +105,12 @@ export class NatsWorker implements WorkerLink {
       if (isTaken) messages.publishSoon(reply, TAKEN);
       else messages.publish(reply, "");
     });
+    const presence = JSON.stringify({
+      worker: this.#id,
+      slots: this.#events.slots,
+    });
     messages.listen(subject("worker", ANY), (msg) => {
-      if (!this.#resting) messages.answer(msg, "");
+      if (!this.#resting) messages.answer(msg, presence);
     });
     this.#puller = new Puller(
       this.#connection,

@@ -39,7 +39,7 @@
  * it begins as one that runs.
  */
 
-import { BrokenExecutor } from "../errors.ts";
+import { BrokenExecutor, TimeoutError } from "../errors.ts";
 import { type Codec, makeCodec } from "./codec.ts";
 import { Complaints } from "./complaints.ts";
 import {
@@ -52,11 +52,13 @@ import {
   type ResultHead,
   toBytes,
 } from "./envelope.ts";
+import { Absent, keepFew } from "./node_absent.ts";
+import { type Allowed, resolve } from "./node_allowed.ts";
 import { Children, type ChildrenOptions } from "./node_children.ts";
 import type { FunctionRef, Outcome } from "./protocol.ts";
-import { ownClock, startTimer } from "./timer.ts";
+import { startTimer } from "./timer.ts";
 import type { Job, Transport, WorkerLink } from "./transport.ts";
-import { label, taskModules } from "./travel.ts";
+import { taskModules } from "./travel.ts";
 import {
   Malformed,
   readCall,
@@ -65,14 +67,8 @@ import {
 } from "./wire.ts";
 
 /** What a worker is made of. */
-export interface NodeOptions extends ChildrenOptions {
+export interface NodeOptions extends ChildrenOptions, Allowed {
   readonly transport: Transport;
-  /** The modules whose functions may be called, by their names. */
-  readonly modules: ReadonlyMap<string, string>;
-  /** Whether functions may come as their source. */
-  readonly allowSource: boolean;
-  /** What to call it in messages to people. */
-  readonly label: string;
   /** Tells people what happens. */
   readonly log: (text: string) => void;
 }
@@ -88,8 +84,6 @@ const AGAIN = 500;
 const RARELY = 10_000;
 /** How many calls are kept that a submitter was told are not here. */
 const MOST_DENIED = 1000;
-/** How many submitters are kept that were not there. */
-const MOST_ABSENT = 50_000;
 /** How soon is asked again where no answer came, in milliseconds. */
 const RETRY = 50;
 /** How many answers of a submitter to one question may be none. */
@@ -107,6 +101,8 @@ interface Run {
   stage: Stage;
   /** Whose call it is, once that is known. */
   key: string | undefined;
+  /** What stops it, if its submitter may come to want that. */
+  stopper: AbortController | undefined;
 }
 
 /** What the submitter of a call is told, and whether somebody else may try it then. */
@@ -133,16 +129,6 @@ function whyOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Lets go of the oldest, where there are more. */
-function keepFew(
-  all: Pick<Set<string>, "size" | "keys" | "delete">,
-  most: number,
-): void {
-  if (all.size <= most) return;
-  const [first] = all.keys();
-  all.delete(first);
-}
-
 /** A worker. */
 export class Node {
   readonly #options: NodeOptions;
@@ -158,8 +144,7 @@ export class Node {
   #count = HANDED;
   /** Calls that are not here, as was said: they must not come after all. */
   readonly #denied = new Set<string>();
-  /** Since when submitters are not there. */
-  readonly #absent = new Map<string, number>();
+  readonly #absent = new Absent();
   #link!: WorkerLink;
   #beat: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
@@ -252,6 +237,12 @@ export class Node {
         this.#relinking ??= this.#reconnect();
       },
       onRefused: (why) => this.#complaints.add(why),
+      slots: this.#options.slots,
+      onStop: (from, { id, run, message }) => {
+        const found = this.#runs.get(keyOf({ from, id }));
+        const reason = new DOMException(message, "AbortError");
+        if (found?.number === run) found.stopper?.abort(reason);
+      },
     });
   }
 
@@ -361,7 +352,8 @@ export class Node {
   }
 
   #enter(number: number, job: Job, stage: Stage): Run {
-    const run: Run = { number, job, stage, key: undefined };
+    const unknown = { key: undefined, stopper: undefined };
+    const run: Run = { number, job, stage, ...unknown };
     this.#here.add(run);
     return run;
   }
@@ -436,7 +428,8 @@ export class Node {
       return this.#message(call.id, run, "refused", `${name} ${call.why}`);
     }
     const { head, body } = call;
-    const fn = this.#resolve(head);
+    if (head.stoppable) run.stopper = new AbortController();
+    const fn = resolve(head.fn, this.#options);
     if (typeof fn === "string") {
       return this.#message(head.id, run, "refused", fn);
     }
@@ -466,24 +459,6 @@ export class Node {
     return { bytes: toBytes(head), again: is === "lost" };
   }
 
-  /** The function of a call, as its child finds it; or why it may not run here. */
-  #resolve({ fn }: CallHead): FunctionRef | string {
-    const { modules, allowSource, label: name } = this.#options;
-    if (fn.by === "export") {
-      const module = modules.get(fn.module);
-      if (module !== undefined) return { ...fn, module };
-      const names = [...modules.keys()].map((name) => `"${name}"`).join(", ");
-      return `${name} has no module "${fn.module}", only ${
-        names || "none"
-      }: start it with --module ${fn.module}=<url>`;
-    }
-    if (allowSource) return fn;
-    if (fn.by === "source") return { ...fn, exportedOnly: true };
-    return `${name} runs functions of its modules only, and no built-ins: export a function that calls ${
-      label(fn)
-    }, or start the worker with --allow-source`;
-  }
-
   /** Asks the submitter. Whatever it answers, the job is answered for unless it may start. */
   async #mayStart(
     { from, id, lease }: CallHead,
@@ -502,6 +477,7 @@ export class Node {
         worker: this.#id,
         label: this.#options.label,
         run: run.number,
+        slots: this.#options.slots,
       };
       let answer: Answer | undefined;
       try {
@@ -526,12 +502,13 @@ export class Node {
         await this.#pause(RETRY);
         continue;
       }
-      if (answer !== undefined) this.#absent.delete(from);
+      if (answer !== undefined) this.#absent.isBack(from);
       if (answer === "go") return true;
       if (answer === "no") run.job.done();
       else if (answer === "later") run.job.giveBack(LATER);
-      else if (this.#isGone(from, Math.min(lease, link.lease))) run.job.done();
-      else if (isUnsure && !this.#stopping) {
+      else if (this.#absent.isGone(from, Math.min(lease, link.lease))) {
+        run.job.done();
+      } else if (isUnsure && !this.#stopping) {
         // "go" may have been the answer that did not come.
         await this.#pause(ABSENT);
         continue;
@@ -540,25 +517,35 @@ export class Node {
     }
   }
 
-  /** Whether a submitter that is not there is gone, and not about to be back. */
-  #isGone(from: string, lease: number): boolean {
-    const now = ownClock.now();
-    const since = this.#absent.get(from) ?? now;
-    this.#absent.set(from, since);
-    keepFew(this.#absent, MOST_ABSENT);
-    return now - since >= lease;
-  }
-
   async #call(
-    { id }: CallHead,
+    { id, timeLimit }: CallHead,
     run: Run,
     fn: FunctionRef,
     body: Body,
-  ): Promise<Told> {
+  ): Promise<Told | undefined> {
+    const { stopper } = run;
     let outcome: Outcome;
     try {
-      outcome = await this.#children.run(fn, body);
+      outcome = await this.#children.run(
+        fn,
+        body,
+        stopper || timeLimit !== undefined
+          ? {
+            signals: stopper ? [stopper.signal] : [],
+            timeLimit,
+            transfer: [],
+          }
+          : undefined,
+      );
     } catch (error) {
+      if (stopper?.signal.aborted) {
+        // Its submitter has said so, and wants to hear no more.
+        run.job.done();
+        return undefined;
+      }
+      if (error instanceof TimeoutError) {
+        return this.#message(id, run, "stopped", error.message);
+      }
       if (!(error instanceof BrokenExecutor)) {
         return this.#message(id, run, "refused", whyOf(error));
       }

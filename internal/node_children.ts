@@ -17,6 +17,7 @@ import {
   type UnreadText,
 } from "./codec.ts";
 import type { Body } from "./envelope.ts";
+import type { CheckedSubmitOptions } from "./limits.ts";
 import type { LinkEvents, PoolKind } from "./link.ts";
 import { Pool } from "./pool.ts";
 import type { ErrorRecord, FunctionRef, Outcome } from "./protocol.ts";
@@ -89,9 +90,15 @@ export class Children {
   /**
    * Runs a call.
    *
+   * @throws {TimeoutError} when its time limit has passed; the reason of a signal
+   * that has aborted.
    * @throws {BrokenExecutor} when what ran it has died.
    */
-  async run(fn: FunctionRef, body: Body): Promise<Outcome> {
+  async run(
+    fn: FunctionRef,
+    body: Body,
+    limits?: CheckedSubmitOptions,
+  ): Promise<Outcome> {
     let args: readonly unknown[];
     try {
       args = this.#argumentsOf(body);
@@ -99,7 +106,7 @@ export class Children {
       if (error instanceof Malformed) return unreadable(fn, error);
       throw error;
     }
-    const future = this.#submit(this.#standInOf(fn), args);
+    const future = this.#submit(this.#standInOf(fn), args, limits);
     return await future.result() as Outcome;
   }
 
@@ -125,15 +132,16 @@ export class Children {
   #submit(
     standIn: StandIn,
     args: readonly unknown[],
+    limits?: CheckedSubmitOptions,
   ): Future<unknown> {
     try {
-      return this.#pool.submit(standIn, args);
+      return this.#pool.submit(standIn, args, limits);
     } catch (error) {
       if (!(error instanceof BrokenExecutor)) throw error;
       // Child after child has died before it ran a call: those to come may live.
       this.#brokenPools.push(this.#pool.shutdown());
       this.#pool = new Pool(this.#rawKind());
-      return this.#pool.submit(standIn, args);
+      return this.#pool.submit(standIn, args, limits);
     }
   }
 
@@ -141,7 +149,12 @@ export class Children {
   #standInOf(fn: FunctionRef): StandIn {
     const key = fn.by === "export"
       ? `export ${fn.module} ${fn.name}`
-      : `${fn.by} ${fn.name} ${fn.source}`;
+      : fn.by === "closure"
+      // With all that tells apart two of the same source.
+      ? `closure ${JSON.stringify(fn)}`
+      : `${fn.by} ${
+        fn.by === "source" && fn.exportedOnly
+      } ${fn.name} ${fn.source}`;
     let found = this.#standIns.get(key);
     if (!found) {
       if (this.#standIns.size >= MOST_FUNCTIONS) this.#standIns.clear();
@@ -159,6 +172,8 @@ export class Children {
       idleTimeout: Infinity,
       onWorkerLost: "replace",
       together: true,
+      // What stands for a function has nothing around it: that came with the call.
+      closures: false,
       // See `#argumentsOf`.
       pack: (_fn, args) => packed ? args[0] : args,
       open: (index, depth, events) => {

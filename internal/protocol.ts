@@ -44,6 +44,8 @@ export interface ClosureRef {
   readonly modules: readonly string[];
   /** Whether the functions are known to change nothing of what they captured. */
   readonly readsOnly: boolean;
+  /** Only the export of this name and source will do: nothing is made anew. */
+  readonly exportedOnly?: true;
 }
 
 /** What a worker finds by itself. */

@@ -2,14 +2,6 @@
  * Calls that workers on other machines run: where their futures live. Who may run
  * what is decided in `remote_arbiter.ts`; what a call is, in `remote_call.ts`.
  *
- * ## Past the queue
- *
- * A worker that has just ended a call is probably free. So the next call, if no
- * other waits, is handed to it, with the "go": half of the way. From here on the
- * future is running. A worker that is not free after all says so, and the call is
- * published, and pending as before. Where no word comes, the worker is asked; one
- * that has it not takes it no more, should it come after all.
- *
  * ## Workers are watched
  *
  * Each that runs something is asked every so often whether it still does. One
@@ -31,39 +23,49 @@
 import { BrokenExecutor } from "../errors.ts";
 import type { ShutdownOptions } from "../executor.ts";
 import type { Future } from "../future.ts";
+import { type Backlog, backlogOf } from "./backlog.ts";
 import {
   type Call,
   type CallOwner,
+  elapsed,
   newCall,
   PooledFuture,
   settle,
+  thrownBy,
 } from "./call.ts";
 import type { Packed } from "./codec.ts";
-import { Deque } from "./deque.ts";
 import { Complaints } from "./complaints.ts";
-import { PROTOCOL, toBytes } from "./envelope.ts";
+import type { Engine, MapShape } from "./engine.ts";
 import { checkGuard } from "./guard.ts";
-import type { FunctionRef } from "./protocol.ts";
+import { type CheckedSubmitOptions, NO_OPTIONS, Watch } from "./limits.ts";
+import { transferablesOf } from "./marks.ts";
+import { checkCount } from "./packing.ts";
+import type { FunctionRef, Outcome } from "./protocol.ts";
+import { cancelReasons } from "./reasons.ts";
 import { Arbiter } from "./remote_arbiter.ts";
 import {
   heldStage,
-  type Holder,
   move,
-  PUBLISHED,
   QUEUED,
   RELEASED,
   type RemoteCall,
 } from "./remote_call.ts";
-import { Handing } from "./remote_handing.ts";
-import { Absence, Watch } from "./remote_watch.ts";
+import { Publishing } from "./remote_publishing.ts";
 import { refusedShutdown } from "./option_names.ts";
-import { startTimer } from "./timer.ts";
-import { refusal, type RemoteState } from "./remote_state.ts";
+import { closedError, refusal, type RemoteState } from "./remote_state.ts";
+import { Stops } from "./remote_stops.ts";
+import { type Packing, type Target, Targets } from "./remote_targets.ts";
+import { Absence, HolderWatch } from "./remote_watch.ts";
+import { Workers } from "./remote_workers.ts";
+import { Room } from "./room.ts";
+import { type PoolStats, Statistics } from "./statistics.ts";
+import { messageOf } from "./stopping.ts";
+import { ownClock, startTimer } from "./timer.ts";
 import type { SubmitterLink, Transport } from "./transport.ts";
-import { capitalize, describe, label } from "./travel.ts";
+import { capitalize, describe } from "./travel.ts";
 
 /** What makes an executor one of a kind of server. */
-export interface RemoteKind {
+export interface RemoteKind extends Packing {
   /** The class's name, for messages. */
   readonly name: string;
   readonly transport: Transport;
@@ -72,12 +74,8 @@ export interface RemoteKind {
   readonly workerTimeout: number | undefined;
   /** How a worker finds a function. */
   refer(fn: FunctionRef): FunctionRef;
-  /** @throws what keeps arguments from travelling. */
-  pack(fn: FunctionRef, args: readonly unknown[]): Packed;
 }
 
-/** How many calls may be on their way to the server at once. */
-const MOST_UNDER_WAY = 256;
 /** How long the connection stays when there is nothing to do, in milliseconds. */
 const IDLE = 200;
 /** How long the server may be away: while calls run, and once they are only waited for. */
@@ -85,82 +83,193 @@ const LEAST_AWAY = 10_000;
 const AWAY_AT_END = 1000;
 
 /** The engine of an executor whose workers are elsewhere. */
-export class Remote implements CallOwner {
+export class Remote implements CallOwner, Engine {
   readonly #kind: RemoteKind;
+  readonly #targets: Targets;
   readonly #complaints: Complaints;
   #state: RemoteState = { is: "open" };
   /** All calls that are not released. */
   readonly #calls = new Map<number, RemoteCall>();
-  /** Those that were not published; those that were released stay a while. */
-  readonly #queue = new Deque<RemoteCall>();
-  #dropped = 0;
+  /** Those of them that a worker has. */
+  readonly #held = new Set<RemoteCall>();
+  readonly #statistics = new Statistics();
+  readonly #room = new Room(() => this.#calls.size - this.#held.size);
+  readonly #workers = new Workers(() => this.#link?.seek());
+  readonly #stops = new Stops();
+  readonly #limits = new Watch<RemoteCall>(
+    (call, { reason }) => this.#stop(call, reason),
+    () => undefined,
+  );
   #ids = 0;
-  #underWay = 0;
-  readonly #handing = new Handing(this.#calls);
+  readonly #publishing: Publishing;
   readonly #arbiter: Arbiter;
-  /** The messages of calls that nobody has taken, and that were cancelled. */
-  #leftovers: number[] = [];
   #link: SubmitterLink | undefined;
   #opening = false;
   #closing: Promise<void> | undefined;
   #closers: (() => void)[] = [];
-  #planned = false;
   readonly #absence = new Absence((ms) =>
     this.#break(`the server was away for ${ms} ms`, undefined)
   );
   #stopIdleTimer: (() => void) | undefined;
-  #watch: Watch | undefined;
+  #watch: HolderWatch | undefined;
 
   constructor(kind: RemoteKind) {
     this.#kind = kind;
+    this.#targets = new Targets(kind);
     this.#complaints = new Complaints((text) =>
       console.error(`${kind.name}: ${text}`)
     );
+    this.#publishing = new Publishing(this.#calls, kind, {
+      open: () => this.#open(),
+      onFailed: (call, error) => this.#fail(call, error),
+    });
     this.#arbiter = new Arbiter(this.#calls, kind.maxAttempts, {
       isAway: () => this.#absence.isNow,
       has: async (call, stage) => await this.#watch?.has(call, stage),
-      onAgain: (call) => this.#publish(call),
+      onAgain: (call) => this.#publishing.publish(call),
       onOutcome: (call, outcome, free) => {
-        if (free) this.#handing.offer(free);
+        if (free) this.#publishing.offer(free);
         this.#release(call);
-        if (!call.future.done()) settle(call.future, outcome);
+        this.#settle(call, outcome);
         this.#finishIfIdle();
       },
+      onWorker: (presence) => this.#workers.hear(presence),
       onFailed: (call, error) => this.#fail(call, error),
     });
   }
 
   // ---- Submitting ------------------------------------------------------------
 
-  submit(fn: unknown, args: readonly unknown[]): Future<unknown> {
+  submit(
+    fn: unknown,
+    args: readonly unknown[],
+    options: CheckedSubmitOptions = NO_OPTIONS,
+  ): Future<unknown> {
     const ref = this.check(fn, "submit");
     checkGuard(this.#kind.name);
+    return this.#submitAs(this.#targets.of(fn, ref, false), args, options);
+  }
+
+  map(
+    fn: unknown,
+    options: CheckedSubmitOptions,
+    { unordered }: MapShape,
+  ): Backlog {
+    const ref = this.check(fn, "map");
+    checkGuard(this.#kind.name);
+    const target = this.#targets.of(fn, ref, true);
+    return backlogOf((args) => {
+      this.check(fn, "submit");
+      return this.#submitAs(target, args, options);
+    }, unordered);
+  }
+
+  #submitAs(
+    target: Target,
+    args: readonly unknown[],
+    { signals, timeLimit, transfer: listed }: CheckedSubmitOptions,
+  ): Future<unknown> {
     const future = new PooledFuture<unknown>();
+    if (this.#cancelIfAborted(future, signals)) return future;
     let packed: Packed;
     try {
-      packed = this.#kind.pack(ref, args);
+      const transfer = transferablesOf(args, listed);
+      [target, packed] = this.#targets.pack(target, args, transfer);
       // Getters of the arguments may have shut this down.
-      this.check(fn, "submit");
+      this.check(target.given, "submit");
     } catch (error) {
+      this.#statistics.failed++;
       future.setException(error);
       return future;
     }
+    if (this.#cancelIfAborted(future, signals)) return future;
+    const isPlain = signals.length === 0 && timeLimit === undefined;
     const call: RemoteCall = {
-      ...newCall(future, ref, packed),
+      ...newCall(
+        future,
+        target.ref,
+        packed,
+        isPlain
+          ? undefined
+          : { signals, timeLimit, once: false, stopTimer: undefined },
+      ),
       id: ++this.#ids,
       stage: QUEUED,
       starts: [],
+      started: undefined,
+      held: this.#held,
+      untravelled: target.untravelled,
       rounds: 0,
       messages: [],
       storing: undefined,
     };
     future.attach(this, call);
     this.#calls.set(call.id, call);
-    this.#queue.push(call);
+    if (call.limits) this.#limits.add(call);
     this.#stopIdleTimer?.();
     this.#stopIdleTimer = undefined;
-    this.#plan();
+    this.#publishing.add(call);
     return future;
+  }
+
+  /** Cancels a call that has not come in, if a signal says so. */
+  #cancelIfAborted(
+    future: Future<unknown>,
+    signals: readonly AbortSignal[],
+  ): boolean {
+    const aborted = signals.find((signal) => signal.aborted);
+    if (!aborted) return false;
+    cancelReasons.set(future, aborted.reason);
+    this.#statistics.cancelled++;
+    future.cancel();
+    return true;
+  }
+
+  /** A signal of a call has aborted: one that waits is cancelled, one that runs is ended. */
+  #stop(call: RemoteCall, reason: unknown): void {
+    const { future, id } = call;
+    if (future.done()) return;
+    cancelReasons.set(future, reason);
+    if (future.cancel()) return;
+    cancelReasons.delete(future);
+    const stage = heldStage(call);
+    if (stage && this.#link) {
+      this.#stops.tell(this.#link, stage.holder, id, messageOf(reason));
+    }
+    this.#fail(call, reason);
+  }
+
+  // ---- What all executors tell -------------------------------------------------
+
+  stats(): PoolStats {
+    const running = this.#held.size;
+    return this.#statistics.snapshot(
+      { live: this.#workers.count(), busy: running },
+      { waiting: this.#calls.size - running, running },
+    );
+  }
+
+  /** Waits until the workers of the queue can run so many calls at once. */
+  warmUp(count = 1): Promise<void> {
+    checkCount(count, "warmUp's count of workers");
+    this.#checkOpen("Cannot wait for workers of");
+    const waiting = this.#workers.wait(count);
+    this.#stopIdleTimer?.();
+    this.#stopIdleTimer = undefined;
+    this.#publishing.plan();
+    return waiting.finally(() => this.#finishIfIdle());
+  }
+
+  /** Waits until fewer calls wait. */
+  room(limit: number): Promise<void> {
+    checkCount(limit, "room's limit");
+    this.#checkOpen("Cannot wait for room in");
+    return this.#room.wait(limit);
+  }
+
+  #checkOpen(cannot: string): void {
+    const error = closedError(`${cannot} ${this.#kind.name}`, this.#state);
+    if (error) throw error;
   }
 
   /** Describes a function that is to be submitted, if calls are taken. */
@@ -170,108 +279,11 @@ export class Remote implements CallOwner {
     throw refusal(this.#kind.name, this.#state, fn);
   }
 
-  /** Publishes once for all that is submitted in this turn of the event loop. */
-  #plan(): void {
-    if (this.#planned) return;
-    this.#planned = true;
-    queueMicrotask(() => {
-      this.#planned = false;
-      this.#pump();
-    });
-  }
-
-  #pump(): void {
-    const link = this.#link;
-    if (!link) return this.#open();
-    // What comes behind a call that may have to be published stays behind it.
-    while (this.#underWay < MOST_UNDER_WAY && !this.#handing.isUnderWay) {
-      const call = this.#queue.shift();
-      if (!call) return;
-      if (call.stage.is === "released") this.#dropped--;
-      else this.#send(link, call);
-    }
-  }
-
-  #send(link: SubmitterLink, call: RemoteCall): void {
-    const free = this.#handing.freeFor(call);
-    if (free) this.#hand(link, call, free);
-    else this.#publish(call);
-  }
-
-  #toBytes(link: SubmitterLink, call: RemoteCall): Uint8Array {
-    return toBytes({
-      v: PROTOCOL,
-      id: `${call.id}`,
-      from: link.id,
-      lease: link.lease,
-      fn: this.#kind.refer(call.fn),
-    }, call.args as Packed);
-  }
-
-  /** Has a call wait for a worker, as one message more. */
-  #publish(call: RemoteCall): void {
-    const link = this.#link;
-    if (!link) return;
-    move(call, PUBLISHED);
-    const storing = this.#store(link, call).finally(() => {
-      if (call.storing === storing) call.storing = undefined;
-      this.#underWay--;
-      this.#pump();
-    });
-    call.storing = storing;
-    this.#underWay++;
-  }
-
-  async #store(link: SubmitterLink, call: RemoteCall): Promise<void> {
-    const { id } = call;
-    try {
-      const message = await link.publish(
-        `${link.id} ${id} ${call.rounds++}`,
-        this.#toBytes(link, call),
-      );
-      if (this.#calls.get(id) === call) call.messages.push(message);
-      else if (call.future.cancelled()) this.#leftovers.push(message);
-    } catch (error) {
-      if (this.#calls.get(id) !== call) return;
-      const why = error instanceof Error ? error.message : String(error);
-      this.#fail(
-        call,
-        new BrokenExecutor(`Cannot send ${label(call.fn)}: ${why}`, {
-          cause: error,
-        }),
-      );
-    }
-  }
-
-  /** See "Past the queue" above. */
-  async #hand(
-    link: SubmitterLink,
-    call: RemoteCall,
-    free: Holder,
-  ): Promise<void> {
-    const bytes = this.#toBytes(link, call);
-    const isTaken = await this.#handing.hand(link, call, free, bytes);
-    if (isTaken === false) this.#onNotTaken(call);
-    this.#pump();
-  }
-
-  #onNotTaken(call: RemoteCall): void {
-    call.starts.pop();
-    this.#publish(call);
-  }
-
-  /** Publishes again what may be lost on the way to its workers. */
-  #publishAgain(): void {
-    for (const call of this.#calls.values()) {
-      // The worker that one was handed to is asked first, that holds one told.
-      if (call.stage.is === "published") this.#publish(call);
-    }
-  }
-
   // ---- The connection ----------------------------------------------------------
 
   #open(): void {
-    if (this.#opening || this.#queue.size === this.#dropped) return;
+    if (this.#opening) return;
+    if (this.#publishing.isEmpty && !this.#workers.areAwaited) return;
     if (this.#state.is === "broken" || this.#state.is === "closed") return;
     this.#opening = true;
     this.#openLink().catch((error) => {
@@ -291,6 +303,9 @@ export class Remote implements CallOwner {
       onResult: (bytes) => {
         if (this.#link === link) this.#arbiter.onResult(bytes);
       },
+      onWorker: (presence) => {
+        if (this.#link === link) this.#workers.hear(presence);
+      },
       onAway: () => this.#onAway(),
       onBack: () => this.#onBack(),
       onRefused: (why) => this.#complaints.add(why),
@@ -305,17 +320,18 @@ export class Remote implements CallOwner {
       this.#close();
       return;
     }
-    this.#watch = new Watch(link, this.#calls, {
+    this.#watch = new HolderWatch(link, this.#calls, {
       isAway: () => this.#absence.isNow,
-      isPublishing: () => this.#underWay > 0,
-      onNotTaken: (call) => this.#onNotTaken(call),
+      isPublishing: () => this.#publishing.isUnderWay,
+      onNotTaken: (call) => this.#publishing.onNotTaken(call),
       onLostAttempt: (call, how) => this.#arbiter.loseAttempt(call, how),
-      onVanished: () => this.#publishAgain(),
+      onVanished: () => this.#publishing.again(),
       workerTimeout: this.#kind.workerTimeout,
       onUnattended: (ms) =>
         this.#break(`no worker was there for ${ms} ms`, undefined),
     });
-    this.#pump();
+    this.#workers.seek();
+    this.#publishing.start(link);
     this.#finishIfIdle();
   }
 
@@ -327,14 +343,15 @@ export class Remote implements CallOwner {
     const link = this.#link;
     if (!link) return;
     this.#link = undefined;
-    this.#handing.forget();
+    this.#publishing.stop();
     this.#watch?.stop();
     this.#stopIdleTimer?.();
     this.#watch = this.#stopIdleTimer = undefined;
     this.#absence.end();
     this.#closing = (async () => {
-      const leftovers = this.#leftovers.splice(0);
+      const leftovers = this.#publishing.takeLeftovers();
       if (leftovers.length > 0) await link.discard(leftovers).catch(() => {});
+      await this.#stops.settled();
       await link.close();
     })().catch(() => {}).finally(() => {
       this.#closing = undefined;
@@ -367,7 +384,7 @@ export class Remote implements CallOwner {
       if (stage) stage.missed = 0;
     }
     // Workers drop the calls of a submitter that is away for a lease.
-    if (ms > link.lease / 2) this.#publishAgain();
+    if (ms > link.lease / 2) this.#publishing.again();
   }
 
   // ---- The end -------------------------------------------------------------------
@@ -375,17 +392,14 @@ export class Remote implements CallOwner {
   takeBack(call: Call): boolean {
     const mine = call as RemoteCall;
     if (mine.starts.length > 0) return false;
-    if (mine.stage.is === "queued") this.#dropped++;
-    else this.#leftovers.push(...mine.messages);
+    this.#publishing.drop(mine);
     this.#release(mine);
     return true;
   }
 
   onCancelled(): void {
-    if (this.#dropped > 1000 && this.#dropped * 2 > this.#queue.size) {
-      this.#queue.filter(({ stage }) => stage.is !== "released");
-      this.#dropped = 0;
-    }
+    this.#statistics.cancelled++;
+    this.#publishing.compact();
     this.#finishIfIdle();
   }
 
@@ -393,7 +407,7 @@ export class Remote implements CallOwner {
     const refused = refusedShutdown(options);
     if (refused) return Promise.reject(refused);
     const { wait = true, cancelFutures = false } = options;
-    if (this.#state.is === "open") this.#state = { is: "draining" };
+    if (this.#state.is === "open") this.#advance({ is: "draining" });
     if (cancelFutures) {
       for (const { future } of [...this.#calls.values()]) future.cancel();
     }
@@ -403,29 +417,57 @@ export class Remote implements CallOwner {
     return new Promise((resolve) => this.#closers.push(resolve));
   }
 
+  /** Nobody waits any more for what there will not be. */
+  #advance(state: RemoteState): void {
+    this.#state = state;
+    const { name } = this.#kind;
+    const errorOf = (what: string) => () =>
+      closedError(`${what} ${name}`, state)!;
+    this.#room.close(errorOf("Cannot wait for room in"));
+    this.#workers.end(errorOf("Cannot wait for workers of"));
+  }
+
   #release(call: RemoteCall): void {
     this.#calls.delete(call.id);
+    if (call.limits) this.#limits.remove(call);
     move(call, RELEASED);
     call.future.attach();
   }
 
+  /** A call has ended. */
+  #settle(call: RemoteCall, outcome: Outcome): void {
+    const { future, started } = call;
+    const now = ownClock.now();
+    const ran = now - (started ?? now);
+    const waited = elapsed(call.since, now) - ran;
+    const returned = outcome.is === "returned";
+    this.#statistics.ended(waited, ran, returned);
+    if (future.done()) return;
+    if (call.untravelled && !returned && isCloneError(thrownBy(outcome))) {
+      future.setException(call.untravelled.error);
+    } else settle(future, outcome);
+  }
+
   #fail(call: RemoteCall, error: unknown): void {
     this.#release(call);
-    if (!call.future.done()) call.future.setException(error);
+    if (!call.future.done()) {
+      this.#statistics.failed++;
+      call.future.setException(error);
+    }
     this.#finishIfIdle();
   }
 
   #break(message: string, cause: unknown): void {
     if (this.#isEnding()) return;
     const options = cause === undefined ? undefined : { cause };
-    this.#state = { is: "broken", message, cause: options };
+    this.#advance({ is: "broken", message, cause: options });
     const calls = [...this.#calls.values()];
     for (const call of calls) this.#release(call);
-    this.#queue.filter(() => false);
-    this.#dropped = 0;
+    this.#publishing.clear();
     this.#close();
     for (const { future } of calls) {
       if (future.done()) continue;
+      this.#statistics.failed++;
       // Each has an error of its own: a stack, and whatever a caller adds to it.
       future.setException(new BrokenExecutor(capitalize(message), options));
     }
@@ -439,9 +481,10 @@ export class Remote implements CallOwner {
 
   /** Ends what can end. */
   #finishIfIdle(): void {
-    if (this.#calls.size === 0) {
+    this.#room.look();
+    if (this.#calls.size === 0 && !this.#workers.areAwaited) {
       if (this.#state.is === "draining") {
-        this.#state = { is: "closed" };
+        this.#advance({ is: "closed" });
         this.#close();
       } else if (this.#state.is === "open" && this.#link) {
         this.#planIdleEnd();
@@ -458,7 +501,11 @@ export class Remote implements CallOwner {
     this.#stopIdleTimer?.();
     this.#stopIdleTimer = startTimer(IDLE, () => {
       this.#stopIdleTimer = undefined;
-      if (this.#calls.size === 0) this.#close();
+      if (this.#calls.size === 0 && !this.#workers.areAwaited) this.#close();
     });
   }
+}
+
+function isCloneError(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "DataCloneError";
 }

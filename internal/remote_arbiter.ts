@@ -31,9 +31,14 @@
  * run; or, that it may not run, of such a message. All else is passed over.
  */
 
-import { BrokenExecutor, RuntimeError } from "../errors.ts";
+import { BrokenExecutor, RuntimeError, TimeoutError } from "../errors.ts";
 import { type Codec, makeCodec } from "./codec.ts";
-import { type Answer, type Claim, PROTOCOL } from "./envelope.ts";
+import {
+  type Answer,
+  type Claim,
+  type Presence,
+  PROTOCOL,
+} from "./envelope.ts";
 import type { Outcome } from "./protocol.ts";
 import {
   hasStart,
@@ -53,6 +58,8 @@ export interface ArbiterEvents {
   isAway(): boolean;
   /** Whether a worker has a call; `undefined` where it can't be told now. */
   has(call: RemoteCall, stage: HeldStage): Promise<boolean | undefined>;
+  /** A worker is there. */
+  onWorker(presence: Presence): void;
   /** A call may be started once more. */
   onAgain(call: RemoteCall): void;
   /** A call has ended; `free` is the worker that had it, which is idle now. */
@@ -111,6 +118,7 @@ export class Arbiter {
   #start(call: RemoteCall, claim: Claim): Answer {
     const isFirst = call.starts.length === 0;
     if (isFirst && !call.future.setRunningOrNotifyCancel()) return "no";
+    this.#events.onWorker(claim);
     call.starts.push(claim);
     move(call, heldBy(claim, "held"));
     return "go";
@@ -188,6 +196,8 @@ export class Arbiter {
         }
         return;
       }
+      case "stopped":
+        return this.#events.onFailed(call, new TimeoutError(message));
       case "refused":
         return this.#events.onFailed(
           call,

@@ -24,6 +24,7 @@
 
 import type { Call, CallHolder } from "./call.ts";
 import { HANDED } from "./envelope.ts";
+import { ownClock } from "./timer.ts";
 
 /** Who runs a call. */
 export interface Holder {
@@ -55,6 +56,12 @@ export interface RemoteCall extends Call {
   stage: RemoteStage;
   /** Who was given its "go", in order: as many as its attempts. */
   readonly starts: Holder[];
+  /** When it was started first. */
+  started: number | undefined;
+  /** The calls of its executor that a worker has. */
+  readonly held: Set<RemoteCall>;
+  /** What keeps what its function captured from travelling: it may be an export there. */
+  readonly untravelled: { readonly error: unknown } | undefined;
   /** How often it was published. */
   rounds: number;
   /** The messages that it was published as: no other is this call, whatever it says. */
@@ -76,6 +83,12 @@ export function move(call: RemoteCall, stage: RemoteStage): void {
   // From here on it is running, whatever becomes of the attempt.
   if (stage.is === "held") call.future.keepRunning();
   call.stage = stage;
+  if (stage.is === "handed" || stage.is === "held") {
+    call.started ??= ownClock.now();
+    call.held.add(call);
+  } else {
+    call.held.delete(call);
+  }
   call.worker = stage.is === "handed" ? STARTED : undefined;
   if (stage.is === "released") call.args = undefined;
 }

@@ -19,7 +19,15 @@ export function refusal(
   state: RemoteState,
   fn: FunctionRef,
 ): RuntimeError {
-  const cannot = `Cannot submit ${label(fn)} to ${name}`;
+  return closedError(`Cannot submit ${label(fn)} to ${name}`, state)!;
+}
+
+/** The error of who wants something of an executor that is not open. */
+export function closedError(
+  cannot: string,
+  state: RemoteState,
+): RuntimeError | undefined {
+  if (state.is === "open") return undefined;
   if (state.is === "broken") {
     return new BrokenExecutor(`${cannot}: ${state.message}`, state.cause);
   }

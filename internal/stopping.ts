@@ -87,7 +87,7 @@ function timeoutOf(
 }
 
 /** What a reason says, whatever it is: an abort must not fail for one that can't be read. */
-function messageOf(reason: unknown): string {
+export function messageOf(reason: unknown): string {
   try {
     return String(reason instanceof Error ? reason.message : reason);
   } catch {

@@ -6,7 +6,7 @@
  * To serve another kind of server is to write these two links over it.
  */
 
-import type { Answer, Claim, RunRef } from "./envelope.ts";
+import type { Answer, Claim, Presence, RunRef, Stop } from "./envelope.ts";
 
 /** What a link tells its owner of the connection. */
 export interface LinkState {
@@ -27,6 +27,8 @@ export interface LinkState {
 export interface SubmitterEvents extends LinkState {
   /** A worker asks whether it may start a call. */
   onClaim(claim: Claim): Answer | Promise<Answer>;
+  /** A worker says that it is there. */
+  onWorker(presence: Presence): void;
   /** A message of a worker about a call. */
   onResult(bytes: Uint8Array): void;
 }
@@ -54,6 +56,10 @@ export interface SubmitterLink {
    * answer, or is not there.
    */
   ask(worker: string, runs: readonly RunRef[]): Promise<ReadonlySet<string>>;
+  /** Has a worker end a call; resolves when it has heard, or is not there. */
+  stop(worker: string, stop: Stop): Promise<void>;
+  /** Asks all workers whether they are there: `onWorker` hears of each. */
+  seek(): void;
   /** Whether there is any worker. */
   isAttended(): Promise<boolean>;
   /** Whether the server has no call of this submitter that it will still deliver. */
@@ -84,11 +90,15 @@ export interface Job {
 
 /** What a worker's link tells it. */
 export interface WorkerEvents extends LinkState {
+  /** How many calls it runs at once. */
+  readonly slots: number;
   onJob(job: Job): void;
   /** A submitter hands over a call, which may start; `false` if it can't now. */
   onHanded(bytes: Uint8Array): boolean;
   /** A submitter asks for the calls among these whose runs are here. */
   onAsked(from: string, runs: readonly RunRef[]): readonly string[];
+  /** A submitter wants a call no more. */
+  onStop(from: string, stop: Stop): void;
 }
 
 /** A worker's connection. */

@@ -20,9 +20,11 @@ import {
   type CallHead,
   type Claim,
   fromBytes,
+  type Presence,
   PROTOCOL,
   type ResultHead,
   type RunRef,
+  type Stop,
 } from "./envelope.ts";
 import { isThrown } from "./exception.ts";
 import type { ClosureRef, Find, FunctionRef, Outcome } from "./protocol.ts";
@@ -52,14 +54,17 @@ export interface WireResult {
   readonly body: Body;
 }
 
-/** What a submitter asks a worker: which of these runs it has. */
+/** What a submitter asks a worker: which of these runs it has, or to end one. */
 export interface Question {
   readonly from: string;
   readonly runs: readonly RunRef[];
+  readonly stop?: Stop;
 }
 
 /** How many claims may come together. */
 export const MOST_CLAIMS = 256;
+/** How many calls a worker may say that it runs at once. */
+const MOST_SLOTS = 65_536;
 /** How many runs may be asked for at once. */
 const MOST_RUNS = 65_536;
 /** How long an id, or the name that a program goes by, may be. */
@@ -89,7 +94,7 @@ export function readCall(
   if (sender !== undefined && from !== sender) {
     throw new Malformed(`it is from ${shown(from)}, and was sent by ${sender}`);
   }
-  const { v } = head;
+  const { v, timeLimit } = head;
   if (v !== PROTOCOL) {
     const why =
       `speaks version ${PROTOCOL} of the protocol, and was sent version ${
@@ -99,7 +104,16 @@ export function readCall(
   }
   try {
     const lease = numberIn(head, "lease", 0, Number.MAX_VALUE);
-    return { head: { v, id, from, lease, fn: functionOf(head.fn) }, body };
+    return {
+      head: {
+        ...{ v, id, from, lease, fn: functionOf(head.fn) },
+        ...(timeLimit !== undefined && {
+          timeLimit: numberIn(head, "timeLimit", Number.MIN_VALUE, Infinity),
+        }),
+        ...(head.stoppable === true && { stoppable: true }),
+      },
+      body,
+    };
   } catch (error) {
     if (!(error instanceof Malformed)) throw error;
     return { from, id, why: `can't read the call: ${error.message}` };
@@ -118,6 +132,7 @@ function functionOf(value: unknown): FunctionRef {
         name,
         source: textIn(fn, "source", Infinity),
         ...(fn.hint !== undefined && { hint: textIn(fn, "hint") }),
+        ...(fn.exportedOnly === true && { exportedOnly: true }),
       };
     case "name":
       return {
@@ -141,6 +156,7 @@ function closureOf(fn: Fields, name: string): ClosureRef {
     finds: listOf(fn.finds, "finds", findOf),
     modules: listOf(fn.modules, "modules", textOf),
     readsOnly: fn.readsOnly === true,
+    ...(fn.exportedOnly === true && { exportedOnly: true }),
   };
 }
 
@@ -196,7 +212,9 @@ function decoded(codec: Codec, body: Body): unknown {
 export function readResult(bytes: Uint8Array): WireResult {
   const { head: fields, body } = parts(bytes);
   const { is } = fields;
-  if (is !== "outcome" && is !== "lost" && is !== "refused") {
+  if (
+    is !== "outcome" && is !== "lost" && is !== "refused" && is !== "stopped"
+  ) {
     throw wrong("is", "what came of a call", is);
   }
   const head: ResultHead = {
@@ -250,6 +268,7 @@ export function readClaims(bytes: Uint8Array): (Claim | undefined)[] {
         worker: nameIn(claim, "worker"),
         label: textIn(claim, "label"),
         run: countIn(claim, "run"),
+        slots: slotsIn(claim),
       };
     } catch (error) {
       if (error instanceof Malformed) return undefined;
@@ -271,13 +290,32 @@ export function readAnswers(bytes: Uint8Array, count: number): Answer[] {
 /** @throws {Malformed} where it is no question for runs. */
 export function readQuestion(bytes: Uint8Array): Question {
   const question = recordOf(json(bytes), "question");
+  const from = nameIn(question, "from");
+  if (question.stop !== undefined) {
+    const stop = recordOf(question.stop, "stop");
+    const run = countIn(stop, "run");
+    const message = textIn(stop, "message");
+    return { from, runs: [], stop: { id: nameIn(stop, "id"), run, message } };
+  }
   return {
-    from: nameIn(question, "from"),
+    from,
     runs: listOf(question.runs, "runs", (value) => {
       const run = recordOf(value, "run");
       return { id: nameIn(run, "id"), run: countIn(run, "run") };
     }, MOST_RUNS),
   };
+}
+
+/** @throws {Malformed} where no worker says that it is there. */
+export function readPresence(bytes: Uint8Array): Presence {
+  const presence = recordOf(json(bytes), "presence");
+  return { worker: nameIn(presence, "worker"), slots: slotsIn(presence) };
+}
+
+function slotsIn(fields: Fields): number {
+  const slots = countIn(fields, "slots", MOST_SLOTS);
+  if (slots > 0) return slots;
+  throw wrong("slots", "greater than 0", slots);
 }
 
 /** @throws {Malformed} where it is no answer to a question for runs. */

@@ -604,7 +604,9 @@ export function serve(
     captured: Captured,
   ): Fn | Promise<Fn> {
     try {
-      return reviveExported(ref) ??
+      const fn = reviveExported(ref);
+      if (!fn && ref.exportedOnly) throw notExported(ref);
+      return fn ??
         rebuilder.rebuild(ref, captured, async (url) => {
           try {
             return await importModule(url);
@@ -624,6 +626,14 @@ export function serve(
     }
   }
 
+  function notExported(ref: FunctionRef): DOMException {
+    return dataCloneError(
+      `Cannot send ${
+        label(ref)
+      } to this worker: none of its modules exports a function of this name and source; name the function's module with --module, see that both sides have the same version of it, or start the worker with --allow-source`,
+    );
+  }
+
   /** What was found last: calls that come together are mostly of one function. */
   let lastRef: FunctionRef | undefined;
   let lastFn: Fn | undefined;
@@ -640,7 +650,9 @@ export function serve(
   }
 
   function reviveSync(ref: FunctionRef & { readonly source: string }): Fn {
-    const key = `${ref.by} ${ref.name} ${ref.source}`;
+    const isExportedOnly = ref.by === "source" && ref.exportedOnly;
+    const by = isExportedOnly ? "export" : ref.by;
+    const key = `${by} ${ref.name} ${ref.source}`;
     const known = revived.get(key);
     if (known) return known;
     let fn = ref.by === "name" ? findBuiltin(ref) : reviveExported(ref);
@@ -655,13 +667,7 @@ export function serve(
         if (error instanceof Unguarded) throw error;
         if (mayBeExport) throw importError(ref, url, error);
       }
-      if (ref.by === "source" && ref.exportedOnly) {
-        throw dataCloneError(
-          `Cannot send ${
-            label(ref)
-          } to this worker: none of its modules exports a function of this name and source; name the function's module with --module, see that both sides have the same version of it, or start the worker with --allow-source`,
-        );
-      }
+      if (isExportedOnly) throw notExported(ref);
       fn = reviveSource(ref);
     }
     if (revived.size >= 1000) revived.clear();

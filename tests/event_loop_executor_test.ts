@@ -24,6 +24,7 @@ const loop: ExecutorKind = {
     travel: false,
     importModules: false,
     workers: false,
+    ownWorkers: true,
     die: false,
     cancelHandedOver: true,
     shareMemory: true,

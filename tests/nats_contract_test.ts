@@ -24,7 +24,7 @@ class WithWorker extends NatsExecutor {
 
   constructor(servers: string, options: ContractOptions) {
     const queue = `contract-${++queues}`;
-    const { maxWorkers = 2, module } = options;
+    const { maxWorkers = 2, module, closures } = options;
     // What can be wrong with the worker's options is told at once.
     const node = makeNode({
       servers,
@@ -44,7 +44,7 @@ class WithWorker extends NatsExecutor {
         },
       },
     });
-    super({ servers, queue, module });
+    super({ servers, queue, module, closures });
     this.#node = node;
     this.#started = node.start();
   }
@@ -71,10 +71,11 @@ if (!withoutNats) {
       travel: true,
       importModules: true,
       workers: false,
+      ownWorkers: false,
       die: false,
       cancelHandedOver: true,
       shareMemory: false,
-      control: false,
+      control: true,
     },
     broken: BrokenExecutor,
     makeGate: socketGate,

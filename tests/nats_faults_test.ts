@@ -629,6 +629,7 @@ drill(
 const DEAF: SubmitterEvents = {
   onClaim: () => "no",
   onResult() {},
+  onWorker() {},
   onAway() {},
   onBack() {},
   onLost() {},
@@ -643,6 +644,8 @@ drill(
     const other = await transport.submitter(DEAF);
     const jobs: Job[] = [];
     const worker = await transport.worker("w", {
+      slots: 1,
+      onStop() {},
       ...DEAF,
       onJob: (job) => jobs.push(job),
       onHanded: () => false,
@@ -864,6 +867,7 @@ drill(
     const { promise, resolve } = Promise.withResolvers<WireResult>();
     const link = await transport.submitter({
       onClaim: () => "go",
+      onWorker() {},
       onResult: (bytes) => resolve(readResult(bytes)),
       onAway() {},
       onBack() {},

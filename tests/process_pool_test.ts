@@ -20,6 +20,7 @@ const process: ExecutorKind = {
     travel: true,
     importModules: true,
     workers: true,
+    ownWorkers: true,
     die: true,
     cancelHandedOver: false,
     shareMemory: false,

@@ -18,6 +18,7 @@ import {
   PROTOCOL,
   type ResultHead,
   type RunRef,
+  type Stop,
   toBytes,
 } from "../internal/envelope.ts";
 import { Remote } from "../internal/remote.ts";
@@ -72,6 +73,20 @@ class HandLink implements SubmitterLink {
     return Promise.resolve(new Set(ids.filter((id) => held.includes(id))));
   }
 
+  /** The calls that workers were told to end. */
+  readonly stopped: { worker: string; stop: Stop }[] = [];
+
+  stop(worker: string, stop: Stop): Promise<void> {
+    this.stopped.push({ worker, stop });
+    return Promise.resolve();
+  }
+
+  /** How often the workers were asked whether they are there. */
+  sought = 0;
+  seek = () => {
+    this.sought++;
+  };
+
   isAttended = () => Promise.resolve(this.attended);
   isEmpty = () => Promise.resolve(this.empty);
   drained: () => Promise<void> = () => Promise.resolve();
@@ -115,6 +130,7 @@ class HandLink implements SubmitterLink {
       worker,
       label: `Worker ${worker}`,
       run,
+      slots: 2,
     });
   }
 
@@ -160,7 +176,9 @@ function setUp(
     maxAttempts: 1,
     workerTimeout: undefined,
     refer: (fn) => fn,
+    closures: false,
     pack: (_fn, args) => codec.encode(args, 1),
+    copy: (_fn, captured) => captured,
     ...options,
   });
   return { link, remote, links };

@@ -38,6 +38,7 @@ const thread: ExecutorKind = {
     travel: true,
     importModules: true,
     workers: true,
+    ownWorkers: true,
     die: true,
     cancelHandedOver: true,
     shareMemory: true,

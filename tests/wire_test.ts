@@ -47,6 +47,7 @@ const CLAIM = {
   worker: "w",
   label: "Worker w",
   run: 1,
+  slots: 2,
 };
 const QUESTION = { from: "me", runs: [{ id: "1", run: 1 }] };
 const OUTCOMES = [

@@ -512,6 +512,9 @@ function testTimeLimits(kind: ExecutorKind): void {
       /^"untilAsked" did not end within its time limit of 50 ms/,
     );
     const left = await pool.submit(whatIsLeft).result();
+    // The clock goes on while the word is on its way over a network: the call may
+    // have been given no more time by then.
+    if (!kind.can.ownWorkers && left === undefined) return;
     assertEquals(left, {
       name: "TimeoutError",
       message: error.message,
@@ -638,7 +641,7 @@ function testWorkersOfStopped(kind: ExecutorKind): void {
     await passUntilDone(clock, GRACE_MS, next);
     assertEquals(
       await next.result(),
-      kind.can.workers ? undefined : "first worker",
+      kind.can.travel ? undefined : "first worker",
     );
     Reflect.deleteProperty(globalThis, "mark");
   });

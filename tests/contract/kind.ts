@@ -26,6 +26,8 @@ export interface Capabilities {
   readonly importModules: boolean;
   /** There are workers: they start on demand, are initialized, are told apart. */
   readonly workers: boolean;
+  /** Its workers are its own: `warmUp()` starts them, and they are no more than `maxWorkers`. */
+  readonly ownWorkers: boolean;
   /** `Deno.exit()` in a call ends the worker alone. */
   readonly die: boolean;
   /** A call that was handed to a worker and has not started can be cancelled. */
