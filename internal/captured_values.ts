@@ -32,10 +32,13 @@ import {
 } from "./object_records.ts";
 import {
   attributesOf,
+  type Closed,
+  closedness,
   CONFIGURABLE,
   isData,
   isFlat,
   isPrimitive,
+  leftOf,
   nameOfSymbol,
   type Own,
   ownOf,
@@ -115,8 +118,12 @@ export class CapturedValues {
   /** Adds what a function has besides what its source says. */
   addFunction(made: Made, name: string): void {
     const { fn } = made;
-    const { own, without, proto, privates } = this.#functionParts(made, name);
-    const closed = !Object.isExtensible(fn);
+    const closed = closedness(fn);
+    const { own, without, proto, privates } = this.#functionParts(
+      made,
+      name,
+      closed,
+    );
     if (
       own.length > 0 || without.length > 0 || proto !== undefined || closed ||
       privates !== undefined
@@ -127,6 +134,7 @@ export class CapturedValues {
         of: made.index,
         own,
         without,
+        ...(own.length > 0 && { order: Object.getOwnPropertyNames(fn) }),
         proto,
         privates,
         ...(closed && { closed }),
@@ -296,21 +304,22 @@ export class CapturedValues {
       is: "function",
       of: reference.index,
     });
+    const closed = closedness(object);
     const all = ownOf(object);
     const own = all.filter(([key, found]) =>
       !(key === "constructor" && isData(found) && found.value === owner &&
-        attributesOf(found) === (WRITABLE | CONFIGURABLE)) &&
-      !isMade(members, key, found, false)
+        attributesOf(found) === leftOf(WRITABLE | CONFIGURABLE, closed)) &&
+      !isMade(members, key, found, false, closed)
     );
     const without = absent(members, object, false);
     const proto = Object.getPrototypeOf(object);
     const isAsMade = proto === madeProto(reference);
-    const closed = !Object.isExtensible(object);
     const draft: Draft = {
       is: "prototype",
       of: owner,
       own,
       without,
+      ...(own.length > 0 && { order: Object.getOwnPropertyNames(object) }),
       ...(!isAsMade && { proto }),
       ...(closed && { closed }),
     };
@@ -324,6 +333,7 @@ export class CapturedValues {
   #functionParts(
     { fn, facts, members }: Made,
     path: string,
+    closed: Closed | undefined,
   ): {
     own: Own;
     without: string[];
@@ -332,21 +342,22 @@ export class CapturedValues {
   } {
     const { isClass } = facts;
     const own = ownOf(fn).filter(([key, found]) => {
-      if (isMade(members, key, found, true)) return false;
+      if (isMade(members, key, found, true, closed)) return false;
       const { value } = found;
       switch (key) {
         case "length":
-          return value !== facts.length || attributesOf(found) !== CONFIGURABLE;
+          return value !== facts.length ||
+            attributesOf(found) !== leftOf(CONFIGURABLE, closed);
         case "name":
           return typeof value !== "string" ||
-            attributesOf(found) !== CONFIGURABLE;
+            attributesOf(found) !== leftOf(CONFIGURABLE, closed);
         case "arguments":
         case "caller":
           // Every function of sloppy code has them.
           return value !== null || attributesOf(found) !== 0;
         case "prototype":
           if (isClass || isPrimitive(value)) return false;
-          if (attributesOf(found) !== WRITABLE) return true;
+          if (attributesOf(found) !== leftOf(WRITABLE, closed)) return true;
           return ownerOf(value) !== fn && !isOfGenerator(value);
       }
       return true;

@@ -8,8 +8,10 @@ import {
 } from "./free_names.ts";
 import {
   attributesOf,
+  type Closed,
   CONFIGURABLE,
   isData,
+  leftOf,
   PLAIN,
   WRITABLE,
 } from "./own_properties.ts";
@@ -83,6 +85,7 @@ export function isMade(
   name: string | symbol,
   found: PropertyDescriptor,
   isStatic: boolean,
+  closed: Closed | undefined,
 ): boolean {
   if (members.length === 0) return false;
   const makes = (fn: unknown, is: ClassMember["is"]) =>
@@ -94,10 +97,12 @@ export function isMade(
   const attributes = attributesOf(found);
   if (isData(found)) {
     const { value } = found;
-    return attributes === (WRITABLE | CONFIGURABLE) && makes(value, "method") ||
-      attributes === PLAIN && isStatic && makes(value, "field");
+    return attributes === leftOf(WRITABLE | CONFIGURABLE, closed) &&
+        makes(value, "method") ||
+      attributes === leftOf(PLAIN, closed) && isStatic &&
+        makes(value, "field");
   }
-  if (attributes !== CONFIGURABLE) return false;
+  if (attributes !== leftOf(CONFIGURABLE, closed)) return false;
   const { get, set } = found;
   return (get ? makes(get, "get") : !declares("get")) &&
     (set ? makes(set, "set") : !declares("set"));

@@ -289,11 +289,16 @@ export function keysBeside(object: object): (string | symbol)[] {
       key !== "length" && !isIndex(key)
     );
   }
-  // The runtime's have keys of their own.
-  return is.isDate(object) || is.isAnyArrayBuffer(object)
-    ? Reflect.ownKeys(object)
-    : [];
+  if (is.isDate(object) || is.isAnyArrayBuffer(object)) {
+    return Reflect.ownKeys(object);
+  }
+  // The runtime's have keys of their own, nearly all of them symbols.
+  return Object.getOwnPropertyNames(object).filter((key) =>
+    !(object instanceof DOMException && OF_EXCEPTIONS.has(key))
+  );
 }
+
+const OF_EXCEPTIONS = new Set(["stack", "name", "message", "code"]);
 
 function isIndex(key: string | symbol): boolean {
   return typeof key === "string" && /^\d+$/.test(key);

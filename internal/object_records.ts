@@ -4,6 +4,8 @@ import { baseOf, keysBeside, type Kind } from "./object_kinds.ts";
 import {
   ACCESSOR,
   attributesOf,
+  type Closed,
+  closedness,
   CONFIGURABLE,
   entriesOf,
   isData,
@@ -29,12 +31,13 @@ export interface Draft {
   readonly entries?: readonly unknown[];
   readonly own?: Own;
   readonly without?: readonly string[];
+  readonly order?: readonly string[];
   readonly privates?: readonly unknown[];
-  readonly closed?: true;
+  readonly closed?: Closed;
 }
 
 export function recordOf(
-  { is, of, proto, entries, own, without, privates, closed }: Draft,
+  { is, of, proto, entries, own, without, order, privates, closed }: Draft,
   numberOf: (value: unknown) => number | undefined,
 ): ObjectRecord {
   const item = (value: unknown): [number, unknown] => {
@@ -64,6 +67,7 @@ export function recordOf(
     ...(entries && { entries: entries.flatMap(item) }),
     ...(members.length > 0 && { members }),
     ...(without && without.length > 0 && { without }),
+    ...(order && { order }),
     ...(privates && { privates: privates.flatMap(item) }),
     ...(closed && { closed }),
   };
@@ -80,7 +84,7 @@ export function draftOf(
 ): Draft | undefined {
   const proto = Object.getPrototypeOf(object);
   const base = baseOf(object, kind);
-  const closed = !Object.isExtensible(object);
+  const closed = closedness(object);
   if (!isForced && proto === base && !closed && isPlain(object, kind)) {
     return undefined;
   }
@@ -111,9 +115,9 @@ export function withStack(error: Error): (entry: Own[number]) => Own[number] {
     key === "stack" && !isData(found)
       ? [key, {
         value: error.stack,
-        writable: true,
+        writable: found.configurable,
         enumerable: false,
-        configurable: true,
+        configurable: found.configurable,
       }]
       : [key, found];
 }

@@ -90,3 +90,23 @@ export function stepOf(key: string | symbol): string {
     ? `.${key}`
     : `[${/^\d+$/.test(key) ? key : JSON.stringify(key)}]`;
 }
+
+/** Whether an object takes no more properties (1), is sealed (2) or frozen (3). */
+export type Closed = 1 | 2 | 3;
+
+export function closedness(object: object): Closed | undefined {
+  if (Object.isExtensible(object)) return undefined;
+  if (typeof object !== "function") {
+    return Object.isFrozen(object) ? 3 : Object.isSealed(object) ? 2 : 1;
+  }
+  // Of a sealed function, the runtime says that it is frozen.
+  const all = ownOf(object).map(([, found]) => attributesOf(found));
+  if (all.some((attributes) => attributes & CONFIGURABLE)) return 1;
+  return all.some((attributes) => attributes & WRITABLE) ? 2 : 3;
+}
+
+/** What is left of the attributes of an object's properties where it is closed. */
+export function leftOf(attributes: number, closed: Closed | undefined): number {
+  if (closed === 3) return attributes & ENUMERABLE;
+  return closed === 2 ? attributes & ~CONFIGURABLE : attributes;
+}

@@ -100,10 +100,12 @@ export interface ObjectRecord {
   readonly members?: readonly unknown[];
   /** Own properties that it is made with, and has no more. */
   readonly without?: readonly string[];
+  /** The names of its own properties, where it is made with some, in their order. */
+  readonly order?: readonly string[];
   /** The static private fields of a class, as `entries`, in the order of its program. */
   readonly privates?: readonly unknown[];
-  /** Whether it takes no more properties. */
-  readonly closed?: true;
+  /** Whether it takes no more properties (1), is sealed (2) or frozen (3). */
+  readonly closed?: 1 | 2 | 3;
 }
 
 /** What a function captured, as its calls have it on their way; see `carried.ts`. */

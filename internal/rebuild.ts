@@ -71,6 +71,8 @@ export function makeRebuilder(): Rebuilder {
     setPrototypeOf,
     apply,
   } = Reflect;
+  const { freeze, seal } = Object;
+  const closers = [preventExtensions, seal, freeze];
   const { Map: OwnMap, Set: OwnSet, Error: OwnError, Symbol: OwnSymbol } =
     globalThis;
   const { set: setInMap } = OwnMap.prototype;
@@ -222,7 +224,8 @@ export function makeRebuilder(): Rebuilder {
       for (let i = 0; i < records.length; i++) this.#fillOne(i, records[i]);
       // Last, since it can't be undone.
       for (let i = 0; i < records.length; i++) {
-        if (records[i].closed) preventExtensions(this.get(i) as object);
+        const { closed } = records[i];
+        if (closed) closers[closed - 1](this.get(i) as object);
       }
     }
 
@@ -290,13 +293,25 @@ export function makeRebuilder(): Rebuilder {
           });
         }
       }
+      const { order = [] } = record;
+      const keys = order.length > 0 ? ownKeys(object) : order;
+      let first = 0;
+      while (first < order.length && keys[first] === order[first]) first++;
+      for (let j = first; j < order.length; j++) {
+        const found = getOwnPropertyDescriptor(object, order[j]);
+        // What was put behind it comes behind it.
+        if (found && deleteProperty(object, order[j])) {
+          this.#define(object, order[j], found);
+        }
+      }
       if (proto !== undefined) {
         setPrototypeOf(
           object,
           proto === null ? null : this.get(proto) as object,
         );
       }
-      const { privates = [] } = record;
+      const { privates } = record;
+      if (!privates) return;
       const setters = this.#frame.p[record.of as number];
       for (let j = 0; j < privates.length; j += 2) {
         setters[j / 2](this.#valueOf(privates[j] as number, privates[j + 1]));
