@@ -1,6 +1,7 @@
 /** What a call takes along, of a pool whose functions bring what they captured. */
 
 import type { Call } from "./call.ts";
+import { recordsOf } from "./captured_values.ts";
 import { CarriedValues, isFlat, Target, WithCaptured } from "./carried.ts";
 import { closureOf } from "./closures.ts";
 import type { PoolKind } from "./link.ts";
@@ -30,7 +31,8 @@ export function targetOf(
   const carried = isApart
     ? new CarriedValues(kind.carry!(closure.ref, captured), onUnused)
     : undefined;
-  return new Target(fn, closure.ref, captured, carried);
+  const records = recordsOf(captured);
+  return new Target(fn, closure.ref, captured, carried, records);
 }
 
 /**
@@ -44,17 +46,20 @@ export function joinCaptured(
   args: readonly unknown[],
 ): readonly unknown[] {
   if (target.ref.by !== "closure") return args;
-  const { carried } = target;
-  const shared = carried ? target.sharedWith(args) : true;
-  if (shared === true) {
-    call.args = new WithCaptured(undefined);
-    return target.joined(args);
+  const { joined, shared } = target.sharing(args);
+  const isShared = shared.length > 0;
+  call.args = new WithCaptured(
+    undefined,
+    joined ? undefined : target.carried,
+    isShared ? shared : undefined,
+  );
+  let others = args;
+  if (isShared) {
+    const rest = [...args];
+    for (const [i] of shared) rest[i] = undefined;
+    others = rest;
   }
-  call.args = new WithCaptured(undefined, carried, shared);
-  if (!shared) return args;
-  const others = [...args];
-  for (const [i] of shared) others[i] = undefined;
-  return others;
+  return joined ? target.joined(others) : others;
 }
 
 /**

@@ -19,14 +19,14 @@ export interface CallsLine {
   /** By their slots, the calls whose start is to be told: `CallMessage.watched`. */
   readonly watched: Readonly<Record<number, number>>;
   /**
-   * By their slots, what the functions of calls captured: its number, how many bytes
+   * By their slots, what the functions of calls captured: its number (`false`: behind the arguments), how many bytes
    * it is, which come before those of the arguments, and `CallMessage.shared`.
    */
   readonly carried?: Readonly<
     Record<
       number,
       readonly [
-        id: number | null,
+        id: number | null | false,
         bytes: number | null,
         shared: SharedArguments | null,
       ]
@@ -120,7 +120,7 @@ export function makeCallsReader(codec: Codec): CallsReader {
     if (forget) onForget(forget);
     const capturedOf = (slot: number): CarriedMessage | undefined => {
       const found = carried?.[slot];
-      if (!found) return undefined;
+      if (!found || found[0] === false) return undefined;
       const id = found[0] ?? undefined;
       const length = found[1];
       if (length === null) return { id, captured: undefined };

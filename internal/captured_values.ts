@@ -76,6 +76,19 @@ interface Step {
 /** The ways to captured values, for messages. */
 const ways = new WeakMap<Captured, { names: string[]; paths: string[] }>();
 
+/** The records of objects, by these. */
+const records = new WeakMap<Captured, ReadonlyMap<unknown, number>>();
+
+/**
+ * The numbers of the objects that have a record, as more than structured clone
+ * copies: of those that a function captured.
+ */
+export function recordsOf(
+  captured: Captured,
+): ReadonlyMap<unknown, number> | undefined {
+  return records.get(captured);
+}
+
 /** What a caller calls a part of what a function captured. */
 export function nameOfCaptured(
   captured: Captured,
@@ -435,6 +448,7 @@ export class CapturedValues {
       objects,
       ...(early && { early }),
     };
+    if (numbers.size > 0) records.set(captured, numbers);
     ways.set(captured, {
       names: this.#names,
       paths: todo.map((value) => this.#met.get(value)!.path),

@@ -76,6 +76,8 @@ export class Target {
   readonly ref: FunctionRef;
   /** What it captured, where that holds objects. */
   readonly #captured: Captured | undefined;
+  /** Those of them that are more than data, by their numbers. */
+  readonly #records: ReadonlyMap<unknown, number> | undefined;
   /** The same on its way; `undefined`: nothing, or behind the arguments. */
   readonly carried: Carried | undefined;
   #numbers: WeakMap<object, number> | undefined;
@@ -85,46 +87,87 @@ export class Target {
     ref: FunctionRef,
     captured?: Captured,
     carried?: Carried,
+    records?: ReadonlyMap<unknown, number>,
   ) {
     this.given = given;
     this.ref = ref;
     this.#captured = captured && !isFlat(captured) ? captured : undefined;
     this.carried = carried;
+    this.#records = records;
   }
 
   /**
    * How arguments travel with what was captured. An object that is both is one
    * object there, too, as it is here.
    *
-   * @returns `undefined`: apart. A list: some of the arguments are such objects,
-   * and are named by their numbers. `true`: they hold such objects, and so both
-   * have to be copied together.
+   * @throws {DOMException} `DataCloneError` where that can't be.
    */
-  sharedWith(args: readonly unknown[]): SharedArguments | true | undefined {
+  sharing(args: readonly unknown[]): Sharing {
     const captured = this.#captured;
-    if (!captured || args.every(isPrimitive)) return undefined;
+    if (!captured || args.every(isPrimitive)) return APART;
+    const shared: [number, number][] = [];
+    // Of one call, all is copied together in any case.
+    let joined = this.carried === undefined;
+    for (let i = 0; i < args.length; i++) {
+      const arg = args[i];
+      if (isPrimitive(arg)) continue;
+      const record = this.#records?.get(arg);
+      const number = record !== undefined
+        ? -1 - record
+        : joined
+        ? undefined
+        : this.#numberOf(arg as object, captured);
+      if (number !== undefined) shared.push([i, number]);
+      else if (this.#holds(arg as object, captured, i)) joined = true;
+    }
+    return shared.length > 0 || joined ? { joined, shared } : APART;
+  }
+
+  #numberOf(object: object, captured: Captured): number | undefined {
     if (!this.#numbers) {
       const numbers = this.#numbers = new WeakMap();
       objectsIn(captured).forEach((object, i) => numbers.set(object, i));
     }
-    const numbers = this.#numbers;
-    let shared: [number, number][] | undefined;
-    for (let i = 0; i < args.length; i++) {
-      const arg = args[i] as object;
-      if (isPrimitive(arg)) continue;
-      const number = numbers.get(arg);
-      if (number !== undefined) (shared ??= []).push([i, number]);
-      else if (objectsIn(arg).some((object) => numbers.has(object))) {
-        return true;
+    return this.#numbers.get(object);
+  }
+
+  /** Whether an argument holds objects that were captured. */
+  #holds(arg: object, captured: Captured, i: number): boolean {
+    if (!this.#records && !this.carried) return false;
+    let holds = false;
+    for (const object of objectsIn(arg)) {
+      if (this.#records?.has(object)) {
+        throw new DOMException(
+          `Cannot send the arguments of ${
+            JSON.stringify(this.ref.name)
+          } to a worker: args[${i}] holds an object that the function captured, too, and that is more than plain data; pass it as an argument by itself, or pass a copy`,
+          "DataCloneError",
+        );
       }
+      holds ||= this.#numberOf(object, captured) !== undefined;
     }
-    return shared;
+    return holds;
   }
 
   /** Arguments, and behind them what was captured, to be copied together. */
   joined(args: readonly unknown[]): readonly unknown[] {
     return [...args, this.#captured];
   }
+}
+
+/** How arguments travel with what was captured. */
+export interface Sharing {
+  /** Whether both are copied together. */
+  readonly joined: boolean;
+  /** Arguments that are objects of what was captured, and which. */
+  readonly shared: SharedArguments;
+}
+
+const APART: Sharing = { joined: false, shared: [] };
+
+/** Whether arguments have nothing of what was captured. */
+export function isApart(sharing: Sharing): boolean {
+  return sharing === APART;
 }
 
 /** Whether nothing of what was captured is an object. */

@@ -279,7 +279,8 @@ export function makeKeeper(
       const all: unknown[] = [];
       for (let i = 0; i < args.length; i++) all[i] = args[i];
       for (let i = 0; i < shared.length; i++) {
-        all[shared[i][0]] = objects[shared[i][1]];
+        // Those of records are put in where they are made.
+        if (shared[i][1] >= 0) all[shared[i][0]] = objects[shared[i][1]];
       }
       return all;
     },

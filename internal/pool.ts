@@ -94,7 +94,7 @@ import { type Call, newCall, PooledFuture, WAITING } from "./call.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Items, type ItemsOwner, sizeOf } from "./chunks.ts";
 import { joinCaptured, packCall, targetOf } from "./call_arguments.ts";
-import { Target, WithCaptured } from "./carried.ts";
+import { isApart, Target, WithCaptured } from "./carried.ts";
 import { takesNothing } from "./closures.ts";
 import type { Engine, MapShape } from "./engine.ts";
 import { depthInside } from "./guard.ts";
@@ -377,7 +377,8 @@ export class Pool implements Engine, ItemsOwner {
         // What moves can't be sent again; and what is captured, too, needs to be
         // told of. They are sent by themselves.
         if (
-          transferablesOf(args, []).length > 0 || target.sharedWith(args)
+          transferablesOf(args, []).length > 0 ||
+          !isApart(target.sharing(args))
         ) {
           const future = this.#submitAs(given, fn, target, args, NO_OPTIONS);
           return items.addCall(future);

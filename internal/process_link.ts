@@ -236,6 +236,8 @@ export class ProcessLink implements WorkerLink {
         const length = bytes?.length ?? null;
         carriedText += `,"${slot}":[${id ?? null},${length},${list}]`;
         if (bytes) parts.push(bytes);
+      } else if (shared) {
+        carriedText += `,"${slot}":[false,null,${JSON.stringify(shared)}]`;
       }
       let id = fns.get(fn);
       if (id === undefined) {

@@ -127,7 +127,10 @@ export interface CarriedMessage {
   readonly captured: unknown;
 }
 
-/** Arguments that are objects of what was captured; see `numbering.ts`. */
+/**
+ * Arguments that are objects of what was captured: by their numbers (`numbering.ts`);
+ * below zero, by those of their records.
+ */
 export type SharedArguments = readonly (readonly [
   argument: number,
   object: number,

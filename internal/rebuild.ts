@@ -4,7 +4,13 @@
  * is run here.
  */
 
-import type { Captured, ClosureRef, Find, ObjectRecord } from "./protocol.ts";
+import type {
+  Captured,
+  ClosureRef,
+  Find,
+  ObjectRecord,
+  SharedArguments,
+} from "./protocol.ts";
 
 // deno-lint-ignore no-explicit-any -- a caller's function, of any type
 type Fn = (...args: any[]) => unknown;
@@ -24,9 +30,16 @@ export interface Rebuilder {
    * A function with what it captured; a promise where a module is still to be
    * imported. Each call makes all of it anew: none sees what another did.
    *
+   * @param args Arguments, of which some are objects of records: `shared` says which.
    * @throws {SyntaxError} when a source does not stand alone.
    */
-  rebuild(ref: ClosureRef, captured: Captured, load: Load): Fn | Promise<Fn>;
+  rebuild(
+    ref: ClosureRef,
+    captured: Captured,
+    load: Load,
+    args?: unknown[],
+    shared?: SharedArguments,
+  ): Fn | Promise<Fn>;
   /** A `node:` module. */
   builtinModule(name: string): unknown;
   /** What was imported for functions, by what it is. */
@@ -339,7 +352,12 @@ export function makeRebuilder(): Rebuilder {
     }
   }
 
-  function build(ref: ClosureRef, captured: Captured): Fn {
+  function build(
+    ref: ClosureRef,
+    captured: Captured,
+    args: unknown[] | undefined,
+    shared: SharedArguments = [],
+  ): Fn {
     const { at = [], objects: records = [], early } = captured;
     const values = captured.values as unknown[];
     const frame: Frame = {
@@ -384,23 +402,27 @@ export function makeRebuilder(): Rebuilder {
     for (let i = 0; i < frame.c.length; i++) frame.c[i]();
     if (isLate) setVariables();
     objects.fill();
+    for (let i = 0; i < shared.length; i++) {
+      const number = shared[i][1];
+      if (number < 0) args![shared[i][0]] = objects.get(-1 - number);
+    }
     return frame.f[0];
   }
 
   return {
     builtinModule,
     found,
-    rebuild: (ref, captured, load) => {
+    rebuild: (ref, captured, load, args, shared) => {
       const missing = new Set<string>();
       for (const find of ref.finds) {
         if ("module" in find && !loaded.has(find.module)) {
           missing.add(find.module);
         }
       }
-      if (missing.size === 0) return build(ref, captured);
+      if (missing.size === 0) return build(ref, captured, args, shared);
       return (async () => {
         for (const url of missing) loaded.set(url, await load(url));
-        return build(ref, captured);
+        return build(ref, captured, args, shared);
       })();
     },
   };

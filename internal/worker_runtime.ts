@@ -602,18 +602,26 @@ export function serve(
   function reviveClosure(
     ref: ClosureRef,
     captured: Captured,
+    args: readonly unknown[],
+    shared: SharedArguments | undefined,
   ): Fn | Promise<Fn> {
     try {
       const fn = reviveExported(ref);
       if (!fn && ref.exportedOnly) throw notExported(ref);
       return fn ??
-        rebuilder.rebuild(ref, captured, async (url) => {
-          try {
-            return await importModule(url);
-          } catch (error) {
-            throw importError(ref, url, error);
-          }
-        });
+        rebuilder.rebuild(
+          ref,
+          captured,
+          async (url) => {
+            try {
+              return await importModule(url);
+            } catch (error) {
+              throw importError(ref, url, error);
+            }
+          },
+          shared && args as unknown[],
+          shared,
+        );
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       const why = dataCloneError(
@@ -752,13 +760,14 @@ export function serve(
       } else if (call.kept) {
         const captured = call.kept.fresh(ref.readsOnly && !call.shared);
         if (call.shared) args = keeper.shared(captured, args, call.shared);
-        fn = reviveClosure(ref, captured);
+        fn = reviveClosure(ref, captured, args, call.shared);
       } else {
         const own = list<unknown>();
         const last = args.length - 1;
         for (let i = 0; i < last; i++) own[i] = args[i];
-        fn = reviveClosure(ref, args[last] as Captured);
-        args = own;
+        const captured = args[last] as Captured;
+        args = call.shared ? keeper.shared(captured, own, call.shared) : own;
+        fn = reviveClosure(ref, captured, args, call.shared);
       }
       const value = typeof fn === "function"
         ? concurrentFuturesRun(fn, args)

@@ -332,6 +332,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/guard.ts": ["errors.ts"],
   "internal/call_arguments.ts": [
     "internal/call.ts",
+    "internal/captured_values.ts",
     "internal/carried.ts",
     "internal/closures.ts",
     "internal/link.ts",
