@@ -536,7 +536,9 @@ export function serve(
       return error;
     };
     if (/\{\s*\[native code\]\s*\}\s*$/.test(ref.source)) {
-      throw cannot("a bound or native function has no source");
+      throw cannot(
+        "a bound or native function has no source; pass a function that calls it on its object, such as (...args) => object.method(...args)",
+      );
     }
     if (/^class(?![\w$])\s*[^(\s]/.test(ref.source)) {
       throw cannot("a class does not travel by its source");
@@ -703,6 +705,36 @@ export function serve(
 
   // ---- Recording what came of it -------------------------------------------
 
+  /** Says of a method that was submitted by itself how to pass its object, too. */
+  function explainThis(error: unknown, ref: FunctionRef): unknown {
+    if (!(error instanceof TypeError) || ref.by === "export") return error;
+    const { message } = error;
+    const source = ref.source;
+    const read =
+      /^Cannot (?:read|set) properties of undefined \((?:reading|setting) '(.+)'\)$/
+        .exec(message)?.[1];
+    const isMissed = ref.by === "name"
+      ? / called on |incompatible receiver|Illegal invocation|undefined or null/
+        .test(message) && ref.path.includes("prototype")
+      : read !== undefined &&
+          (source.includes(`this.${read}`) || source.includes("this[")) ||
+        /^Cannot (?:read|write) private member /.test(message);
+    if (!isMissed) return error;
+    const name = (ref.name || "method").replace(/^.*\./, "");
+    const hint = `${message}: ${
+      label(ref)
+    } was submitted without the object that it is a method of; pass a function that calls it, such as () => object.${name}()`;
+    const stack = String(error.stack).replace(message, () => hint);
+    for (const [key, value] of [["message", hint], ["stack", stack]]) {
+      defineProperty(error, key, {
+        value,
+        writable: true,
+        configurable: true,
+      });
+    }
+    return error;
+  }
+
   /** Says which name did not travel, and how to bring it. */
   function explainReference(error: unknown, ref: FunctionRef): unknown {
     if (ref.by !== "source" || !(error instanceof ReferenceError)) return error;
@@ -800,7 +832,7 @@ export function serve(
       if (error instanceof Unguarded) {
         return { is: "unguarded", message: error.message };
       }
-      explained = explainReference(error, ref);
+      explained = explainReference(explainThis(error, ref), ref);
     } catch {
       // Something that can't be looked at: recording it will say so.
     }

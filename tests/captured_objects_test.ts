@@ -617,3 +617,45 @@ test("what others put on the prototypes of all objects does not change what trav
   }
   assertEquals(await future.result(), [1, 4, ["a", "b"]]);
 });
+
+test("a method that is submitted without its object says how to pass it", async (pool) => {
+  const map = new Map([["a", 1]]);
+  const { get } = map;
+  const counter = {
+    n: 1,
+    next(step: number) {
+      return this.n + step;
+    },
+    plus(step: number) {
+      return this.n + step * factor;
+    },
+  };
+  const { next, plus } = counter;
+  const calls = [
+    () => pool.submit(get as Any, "a"),
+    () => pool.submit(next, 2),
+    () => pool.submit(plus, 2),
+    () => pool.submit(map.get.bind(map), "a"),
+  ];
+  const advice = [
+    "such as () => object.get()",
+    "such as () => object.next()",
+    "such as () => object.plus()",
+    "such as (...args) => object.method(...args)",
+  ];
+  for (const [i, call] of calls.entries()) {
+    const error = await call().exception();
+    assert(
+      error instanceof Error && error.message.includes(advice[i]),
+      `${error}`,
+    );
+  }
+  // Followed, the advice helps; and what fails of itself says nothing of it.
+  assertEquals(await pool.submit(() => counter.plus(2)).result(), 7);
+  const other = await pool.submit((value: Any) => value.n, undefined)
+    .exception();
+  assertEquals(
+    (other as Error).message,
+    "Cannot read properties of undefined (reading 'n')",
+  );
+});

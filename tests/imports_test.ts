@@ -344,7 +344,7 @@ for (const make of Object.values(kinds)) {
   });
   const said =
     `Cannot send an anonymous function to a worker: captured "local" is a bound or native function, which has no source; export it from a module and import it, or call what it calls
-Cannot send "bound max" to a worker: a bound or native function has no source; export it from a module, and name that with the module option or taskModule()`;
+Cannot send "bound max" to a worker: a bound or native function has no source; pass a function that calls it on its object, such as (...args) => object.method(...args); export it from a module, and name that with the module option or taskModule()`;
   assertSays(await runIn(made, "main.js"), `${said}\n${said}`);
 });
 
