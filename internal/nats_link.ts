@@ -41,8 +41,10 @@ export class Link {
 
   send(...frames: readonly Uint8Array[]): void {
     if (!this.isOpen) return;
-    // The next tick is after all that promises of this turn lead to.
-    if (this.unwritten.length === 0) nextTick(() => this.#write());
+    // The tick that is next in a microtask is after all that promises lead to.
+    if (this.unwritten.length === 0) {
+      queueMicrotask(() => nextTick(() => this.#write()));
+    }
     this.unwritten.push(...frames);
   }
 

@@ -114,7 +114,9 @@ export class NatsServer implements AsyncDisposable {
   async #configure(config: string): Promise<void> {
     await Deno.writeTextFile(
       `${this.#folder}/server.conf`,
-      `jetstream { store_dir: "${this.#folder}/store" }\n${config}`,
+      this.#options.jetstream === false
+        ? config
+        : `jetstream { store_dir: "${this.#folder}/store" }\n${config}`,
     );
   }
 

@@ -12,8 +12,8 @@ export class Tap implements AsyncDisposable {
   count = 0;
   /** What is said to those who come, and nothing more, instead of what the server says. */
   impostor: string | undefined;
-  /** Is told of each connection to the impostor that has ended. */
-  onFooled: () => void = () => {};
+  /** Is told all that was said so far, each time that there is more. */
+  onSeen: (text: string) => void = () => {};
 
   /** @param server The URL of the server. */
   constructor(server: string) {
@@ -77,12 +77,12 @@ export class Tap implements AsyncDisposable {
       }
     } finally {
       this.#close(conn);
-      this.onFooled();
     }
   }
 
   #note(bytes: Uint8Array): void {
     this.#seen += new TextDecoder("latin1").decode(bytes);
+    this.onSeen(this.#seen);
   }
 
   #close(conn: Deno.Conn): void {
