@@ -16,6 +16,7 @@
  * call.
  */
 
+import { jsonOf } from "./own_json.ts";
 import { workerGlobals } from "./worker_globals.ts";
 import {
   CapturedImports,
@@ -227,9 +228,8 @@ class Capture {
   }
 
   #refOf(code: string): ClosureRef {
-    const { name, source } = this.#ref;
-    const finds = this.#finds;
-    const key = JSON.stringify([name, source, code, finds]);
+    const [{ name, source }, finds] = [this.#ref, this.#finds];
+    const key = jsonOf([name, source, code, finds]);
     let ref = refs.get(key);
     if (!ref) {
       const modules = new Set<string>();

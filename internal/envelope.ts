@@ -3,6 +3,7 @@
  * server: a line of JSON that says what it is, and the packed value behind it.
  */
 
+import { jsonOf } from "./own_json.ts";
 import type { Packed } from "./codec.ts";
 import type { FunctionRef } from "./protocol.ts";
 
@@ -97,13 +98,13 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export function toBytes(head: object, body: Packed = ""): Uint8Array {
   if (typeof body === "string") {
     return encoder.encode(
-      `${JSON.stringify({ ...head, text: true })}\n${body}`,
+      `${jsonOf({ ...head, text: true })}\n${body}`,
     );
   }
   if (!(body instanceof Uint8Array)) {
     throw new TypeError("buffers that go apart have no place in a message");
   }
-  const line = encoder.encode(`${JSON.stringify(head)}\n`);
+  const line = encoder.encode(`${jsonOf(head)}\n`);
   const bytes = new Uint8Array(line.length + body.length);
   bytes.set(line);
   bytes.set(body, line.length);

@@ -1,5 +1,6 @@
 /** A child process as the pool sees it: a `WorkerLink` over its pipes. */
 
+import { jsonOf } from "./own_json.ts";
 import { GARBLED, isFromWorker } from "./arrivals.ts";
 import { Deliveries } from "./carried.ts";
 import type { Codec, Packed, UnreadText } from "./codec.ts";
@@ -88,7 +89,7 @@ const texts = new WeakMap<FunctionRef, string>();
 
 function textOf(fn: FunctionRef): string {
   let text = texts.get(fn);
-  if (text === undefined) texts.set(fn, text = JSON.stringify(fn));
+  if (text === undefined) texts.set(fn, text = jsonOf(fn));
   return text;
 }
 
@@ -232,7 +233,7 @@ export class ProcessLink implements WorkerLink {
         const bytes = captured === undefined
           ? undefined
           : bytesOf(captured as Packed);
-        const list = shared ? JSON.stringify(shared) : "null";
+        const list = shared ? jsonOf(shared) : "null";
         const length = bytes?.length ?? null;
         carriedText += `,"${slot}":[${id ?? null},${length},${list}]`;
         if (bytes) parts.push(bytes);
@@ -247,7 +248,7 @@ export class ProcessLink implements WorkerLink {
       slots.push(slot);
       if (count !== undefined) {
         const all = single
-          ? JSON.stringify(args)
+          ? jsonOf(args)
           : `[${(args as (string | number)[]).map(textOfArguments).join()}]`;
         text += `,[${slot},${id},${all},${count},${single}]`;
         continue;
@@ -272,9 +273,9 @@ export class ProcessLink implements WorkerLink {
     }
     const more = carriedText && `,"carried":{${carriedText.slice(1)}}`;
     this.#writeCalls(
-      `{"fns":[${texts.slice(1)}],"watched":${
-        JSON.stringify(watched)
-      },"calls":[${text.slice(1)}]${more}}`,
+      `{"fns":[${texts.slice(1)}],"watched":${jsonOf(watched)},"calls":[${
+        text.slice(1)
+      }]${more}}`,
       slots,
       parts,
       buffers,
@@ -368,7 +369,7 @@ export class ProcessLink implements WorkerLink {
   }
 
   #writeLine(message: ToChild, ...rest: readonly Uint8Array[]): void {
-    this.#write(encoder.encode(`${JSON.stringify(message)}\n`), ...rest);
+    this.#write(encoder.encode(`${jsonOf(message)}\n`), ...rest);
   }
 
   /** Writes all that one turn of the event loop has to say at once. */

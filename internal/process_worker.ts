@@ -41,6 +41,7 @@ import type {
   ToWorker,
 } from "./protocol.ts";
 import { objectsIn } from "./numbering.ts";
+import { jsonOf } from "./own_json.ts";
 import { makeResults, type Results, type SharedResults } from "./results.ts";
 import { makeRebuilder } from "./rebuild.ts";
 import { makeRecorder } from "./recording.ts";
@@ -130,7 +131,7 @@ export function tasksProgram(modules: Iterable<string>): string {
     );
     imports += `${name}: () => import("data:text/javascript,${standIn}"),\n`;
   }
-  const list = (names: readonly string[]) => JSON.stringify(names);
+  const list = (names: readonly string[]) => jsonOf(names);
   const text = program`(imports) => {
 ${nameHelpers()}const checker = (${makeCloneChecker})(${
     list(NOT_BETWEEN_PROCESSES)

@@ -11,6 +11,7 @@ const ROOT = new URL("../", import.meta.url);
 const MAY_IMPORT: Record<string, string[]> = {
   "errors.ts": [],
   // Small parts that know nothing of the rest.
+  "internal/own_json.ts": [],
   "internal/timer.ts": [],
   "internal/deque.ts": [],
   "internal/protocol.ts": [],
@@ -164,6 +165,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   "internal/stacks.ts": ["internal/scopes.ts"],
   "internal/closures.ts": [
+    "internal/own_json.ts",
     "internal/captured_imports.ts",
     "internal/captured_values.ts",
     "internal/class_parts.ts",
@@ -237,6 +239,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/streams.ts": [],
   "internal/calls_line.ts": ["internal/codec.ts"],
   "internal/process_worker.ts": [
+    "internal/own_json.ts",
     "internal/calls_line.ts",
     "internal/clonable.ts",
     "internal/codec.ts",
@@ -429,6 +432,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   // A child as the pool sees it.
   "internal/process_link.ts": [
+    "internal/own_json.ts",
     "internal/arrivals.ts",
     "internal/bootstrap.ts",
     "internal/call.ts",
@@ -474,7 +478,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/batches.ts": [],
   "internal/queue_options.ts": ["internal/timer.ts"],
   "internal/complaints.ts": ["internal/timer.ts"],
-  "internal/envelope.ts": ["internal/codec.ts"],
+  "internal/envelope.ts": ["internal/codec.ts", "internal/own_json.ts"],
   // The doors for what comes over the network.
   "internal/wire.ts": [
     "internal/codec.ts",
