@@ -26,6 +26,8 @@ export class CapturedImports {
   readonly #cannot: Cannot;
   readonly #imports = new Map<unknown, Import[]>();
   readonly #read = new Set<Scope>();
+  /** A script of which nobody knows what it imports. */
+  #obscure: { readonly url: string; readonly error: Error } | undefined;
 
   constructor(cannot: Cannot) {
     this.#cannot = cannot;
@@ -35,7 +37,8 @@ export class CapturedImports {
   read(script: string, scope: Scope): void {
     if (scope.kind !== "Module" || this.#read.has(scope)) return;
     this.#read.add(scope);
-    const { url, imports } = scriptFacts(script);
+    const { url, imports, error } = scriptFacts(script);
+    if (error) this.#obscure ??= { url, error };
     for (const imported of imports) {
       if (!Object.hasOwn(scope.variables, imported.local)) continue;
       const value = valueIn(scope, imported.local);
@@ -56,6 +59,14 @@ export class CapturedImports {
     if (found) return found;
     const imports = this.#imports.get(value);
     if (!imports) {
+      if (typeof value === "function" && this.#obscure) {
+        const { url, error } = this.#obscure;
+        throw this.#cannot(
+          path,
+          `may be imported by ${url}, which is not understood (${error.message})`,
+          "import it in the function",
+        );
+      }
       return isNamespace(value) ? this.#findNamespace(value, path) : undefined;
     }
     for (const { script, imported } of imports) {

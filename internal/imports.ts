@@ -73,11 +73,15 @@ export function originOf(
 
 function urlOf(
   script: string,
-  { name, specifier }: Imported,
+  { name, specifier, isDeferred }: Imported,
   value: unknown,
   loaded: () => Iterable<string>,
   isGuess: boolean,
 ): string | undefined {
+  // To look at what is deferred would run it.
+  if (isDeferred) {
+    return isGuess ? undefined : addressOf(script, specifier)?.url;
+  }
   const known = got(script, specifier);
   if (known) {
     const isIt = known.module ? gives(known.module, name, value) : !isGuess;
@@ -152,22 +156,40 @@ function got(script: string, specifier: string): Got | undefined {
 }
 
 function ask(script: string, specifier: string): Got | undefined {
+  try {
+    return runFor(
+      script,
+      specifier,
+      (text) => `export * as module from ${text};`,
+    );
+  } catch {
+    // A module that waits while it is loaded can't be imported at once.
+    return addressOf(script, specifier);
+  }
+}
+
+/** What a specifier means to a script, without a look at the module. */
+function addressOf(script: string, specifier: string): Got | undefined {
+  try {
+    return runFor(script, specifier, () => "");
+  } catch {
+    return undefined;
+  }
+}
+
+function runFor(
+  script: string,
+  specifier: string,
+  codeFor: (text: string) => string,
+): Got {
   const isFile = script.startsWith("file:");
   const text = JSON.stringify(
     isFile ? specifier : absolute(script, specifier) ?? specifier,
   );
-  const resolve = `export const url = import.meta.resolve(${text});`;
-  const beside = isFile ? script : ROOT;
-  try {
-    return run<Got>(`export * as module from ${text}; ${resolve}`, beside);
-  } catch {
-    // A module that waits while it is loaded can't be imported at once.
-  }
-  try {
-    return run<Got>(resolve, beside);
-  } catch {
-    return undefined;
-  }
+  const code = `${
+    codeFor(text)
+  } export const url = import.meta.resolve(${text});`;
+  return run<Got>(code, isFile ? script : ROOT);
 }
 
 function run<R>(code: string, beside: string): R {

@@ -10,6 +10,8 @@ export interface ScriptFacts {
   readonly url: string;
   /** What it imports. */
   readonly imports: readonly Imported[];
+  /** Why it is not understood, and may import more. */
+  readonly error?: Error;
   /** The scope of a name that a function uses: an object that stands for it. */
   scopeOf(place: Place, name: string): object | undefined;
 }
@@ -31,9 +33,14 @@ function read({ url, source }: Script): ScriptFacts {
   let program: ProgramFacts;
   try {
     program = readProgram(source);
-  } catch {
-    // What is not understood imports nothing, and shows no scope.
-    return { url, imports: [], scopeOf: () => undefined };
+  } catch (error) {
+    // What is not understood shows no scope.
+    return {
+      url,
+      imports: [],
+      error: error as Error,
+      scopeOf: () => undefined,
+    };
   }
   const lines = [0];
   for (const { index, 0: end } of source.matchAll(/\r\n|[\n\r\u2028\u2029]/g)) {

@@ -9,6 +9,8 @@ export interface Imported {
   /** The name of the export; "*" for all. */
   readonly name: string;
   readonly specifier: string;
+  /** Whether the module is not to run before something of it is used. */
+  readonly isDeferred?: true;
 }
 
 /** What is in statements. */
@@ -53,6 +55,13 @@ export class Statements {
   #import(): Imported[] {
     const names: { local: string; name: string }[] = [];
     this.#tokens.next();
+    const after = this.#tokens.after();
+    const isDeferred = this.#tokens.is("defer") && after.value === "*";
+    if (isDeferred) this.#tokens.next();
+    // `import source from "…"` has the default export, by that name.
+    const isSource = this.#tokens.is("source") && after.type === "name" &&
+      (after.value !== "from" || this.#tokens.scan(after.end).value === "from");
+    if (isSource) this.#tokens.next();
     if (this.#tokens.isName()) {
       names.push({ local: this.#word(), name: "default" });
       this.#tokens.eat(",");
@@ -72,7 +81,13 @@ export class Statements {
     }
     if (names.length > 0) this.#tokens.expect("from");
     const { specifier, hasAttributes } = this.#from();
-    return hasAttributes ? [] : names.map((one) => ({ ...one, specifier }));
+    // These are no exports of a module: they are copied.
+    if (hasAttributes || isSource) return [];
+    return names.map((one) => ({
+      ...one,
+      specifier,
+      ...(isDeferred && { isDeferred }),
+    }));
   }
 
   #from(): { specifier: string; hasAttributes: boolean } {

@@ -17,7 +17,7 @@ const COMPARE = (library: string) =>
     JSON.stringify(new URL("../mod.ts", library).href)
   };
 export const kinds = {
-  thread: (options) => new ThreadPoolExecutor({ maxWorkers: 1, ...options }),
+  thread: ({ permissions: _, ...options } = {}) => new ThreadPoolExecutor({ maxWorkers: 1, ...options }),
   process: (options) => new ProcessPoolExecutor({ maxWorkers: 1, ...options }),
 };
 const show = (value) => value instanceof Error ? \`\${value.name}: \${value.message}\` : Deno.inspect(value);

@@ -264,6 +264,28 @@ await t;
   ]);
 });
 
+Deno.test("readProgram tells imports that are deferred, or of a source, from names that are such words", () => {
+  const { imports } = readProgram(`
+import defer * as late from "a";
+import source module from "b";
+import source from from "c";
+import defer, { source } from "d";
+import source, * as all from "e";
+import from from "f";
+`);
+  const shown = imports.map(({ local, name, specifier, isDeferred }) =>
+    [local, name, specifier, ...isDeferred ? ["deferred"] : []].join()
+  );
+  assertEquals(shown, [
+    "late,*,a,deferred",
+    "defer,default,d",
+    "source,source,d",
+    "source,default,e",
+    "all,*,e",
+    "from,default,f",
+  ]);
+});
+
 Deno.test("readProgram tells scopes of the same names apart", () => {
   const source = "const f = () => { let n; return [() => n, () => n++]; };" +
     "const g = (a, b = async () => n) => { let n; { let n; return (x) => n; } };";

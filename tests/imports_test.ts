@@ -402,10 +402,10 @@ import * as store from "./store.js";
 import { Keeper } from "./store.js";
 for (const Outer of [ThreadPoolExecutor, ProcessPoolExecutor]) {
   for (const Inner of [ThreadPoolExecutor, ProcessPoolExecutor]) {
-    const options = { maxWorkers: 1, ...(Outer === ProcessPoolExecutor && { permissions: "inherit" }) };
-    await using pool = new Outer(options);
+    const options = (Pool) => ({ maxWorkers: 1, ...(Pool === ProcessPoolExecutor && { permissions: "inherit" }) });
+    await using pool = new Outer(options(Outer));
     console.log(await pool.submit(async () => {
-      await using inner = new Inner({ maxWorkers: 1, permissions: "inherit" });
+      await using inner = new Inner(options(Inner));
       const text = new Keeper().keep();
       return await inner.submit(async () => {
         await using innermost = new ThreadPoolExecutor({ maxWorkers: 1 });
@@ -417,4 +417,60 @@ for (const Outer of [ThreadPoolExecutor, ProcessPoolExecutor]) {
   });
   const line = "keptkeptkept3";
   assertSays(await runIn(made, "main.js"), `${line}\n`.repeat(4));
+});
+
+Deno.test("imports that change are copied as they are at the call, if they hold no object", async () => {
+  using made = project({
+    "deno.json": { lock: false },
+    "state.js": `
+export let count = 0;
+export let name = "none";
+export let last;
+export const next = (text) => { count++; last = name; name = text; };`,
+    "main.js": `
+import { kinds } from "./compare.js";
+import { count, last, name, next } from "./state.js";
+import * as state from "./state.js";
+for (const make of Object.values(kinds)) {
+  const pool = make();
+  const task = () => [count, name, String(last)].join();
+  const first = pool.submit(task);
+  next("one");
+  const second = pool.submit(task);
+  next("two");
+  const mapped = pool.map((n) => [n, count, name].join(), [1, 2]);
+  next("three");
+  const all = pool.submit(() => state.count);
+  console.log(await first.result(), await second.result(), (await Array.fromAsync(mapped)).join(";"), await all.result());
+  await pool.shutdown();
+}`,
+  });
+  assertSays(
+    await runIn(made, "main.js"),
+    "0,none,undefined 1,one,none 1,2,two;2,2,two 0\n" +
+      "3,three,two 4,one,three 1,5,two;2,5,two 0",
+  );
+});
+
+Deno.test("imports that are deferred are imported, and not run here for that", async () => {
+  using made = project({
+    "deno.json": { lock: false },
+    "late.js": `
+console.log("runs");
+const own = Symbol("late");
+export const late = () => own.description;`,
+    "main.js": `
+import { kinds } from "./compare.js";
+import defer * as all from "./late.js";
+for (const make of Object.values(kinds)) {
+  const pool = make();
+  console.log(await pool.submit(() => all.late()).result());
+  await pool.shutdown();
+}
+console.log("end");`,
+  });
+  const ended = await runIn(made, "main.js");
+  // Not every runtime knows this.
+  if (/SyntaxError|Expected|not supported/.test(ended.stderr)) return;
+  assertSays(ended, "runs\nlate\nruns\nlate\nend");
 });
