@@ -171,10 +171,6 @@ for (const [name, make] of Object.entries(executors)) {
       `of ${name}`,
       undefined,
     ],
-  );
-  // Whose with() takes no options at all says that.
-  if (name === "NatsExecutor") continue;
-  slips.push(
     ["with", (options) => make({}).with(options), "timelimit", "timeLimit"],
     [
       "with",
