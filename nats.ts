@@ -161,21 +161,34 @@ const codec = early(makeCodec);
  *
  * Functions that one of their own modules exports: those of `taskModule()` are
  * found by the names of module and export, others by name and source. Code
- * travels only to workers that were started with `--allow-source`.
+ * travels only to workers that were started with `--allow-source`, and with it what
+ * a function captured, read anew for each call; see the `closures` option.
  *
  * ### What is promised
  *
  * A call starts at most `maxAttempts` times, and its result reaches the future
  * once. `cancel()` and `running()` are exact: a worker asks this program before
  * it starts a call, unless it was handed the call by this program, when it had
- * just ended another and none was waiting; such a call is running. A worker that is lost breaks the calls that it ran, with
- * {@linkcode BrokenExecutor}, and no others; it may or may not have run them to
- * their ends. A server that can't be reached when the first call is submitted,
+ * just ended another and none was waiting; such a call is running. A worker that
+ * is lost breaks the calls that it ran, with {@linkcode BrokenExecutor}, and no
+ * others; it may or may not have run them to their ends. A server that can't be reached when the first call is submitted,
  * that refuses, that stays away for two leases (at least 10 seconds), or that
  * has lost the queue, breaks the executor.
  *
  * Calls live as long as this program: when it is gone, those that wait are
  * dropped. They start in the order of their submission, and may end in any.
+ *
+ * ### Limits, and what there is to know
+ *
+ * With the signal or time limit of a view, a call ends wherever it runs: its child
+ * is killed, whatever it does. When a signal aborts, the future fails at once, and
+ * the worker is told: until it has heard, the call may go on. The time limit is
+ * kept by the worker, from the start of the call.
+ *
+ * `stats()` counts the calls of this program. Its workers are those of the queue,
+ * as they were last heard of: each counts for as many as it runs calls at once;
+ * busy are those that run a call of this program. `warmUp(n)` starts none: it waits
+ * until there are workers for `n` calls at once (default: 1).
  *
  * ### What keeps the program alive
  *

@@ -69,10 +69,11 @@ export class NatsSubmitter implements SubmitterLink {
       (msg) => this.#onResult(msg),
     );
     this.#presence = this.#connection.nc.inbox();
-    messages.listen(
-      this.#presence,
-      (msg) => this.#events.onWorker(readPresence(msg.data)),
-    );
+    messages.listen(this.#presence, (msg) => {
+      // Where nobody is there, the server says so.
+      if (msg.data.length === 0) return;
+      this.#events.onWorker(readPresence(msg.data));
+    });
     messages.listen(this.#connection.subject("done", this.#id), (msg) => {
       this.#onResult(msg);
       // What there is to say next goes with it: the worker is in no hurry.

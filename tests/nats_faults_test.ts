@@ -9,13 +9,20 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { BrokenExecutor, CancelledError } from "../errors.ts";
+import {
+  BrokenExecutor,
+  CancelledError,
+  RuntimeError,
+  TimeoutError,
+} from "../errors.ts";
 import type { Future } from "../future.ts";
 import { toBytes } from "../internal/envelope.ts";
 import type { Job, SubmitterEvents } from "../internal/transport.ts";
 import { readResult, type WireResult } from "../internal/wire.ts";
 import { NatsExecutor, type NatsExecutorOptions } from "../nats.ts";
+import { progress } from "../progress.ts";
 import { wait } from "../wait.ts";
+import { CountingAbortController } from "./_helpers.ts";
 import {
   Cable,
   Log,
@@ -480,7 +487,11 @@ drill(
       "//",
       `//ada:${encodeURIComponent("p@ss:word")}@`,
     );
-    await using _worker = await startWorker({ servers: url, queue: d.queue });
+    await using _worker = await startWorker({
+      servers: "",
+      queue: d.queue,
+      env: { NATS_URL: url },
+    });
     const pool = d.submitter({ servers: url });
     assertEquals(await pool.submit(tasks.adds, 1, 2).result(), 3);
     const other = d.submitter({ servers: server.url });
@@ -892,3 +903,160 @@ drill(
     assertEquals(await pool.submit(tasks.adds, 1, 2).result(), 3);
   },
 );
+
+// ---- What all executors have -------------------------------------------------------
+
+drill(
+  "a call in a busy loop ends where it runs when its signal aborts or its time is over, and its worker goes on",
+  async (d) => {
+    const worker = await d.work("--max-workers", "1");
+    const pool = d.submitter();
+    const controller = new AbortController();
+    const stopped = pool.with(controller).submit(
+      ...[tasks.spins, d.log.path, 1, 60_000] as const,
+    );
+    await until(() => d.log.count("start 1") === 1);
+    controller.abort(new Error("enough"));
+    assertEquals(stopped.done(), true);
+    assertEquals(
+      (await rejection(stopped.result()) as Error).message,
+      "enough",
+    );
+    // There is room for one call: the loop is over.
+    assertEquals(await pool.submit(tasks.adds, 1, 2).result(), 3);
+    const late = pool.with({ timeLimit: 300 }).submit(
+      ...[tasks.spins, d.log.path, 2, 60_000] as const,
+    );
+    const error = await rejection(late.result());
+    assertInstanceOf(error, TimeoutError);
+    assertMatch(
+      error.message,
+      /"spins" did not end within its time limit of 300 ms/,
+    );
+    assertEquals(await pool.submit(tasks.adds, 3, 4).result(), 7);
+    assertEquals([d.log.count("start"), d.log.count("end")], [2, 0]);
+    // Of calls that wait, none comes to a start.
+    const gone = new AbortController();
+    const { signal } = gone;
+    await using gate = socketGate();
+    const port = gate.handle as number;
+    const held = pool.submit(tasks.held, d.log.path, port, 3);
+    await gate.entered(3);
+    const waits = [4, 5].map((id) =>
+      pool.with({ signal }).submit(tasks.held, d.log.path, port, id)
+    );
+    gone.abort();
+    assertEquals(waits.map((future) => future.cancelled()), [true, true]);
+    gate.open();
+    await held.result();
+    await d.server.holds(d.queue, 0);
+    assertEquals(d.log.count("start"), 3);
+    assertEquals(worker.stderr.includes("left"), false);
+  },
+);
+
+drill(
+  "a call that ends within its limits has its result, and leaves no listener",
+  async (d) => {
+    await d.work("--max-workers", "2");
+    const pool = d.submitter();
+    const controller = new CountingAbortController();
+    const view = pool.with({ signal: controller.signal, timeLimit: 60_000 });
+    const sums = await Array.fromAsync(
+      view.map(tasks.adds, [1, 2, 3], [4, 5, 6]),
+    );
+    assertEquals([sums, controller.listeners], [[5, 7, 9], 0]);
+  },
+);
+
+drill(
+  "warmUp() waits for workers that come, as many as are wanted; stats() counts these, and this program's calls",
+  async (d) => {
+    const pool = d.submitter();
+    assertEquals(pool.stats().workers, { live: 0, busy: 0 });
+    const warm = pool.warmUp(3);
+    await d.work("--max-workers", "2");
+    await pool.warmUp();
+    assertEquals(pool.stats().workers.live, 2);
+    await d.work("--max-workers", "2");
+    await warm;
+    assertEquals(pool.stats().workers, { live: 4, busy: 0 });
+    await pool.submit(tasks.adds, 1, 2).result();
+    const { finished, failed, cancelled } = pool.stats().calls;
+    assertEquals([finished, failed, cancelled], [1, 0, 0]);
+    const ended = d.submitter();
+    const never = ended.warmUp(9);
+    await ended.shutdown();
+    await assertRejects(() => never, RuntimeError, "shutdown");
+  },
+);
+
+drill(
+  "what a function captured goes along to a worker that allows source, however large it is",
+  async (d) => {
+    await d.work("--allow-source", "--max-workers", "2");
+    const pool = d.submitter();
+    const table = new Map([["a", 1], ["b", 2]]);
+    const large = new Uint8Array(3_000_000).fill(7);
+    const add = (n: number) => n + offset;
+    const offset = 100;
+    assertEquals(
+      await pool.submit((key: string) => add(table.get(key)!), "b").result(),
+      102,
+    );
+    const sizes = pool.map((i: number) => large.length + i, [1, 2]);
+    assertEquals(await Array.fromAsync(sizes), [3_000_001, 3_000_002]);
+    // Two of one source, that captured something else each.
+    const adders = [1, 2].map((by) => (n: number) => n + by);
+    const sums = adders.map((adder) => pool.submit(adder, 10).result());
+    assertEquals(await Promise.all(sums), [11, 12]);
+    // One object, captured and passed, is one there, too.
+    assertEquals(
+      await pool.submit((map: unknown) => map === table, table).result(),
+      true,
+    );
+    const socket = new AbortController();
+    const error = await rejection(
+      pool.submit(() => socket.signal.aborted).result(),
+    ) as Error;
+    assertEquals(error.name, "DataCloneError");
+    assertMatch(error.message, /captured "socket"/);
+  },
+);
+
+drill(
+  "a function that captured something is found by its export where a worker allows no source, or refused",
+  async (d) => {
+    await d.work();
+    const pool = d.submitter();
+    // With a constant of its module, which that has of its own.
+    assertEquals(await pool.submit(tasks.scaled, 3).result(), 30);
+    // With what can't travel, and need not.
+    assertEquals(await pool.submit(tasks.counts, 2).result(), 2);
+    const offset = 5;
+    const error = await rejection(
+      pool.submit((n: number) => n + offset, 1).result(),
+    ) as Error;
+    assertEquals(error.name, "DataCloneError");
+    assertMatch(error.message, /--allow-source/);
+  },
+);
+
+drill("progress() goes with a map on other machines", async (d) => {
+  await d.work();
+  const pool = d.submitter();
+  const written: Uint8Array[] = [];
+  const output = {
+    isTerminal: () => false,
+    writeSync: (bytes: Uint8Array) =>
+      written.push(bytes.slice()) && bytes.length,
+  };
+  const sums: number[] = [];
+  const results = pool.map(tasks.adds, [1, 2, 3], [1, 1, 1]);
+  for await (const sum of progress(results, { total: 3, output })) {
+    sums.push(sum);
+  }
+  assertEquals(sums, [2, 3, 4]);
+  const text = written.map((bytes) => new TextDecoder().decode(bytes)).join("");
+  assertMatch(text, /3\/3/);
+});

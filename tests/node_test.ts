@@ -434,6 +434,44 @@ test("a submitter whose answers are none is asked a few times, and its call drop
 });
 
 test(
+  "a call that its submitter wants no more ends, and is answered for, whether it runs or waits for its start",
+  async (link, gate) => {
+    const stoppable = { ...CALL, stoppable: true };
+    const held = { ...stoppable, fn: describe(gate.pass, "submit") };
+    link.deliverBytes(1, toBytes(held, codec.encode([gate.handle, 1], 1)));
+    await gate.entered(1);
+    const [{ run }] = link.claims;
+    const stop = (from: string, id: string, run: number) =>
+      link.events.onStop(from, { id, run, message: "enough" });
+    // Of another run, another call, another submitter.
+    stop("me", "1", run + 1);
+    stop("me", "2", run);
+    stop("you", "1", run);
+    assertEquals(link.asks(1, run), ["1"]);
+    stop("me", "1", run);
+    await until(() => link.done === 1 && link.wanted === 1);
+    const answer = Promise.withResolvers<Answer>();
+    link.answers = () => answer.promise;
+    link.deliverBytes(2, toBytes(stoppable, "[]"));
+    await until(() => link.claims.length === 2);
+    stop("me", "1", link.claims[1].run);
+    answer.resolve("go");
+    await until(() => link.done === 2 && link.wanted === 1);
+    assertEquals(link.told.length, 0);
+  },
+);
+
+test("a call whose time limit passes ends, and its submitter is told so", async (link) => {
+  const fn = { ...CALL.fn, source: "() => { for (;;); }" };
+  link.deliverBytes(1, toBytes({ ...CALL, timeLimit: 50, fn }, "[]"));
+  await until(() => link.told.length === 1 && link.wanted === 1);
+  const [{ head: { is, message } }] = link.told;
+  assertEquals(is, "stopped");
+  assertMatch(message!, /"sum" did not end within its time limit of 50 ms/);
+  assertEquals(link.done, 1);
+});
+
+test(
   "a worker that is to end waits for no answer that does not come",
   async (link, _gate, node) => {
     link.answers = () => Promise.reject(new Error("nothing within 5 seconds"));

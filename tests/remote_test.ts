@@ -8,7 +8,12 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { BrokenExecutor, CancelledError, RuntimeError } from "../errors.ts";
+import {
+  BrokenExecutor,
+  CancelledError,
+  RuntimeError,
+  TimeoutError,
+} from "../errors.ts";
 import { makeCodec } from "../internal/codec.ts";
 import {
   type Answer,
@@ -674,6 +679,106 @@ test("an outcome that can't be read fails its call if it is its worker's, and is
     assertMatch(error.message, /^Cannot read what came of "double": ./);
     await remote.shutdown();
   }
+});
+
+test("a signal cancels a call that waits, and has the worker end one that runs, whose future fails at once", async () => {
+  const { link, remote } = setUp();
+  const controller = new AbortController();
+  const options = {
+    signals: [controller.signal],
+    timeLimit: undefined,
+    transfer: [],
+  };
+  const runs = remote.submit(double, [4], options);
+  const waits = remote.submit(double, [5], options);
+  const other = remote.submit(double, [6]);
+  await turn();
+  const ids = link.published.map(({ head }) => head.id);
+  assertEquals(
+    link.published.map(({ head }) => head.stoppable),
+    [true, true, undefined],
+  );
+  link.claim(ids[0], "a", { run: 7 });
+  controller.abort("enough");
+  assertEquals([runs.done(), waits.cancelled()], [true, true]);
+  assertEquals(await runs.exception(), "enough");
+  const stop = { id: ids[0], run: 7, message: "enough" };
+  assertEquals(link.stopped, [{ worker: "a", stop }]);
+  // What comes late of them is nobody's.
+  link.says(ids[0], "a", "outcome", { run: 7 }, 8);
+  assertEquals([0, 1].map((i) => link.claim(ids[i], "b")), ["no", "no"]);
+  link.claim(ids[2], "a");
+  link.says(ids[2], "a", "outcome", {}, 12);
+  assertEquals(await other.result(), 12);
+  const { finished, failed, cancelled } = remote.stats().calls;
+  assertEquals([finished, failed, cancelled], [1, 1, 1]);
+  await remote.shutdown();
+});
+
+test("a worker that does not hear that a call is to end is told again, and the connection waits for that", async () => {
+  using clock = new FakeClock();
+  const { link, remote } = setUp();
+  const controller = new AbortController();
+  const future = remote.submit(double, [4], {
+    signals: [controller.signal],
+    timeLimit: 50,
+    transfer: [],
+  });
+  await clock.pass(0);
+  const [{ head }] = link.published;
+  assertEquals([head.timeLimit, head.stoppable], [50, true]);
+  link.claim(head.id, "a");
+  let told = 0;
+  link.stop = () =>
+    ++told < 3
+      ? Promise.reject(new Error("nothing within a second"))
+      : Promise.resolve();
+  controller.abort();
+  assertEquals(future.done(), true);
+  const over = remote.shutdown();
+  await clock.pass(0);
+  assertEquals([told, link.closed], [1, 0]);
+  await clock.pass(100);
+  await clock.pass(100);
+  await over;
+  assertEquals([told, link.closed], [3, 1]);
+});
+
+test("a call whose time is over where it runs fails with a TimeoutError", async () => {
+  const { link, remote } = setUp();
+  const future = remote.submit(double, [4], {
+    signals: [],
+    timeLimit: 50,
+    transfer: [],
+  });
+  await turn();
+  const [{ head: { id } }] = link.published;
+  link.claim(id, "a");
+  link.says(id, "b", "stopped", { message: "by nobody who has it" });
+  assertEquals(future.done(), false);
+  link.says(id, "a", "stopped", { message: '"double" did not end' });
+  await assertRejects(() => future.result(), TimeoutError, "did not end");
+  await remote.shutdown();
+});
+
+test("workers that were heard of are counted, until they are not for long", async () => {
+  using clock = new FakeClock();
+  const { link, remote } = setUp();
+  const future = remote.submit(double, [4]);
+  await clock.pass(0);
+  link.events.onWorker({ worker: "b", slots: 3 });
+  link.events.onWorker({ worker: "b", slots: 3 });
+  link.claim(link.published[0].head.id, "a");
+  assertEquals(remote.stats().workers, { live: 5, busy: 1 });
+  link.held.set("a", ["1"]);
+  await clock.pass(9000);
+  link.events.onWorker({ worker: "b", slots: 3 });
+  await clock.pass(2000);
+  assertEquals(remote.stats().workers.live, 3);
+  link.says("1", "a", "outcome", {}, 8);
+  await future.result();
+  await remote.shutdown();
+  assertEquals(remote.stats().workers, { live: 0, busy: 0 });
 });
 
 test("the connection ends when there was no call for a while, and is made anew for the next", async () => {

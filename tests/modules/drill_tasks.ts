@@ -88,3 +88,19 @@ export function whoRuns(): number {
 export function whereabouts(): number {
   return Deno.pid;
 }
+
+const SCALE = 10;
+const seen = new Set<AbortSignal>();
+
+/** Uses what stands around it in its module. */
+export function scaled(n: number): number {
+  return n * SCALE;
+}
+
+/** The same, and what stands there can't travel. */
+export function counts(n: number): number {
+  for (let i = 0; i < n; i++) seen.add(new AbortController().signal);
+  const { size } = seen;
+  seen.clear();
+  return size;
+}
