@@ -97,10 +97,14 @@ export function hearsNotify(): boolean {
   return "waitAsync" in Atomics && (major > 2 || major === 2 && minor >= 8);
 }
 
-/** A wait in vain: nothing that counts a program's timers sees it. */
+/**
+ * A wait in vain: nothing that counts a program's timers sees it. A wait of no time
+ * would be over at once, in no turn of its own: set again and again, it would let
+ * no event be heard.
+ */
 function startUnseen(fn: () => void, ms: number): () => void {
   const cell = new Int32Array(new SharedArrayBuffer(4));
-  const { value } = Atomics.waitAsync(cell, 0, 0, Math.max(ms, 0)) as {
+  const { value } = Atomics.waitAsync(cell, 0, 0, Math.max(ms, 1)) as {
     value: Promise<string> | string;
   };
   Promise.resolve(value).then((how) => {

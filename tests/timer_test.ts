@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { stub } from "@std/testing/mock";
-import { checkTimeout, show, startTimer } from "../internal/timer.ts";
+import {
+  checkTimeout,
+  show,
+  startQuietTimer,
+  startTimer,
+} from "../internal/timer.ts";
 import { FakeClock, LONGEST_TIMER_MS } from "./_helpers.ts";
 
 /** A test whose clock stands still until it moves it. */
@@ -166,4 +171,19 @@ Deno.test("show says what a value is, in a few words", () => {
   ];
   for (const [value, shown] of cases) assertEquals(show(value), shown);
   assert(show({}).length < 30);
+});
+
+// ---- startQuietTimer ---------------------------------------------------------
+
+Deno.test("a quiet timer of no time that is set again and again holds up no event", async () => {
+  const many = 100_000;
+  let calls = 0;
+  let stop = () => {};
+  const again = () => {
+    if (++calls < many) stop = startQuietTimer(0, again);
+  };
+  again();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  stop();
+  assert(calls < many, "they came in one turn");
 });

@@ -14,6 +14,7 @@ export interface ContractOptions {
   module?: string | URL | readonly (string | URL)[];
   closures?: boolean;
   maxTasksPerChild?: number;
+  idleTimeout?: number;
 }
 
 /** What a kind can do beyond the interface that all share. */

@@ -37,6 +37,13 @@ export function testReady(kind: ExecutorKind): void {
     assertEquals(await pool.submit(Math.sqrt, 9).result(), 3);
   });
 
+  test("warmUp() resolves where workers end as soon as they are idle", async () => {
+    if (!kind.can.ownWorkers) return;
+    await using pool = kind.make({ maxWorkers: 2, idleTimeout: 0 });
+    await pool.warmUp();
+    assertEquals(await pool.submit(Math.sqrt, 9).result(), 3);
+  });
+
   test("warmUp() takes a worker that is busy for one that is up", async () => {
     await using pool = kind.make({ maxWorkers: 1 });
     await using gate = kind.makeGate();
