@@ -28,7 +28,8 @@ export interface MapOptions {
   chunksize?: number | "auto";
   /**
    * How many submitted results may wait for the reader. With it, inputs are
-   * read as results are taken, so an endless or async iterable works.
+   * read as results are taken, so an endless or async iterable works; always in
+   * the async context (`AsyncLocalStorage`) of the call of `map`, whoever reads.
    * @default {undefined} all inputs are read and submitted at the call
    */
   buffersize?: number;
