@@ -402,8 +402,11 @@ function nextTurn(): Promise<unknown> {
 
 /** The worker's end. */
 export interface WorkerLanes {
-  /** Gets what is shared, and what is to be done once there are calls again. */
-  open(shared: SharedLanes, onCalls: () => void): void;
+  /**
+   * Gets what is shared, and what is to be done once there are calls again, and
+   * once messages do not come any more.
+   */
+  open(shared: SharedLanes, onCalls: () => void, onLost?: () => void): void;
   /** The next call; `posted` gives that of a message, if it is there. */
   next(posted: () => CallMessage | undefined): CallMessage | undefined;
   /** Waits for calls; `false` if there are some. */
@@ -437,7 +440,10 @@ export function makeWorkerLanes(
    * about as long as the pool takes to hear of a result, and to send the next.
    */
   const PATIENCE = 0.05;
+  /** After so long a message that was posted has come, in milliseconds. */
+  const LOST = 2000;
   // Taken before any task runs: one may put its own in their place.
+  const { setTimeout: setTimer } = globalThis;
   const { exchange, load, notify, store, waitAsync } = Atomics;
   let calls: Int32Array<SharedArrayBuffer> | undefined;
   let results: Int32Array<SharedArrayBuffer>;
@@ -445,7 +451,9 @@ export function makeWorkerLanes(
   let values: Cells;
   let longest: number;
   let wake: () => void;
+  let lose: (() => void) | undefined;
   let isWaiting = false;
+  let isWatching = false;
   let taken = 0;
   const looksOut = lookoutOf(PATIENCE);
   const hasCalls = () => taken !== load(calls!, 0);
@@ -456,7 +464,12 @@ export function makeWorkerLanes(
   let size = 0;
   const cell = new Int32Array(new SharedArrayBuffer(4));
 
-  function open(shared: SharedLanes, onCalls: () => void): void {
+  function open(
+    shared: SharedLanes,
+    onCalls: () => void,
+    onLost?: () => void,
+  ): void {
+    lose = onLost;
     if (shared.calls) calls = new Int32Array(shared.calls);
     if (calls) callMask = calls.length - 3;
     results = new Int32Array(shared.results);
@@ -513,7 +526,9 @@ export function makeWorkerLanes(
     if (!calls) return true;
     if (hasCalls()) {
       // One that comes by message wakes by that.
-      return calls[2 + (taken & callMask)] <= 0;
+      if (calls[2 + (taken & callMask)] > 0) return false;
+      watchForMessage();
+      return true;
     }
     if (looksOut(hasCalls)) return false;
     store(calls, 1, 1);
@@ -527,6 +542,22 @@ export function makeWorkerLanes(
     isWaiting = true;
     wait(value);
     return true;
+  }
+
+  /**
+   * A call was posted before it was told of here. If it does not come at all, a task
+   * has taken away what events stand on: then the worker ends, for nobody to wait.
+   */
+  function watchForMessage(): void {
+    if (isWatching || !lose) return;
+    isWatching = true;
+    const before = taken;
+    setTimer(() => {
+      isWatching = false;
+      if (!hasCalls() || calls![2 + (taken & callMask)] > 0) return;
+      if (taken === before) lose!();
+      else watchForMessage();
+    }, LOST);
   }
 
   async function wait(until: Promise<unknown>): Promise<void> {

@@ -1095,7 +1095,11 @@ export function serve(
   async function start(message: StartMessage): Promise<void> {
     token = message.token;
     flags = new Int32Array(message.flags);
-    if (message.lanes) lanes!.open(message.lanes, serveIfIdle);
+    if (message.lanes) {
+      lanes!.open(message.lanes, serveIfIdle, () => {
+        dieOf(new Error("a message that was sent did not arrive"));
+      });
+    }
     marker.depth = message.depth;
     marker.mainModule = message.mainModule;
     const own: Record<string | symbol, unknown> = {
