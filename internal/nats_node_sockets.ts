@@ -1,34 +1,49 @@
 /** Sockets of `node:net`, for which TLS can begin later with a certificate of the client's. */
 
-import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { createConnection, isIP, type Socket } from "node:net";
+import { connect as createTls } from "node:tls";
 import type { Server } from "./nats_servers.ts";
 import type { Attempt, PlainWire, Wire } from "./nats_wire.ts";
 
 /** Connects, without TLS, which `secure` begins. */
 export async function connect(
-  { hostname, port, tls }: Server,
+  server: Server,
+  attempt: Attempt,
 ): Promise<PlainWire> {
-  const socket = connectTcp(port, hostname);
+  const { hostname, port } = server;
+  const socket = createConnection(port, hostname);
+  attempt.hold({ close: () => socket.destroy() });
   await until(socket, "connect");
   socket.setNoDelay(true);
-  const wire = new SocketWire(socket);
+  const wire = attempt.hold(new SocketWire(socket));
   return Object.assign(wire, {
-    async secure(attempt: Attempt) {
+    secure(attempt: Attempt): Promise<Wire> {
       wire.letGo();
-      const secure = connectTls({
-        socket,
-        ca: [...tls?.caCerts ?? []],
-        cert: tls?.cert,
-        key: tls?.key,
-        host: hostname,
-        servername: isIP(hostname) ? undefined : hostname,
-      });
-      attempt.hold({ close: () => secure.destroy() });
-      await until(secure, "secureConnect");
-      return attempt.hold(new SocketWire(secure));
+      return begin(createTls({ socket, ...optionsOf(server) }), attempt);
     },
   });
+}
+
+/** Connects with TLS. */
+export function connectTls(server: Server, attempt: Attempt): Promise<Wire> {
+  return begin(createTls({ port: server.port, ...optionsOf(server) }), attempt);
+}
+
+function optionsOf({ hostname, tls }: Server) {
+  return {
+    ca: [...tls?.caCerts ?? []],
+    cert: tls?.cert,
+    key: tls?.key,
+    host: hostname,
+    servername: isIP(hostname) ? undefined : hostname,
+  };
+}
+
+async function begin(secure: Socket, attempt: Attempt): Promise<Wire> {
+  attempt.hold({ close: () => secure.destroy() });
+  await until(secure, "secureConnect");
+  secure.setNoDelay(true);
+  return attempt.hold(new SocketWire(secure));
 }
 
 /** Waits for an event, or for an error. */
@@ -85,6 +100,8 @@ class SocketWire implements Wire {
     this.#socket.off("end", this.#onEnd);
     this.#socket.off("close", this.#onEnd);
     this.#socket.off("error", this.#onError);
+    // In Deno 2.5 TLS hears nothing of one that is paused.
+    this.#socket.resume();
   }
 
   async read(into: Uint8Array): Promise<number | null> {

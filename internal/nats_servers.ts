@@ -92,6 +92,13 @@ export class Server {
     this.#credentials = credentialsIn(url) ?? credentials;
   }
 
+  /** Whether TLS begins before anything is said. */
+  get beginsWithTls(): boolean {
+    return this.isWebSocket
+      ? this.mustEncrypt
+      : this.tls?.handshakeFirst === true;
+  }
+
   /** Whether there is anything to prove with. */
   get hasCredentials(): boolean {
     return this.#credentials !== undefined;

@@ -33,17 +33,18 @@ const decoder = new TextDecoder();
 export async function open(server: Server, attempt: Attempt): Promise<Opened> {
   const { tls, address, isWebSocket, mustEncrypt } = server;
   // The runtime's own way to begin TLS knows no certificate of the client's.
-  const plain: PlainWire = attempt.hold(
-    tls?.cert === undefined
-      ? await connect(server, attempt)
-      : await (await import("./nats_node_sockets.ts")).connect(server),
-  );
-  if (isWebSocket) {
-    const wire = mustEncrypt ? await secure(server, plain, attempt) : plain;
-    return await readInfo(await upgrade(wire, address, server.path));
+  const { connect, connectTls } = tls?.cert === undefined
+    ? RUNTIME
+    : await import("./nats_node_sockets.ts");
+  if (server.beginsWithTls) {
+    const wire = await secure(server, () => connectTls(server, attempt));
+    return await readInfo(
+      isWebSocket ? await upgrade(wire, address, server.path) : wire,
+    );
   }
-  if (tls?.handshakeFirst) {
-    return await readInfo(await secure(server, plain, attempt));
+  const plain = await connect(server, attempt);
+  if (isWebSocket) {
+    return await readInfo(await upgrade(plain, address, server.path));
   }
   const opened = await readInfo(plain);
   const { tls_required, tls_available } = opened.info;
@@ -56,16 +57,26 @@ export async function open(server: Server, attempt: Attempt): Promise<Opened> {
   if (opened.rest.length > 0) {
     throw new Refused(`${address} says more before TLS than who it is`);
   }
-  return { ...opened, wire: await secure(server, plain, attempt) };
+  const wire = await secure(server, () => plain.secure(attempt));
+  return { ...opened, wire };
 }
 
-async function connect(
+/** How connections are made by what the runtime has for that. */
+const RUNTIME = {
+  connect: connectByRuntime,
+  async connectTls(server: Server, attempt: Attempt): Promise<Wire> {
+    return await (await connectByRuntime(server, attempt)).secure(attempt);
+  },
+};
+
+async function connectByRuntime(
   { hostname, port, tls }: Server,
-  { signal }: Attempt,
+  attempt: Attempt,
 ): Promise<PlainWire> {
+  const { signal } = attempt;
   const conn = await Deno.connect({ hostname, port, signal });
   conn.setNoDelay(true);
-  return {
+  return attempt.hold({
     ...wireOf(conn),
     async secure(attempt) {
       const secure = await Deno.startTls(conn, {
@@ -76,17 +87,16 @@ async function connect(
       await secure.handshake();
       return wire;
     },
-  };
+  });
 }
 
-/** Begins TLS; from now on the server is told nothing without. */
+/** Has TLS begin; from now on the server is told nothing without. */
 async function secure(
   server: Server,
-  plain: PlainWire,
-  attempt: Attempt,
+  begin: () => Promise<Wire>,
 ): Promise<Wire> {
   try {
-    const wire = await plain.secure(attempt);
+    const wire = await begin();
     server.mustEncrypt = true;
     return wire;
   } catch (error) {
