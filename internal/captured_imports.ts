@@ -4,7 +4,13 @@
  */
 
 import type { Imported } from "./free_names.ts";
-import { exportOf, originOf, originOfNamespace } from "./imports.ts";
+import {
+  commonModules,
+  exportOf,
+  originOf,
+  originOfCommon,
+  originOfNamespace,
+} from "./imports.ts";
 import { mainModule } from "./main_module.ts";
 import { isOfRuntime, nodePath } from "./node_functions.ts";
 import type { Find, WorkerMarker } from "./protocol.ts";
@@ -26,6 +32,8 @@ export class CapturedImports {
   readonly #cannot: Cannot;
   readonly #imports = new Map<unknown, Import[]>();
   readonly #read = new Set<Scope>();
+  /** What scripts that are no modules have by `require()`, once that was asked for. */
+  #required: Map<unknown, string> | undefined;
   /** A script of which nobody knows what it imports. */
   #obscure: { readonly url: string; readonly error: Error } | undefined;
 
@@ -58,6 +66,11 @@ export class CapturedImports {
     const found = foundHere(value);
     if (found) return found;
     const imports = this.#imports.get(value);
+    if (this.#read.size === 0) {
+      const path = (this.#required ??= commonModules()).get(value);
+      const origin = path === undefined ? undefined : originOfCommon(path);
+      if (origin && origin.url !== mainModule()) return origin;
+    }
     if (!imports) {
       if (typeof value === "function" && this.#obscure) {
         const { url, error } = this.#obscure;
@@ -102,7 +115,9 @@ export class CapturedImports {
  */
 export function findExport(fn: unknown, script: string): Find | undefined {
   const { url } = scriptFacts(script);
-  return url === "" || url === mainModule() ? undefined : exportOf(url, fn);
+  if (url === "" || url === mainModule()) return undefined;
+  const path = commonModules().get(fn);
+  return path === undefined ? exportOf(url, fn) : originOfCommon(path);
 }
 
 const searched = new WeakMap<object, Find | undefined>();

@@ -34,7 +34,10 @@ interface NodeModule {
 
 interface Builtins {
   "node:module": {
-    readonly Module: new (path: string) => NodeModule;
+    readonly Module: {
+      new (path: string): NodeModule;
+      readonly _cache: Readonly<Record<string, NodeModule | undefined>>;
+    };
     createRequire(path: string): { resolve(specifier: string): string };
   };
   "node:url": {
@@ -125,6 +128,25 @@ export function exportOf(
   return name === undefined
     ? undefined
     : { url, module: specifierOf(ROOT, url, url), name: name as string };
+}
+
+/** The modules of CommonJS that are loaded, by what they export, which is one object. */
+export function commonModules(): Map<unknown, string> {
+  const found = new Map<unknown, string>();
+  const { _cache } = builtin("node:module").Module;
+  for (const [path, module] of Object.entries(_cache)) {
+    // Others are data, or can't be imported by a worker.
+    if (/\.(?:c?js|cts)$/.test(path)) found.set(module?.exports, path);
+  }
+  return found;
+}
+
+/** Where a worker finds all that a module of CommonJS exports. */
+export function originOfCommon(
+  path: string,
+): Origin & { readonly name: string } {
+  const url = builtin("node:url").pathToFileURL(path).href;
+  return { url, module: specifierOf(ROOT, url, url), name: "default" };
 }
 
 /** Finds the module that a namespace object is of. */

@@ -474,3 +474,31 @@ console.log("end");`,
   if (/SyntaxError|Expected|not supported/.test(ended.stderr)) return;
   assertSays(ended, "runs\nlate\nruns\nlate\nend");
 });
+
+Deno.test("what a script of CommonJS requires is imported by workers", async () => {
+  using made = project({
+    ...PACKAGES,
+    "package.json": { name: "app", private: true },
+    "helper.cjs": `
+const own = new WeakMap();
+module.exports = { hold: (key) => own.set(key, "held").get(key) };`,
+    "main.cjs": `
+const callable = require("callable");
+const plain = require("plain");
+const named = require("named");
+const helper = require("./helper.cjs");
+const { basename } = require("node:path");
+const path = require("node:path");
+const all = { helper };
+import("./compare.js").then(({ compare }) => compare({
+  "a function": () => callable(1) + String(callable.kind),
+  "an object": () => plain.own() + plain.nested.deep(),
+  "names": () => named.first() + new named.Second().n,
+  "a file": () => helper.hold({}),
+  "in an object": () => all.helper.hold({}),
+  "of node:": () => basename("/a/b") + path.extname("c.txt"),
+  "itself": [callable, 1],
+}, { permissions: "none" }));`,
+  });
+  assertSays(await runIn(made, "main.cjs"), "14 compared");
+});
