@@ -25,42 +25,41 @@ type Options = ThreadPoolExecutorOptions<Any> & ProcessPoolExecutorOptions<Any>;
 
 // ---- What never ends ---------------------------------------------------------
 
+/** What a thread in a loop is told by the test: to end; and tells: that it loops. */
+type Told = Int32Array<SharedArrayBuffer>;
+
 /**
- * Loops until a file is there, for the sake of the tests after this one: nothing
- * else ends a thread that loops. Self-contained.
+ * A loop that lets nothing else happen, and spares the processor. A thread ends it
+ * in the end, for the sake of the tests after this one. Self-contained.
  */
-function loop(end: string): void {
-  for (;;) {
-    try {
-      Deno.statSync(end);
-      return;
-    } catch {
-      // Not yet.
-    }
-  }
+function loop(told: Told | undefined): void {
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  while (!told || Atomics.load(told, 0) === 0) Atomics.wait(cell, 0, 0, 20);
 }
 
 /** Leaves a loop behind that begins after the call has ended. Self-contained. */
-function leaveLoop(loop: string, folder: string): void {
+function leaveLoop(loop: string, folder: string, told: Told | undefined): void {
   setTimeout(() => {
-    Deno.writeTextFileSync(`${folder}/loops`, "");
-    (0, eval)(`(${loop})`)(`${folder}/end`);
+    if (told) Atomics.store(told, 1, 1);
+    else Deno.writeTextFileSync(`${folder}/loops`, "");
+    (0, eval)(`(${loop})`)(told);
   });
 }
 
-/** A module that is imported until a file is there, or for ever. */
-function moduleOf(folder: string, statement: string): string {
-  const source = `${loop}
-const end = ${JSON.stringify(`${folder}/end`)};
-${statement}
-export {};`;
+/** A module whose import does not end. */
+function moduleThat(statement: string): string {
+  const source = `${loop}\n${statement}\nexport {};`;
   return `data:text/javascript,${encodeURIComponent(source)}`;
 }
 
 /** What a call is behind: the options of its pool, and what is done before it. */
 interface HeldUp {
-  options(folder: string): Options;
-  before?(pool: Executor, folder: string): Promise<void>;
+  options(told: Told | undefined): Options;
+  before?(
+    pool: Executor,
+    folder: string,
+    told: Told | undefined,
+  ): Promise<void>;
 }
 
 const behind: Record<string, HeldUp> = {
@@ -68,21 +67,20 @@ const behind: Record<string, HeldUp> = {
     options: () => ({ initializer: () => new Promise(() => {}) }),
   },
   "an initializer that loops for ever": {
-    options: (folder) => ({ initializer: loop, initargs: [`${folder}/end`] }),
+    options: (told) => ({ initializer: loop, initargs: [told] }),
   },
   "a module whose import waits for ever": {
-    options: (folder) => ({
-      module: moduleOf(folder, "await new Promise(() => {});"),
-    }),
+    options: () => ({ module: moduleThat("await new Promise(() => {});") }),
   },
   "a module whose import loops for ever": {
-    options: (folder) => ({ module: moduleOf(folder, "loop(end);") }),
+    options: () => ({ module: moduleThat("loop();") }),
   },
   "a loop that an earlier call left in a timer": {
     options: () => ({}),
-    async before(pool, folder) {
-      await pool.submit(leaveLoop, String(loop), folder).result();
+    async before(pool, folder, told) {
+      await pool.submit(leaveLoop, String(loop), folder, told).result();
       await until(() => {
+        if (told) return Atomics.load(told, 1) === 1;
         try {
           return Deno.statSync(`${folder}/loops`).isFile;
         } catch {
@@ -102,7 +100,7 @@ const kinds = {
     new ProcessPoolExecutor({
       maxWorkers: 1,
       closures: false,
-      permissions: { read: [folder], write: [folder] },
+      permissions: { write: [folder] },
       ...options,
     }),
 };
@@ -127,15 +125,18 @@ for (const [kind, make] of Object.entries(kinds)) {
       ) =>
         Deno.test(`${kind} pool (${onWorkerLost}): behind ${what}, ${sentence}`, () =>
           within((async () => {
+            const told = kind === "thread"
+              ? new Int32Array(new SharedArrayBuffer(8))
+              : undefined;
             const folder = await Deno.makeTempDir();
             try {
-              const pool = make(folder, { onWorkerLost, ...options(folder) });
-              await before?.(pool, folder);
+              const pool = make(folder, { onWorkerLost, ...options(told) });
+              await before?.(pool, folder, told);
               await fn(pool);
               // A pool ends, whatever it is behind.
               await pool.shutdown({ cancelFutures: true });
             } finally {
-              await Deno.writeTextFile(`${folder}/end`, "");
+              if (told) Atomics.store(told, 0, 1);
               await Deno.remove(folder, { recursive: true });
             }
           })()));
