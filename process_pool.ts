@@ -439,6 +439,7 @@ export function processKind<I extends unknown[]>(
     name: "ProcessPoolExecutor",
     maxWorkers,
     modules,
+    preparesWorkers: modules.length > 0 || options.initializer !== undefined,
     closures,
     idleTimeout: checkIdleTimeout(idleTimeout),
     broken: BrokenProcessPool,

@@ -350,6 +350,7 @@ export function threadKind<I extends unknown[]>(
     name: "ThreadPoolExecutor",
     maxWorkers,
     modules,
+    preparesWorkers: modules.length > 0 || options.initializer !== undefined,
     closures,
     idleTimeout: checkIdleTimeout(idleTimeout),
     broken: BrokenThreadPool,

@@ -160,7 +160,7 @@ export class Endings {
   /** A call has asked for its signal. */
   readonly onListens = (member: Member, slot: number, order: number): void => {
     const call = member.callIn(slot);
-    if (call?.order === order) call.limits!.listens = true;
+    if (call?.order === order && call.limits) call.limits.listens = true;
   };
 
   /** A child has been told to stop a call; see `LinkEvents.onAborting`. */

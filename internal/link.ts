@@ -113,6 +113,8 @@ export interface PoolKind {
   readonly maxWorkers: number;
   /** The modules that its workers import when they start. */
   readonly modules: readonly string[];
+  /** Whether a worker imports modules, or runs an initializer, before its first call. */
+  readonly preparesWorkers?: boolean;
   /** Whether functions take along what is around them. */
   readonly closures?: boolean;
   /** How long idle workers stay, in milliseconds. */

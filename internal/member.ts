@@ -17,8 +17,10 @@ import { label } from "./travel.ts";
 
 /** A ready worker that begins nothing that it has for so long is deaf, in milliseconds. */
 export const DEAF = 1000;
-/** One that takes so long to start holds calls up, in milliseconds. */
-const SLOW = 3000;
+/** One that takes so long for modules and initializer holds calls up, in milliseconds. */
+const SLOW = 5000;
+/** Where there are none it is the machine that is slow, and more so. */
+const VERY_SLOW = 30_000;
 
 /** A worker of a pool: its link, and the calls that were handed to it. */
 export class Member implements CallHolder {
@@ -35,6 +37,7 @@ export class Member implements CallHolder {
   readonly #onChunkDone: (call: Call) => void;
   /** When it was started. */
   readonly opened = ownClock.now();
+  readonly #slow: number;
   /** The calls that are kept here until it is ready, in order; see `startsLate`. */
   #kept: Call[] = [];
   /** How long its calls will take, as far as is known, in microseconds. */
@@ -63,6 +66,7 @@ export class Member implements CallHolder {
     this.index = index;
     this.link = link;
     this.#onChunkDone = onChunkDone;
+    this.#slow = kind.preparesWorkers ? SLOW : VERY_SLOW;
     this.#tasksLeft = kind.maxTasks;
     this.#freeSlots = Array.from(
       { length: kind.slots },
@@ -126,7 +130,7 @@ export class Member implements CallHolder {
    * running. `Infinity` while it runs a call, or has none.
    */
   get stuckFrom(): number {
-    if (!this.#ready) return this.opened + SLOW;
+    if (!this.#ready) return this.opened + this.#slow;
     return this.isIdle || this.#runs ? Infinity : this.progress + DEAF;
   }
 

@@ -191,8 +191,8 @@ export class AnsweringPool extends ControlPool {
 
 /** A ready worker that begins nothing for so long is deaf, in milliseconds. */
 export const DEAF_MS = 1000;
-/** One that takes so long to start holds calls up, in milliseconds. */
-export const SLOW_MS = 3000;
+/** One that takes so long for modules and initializer holds calls up, in milliseconds. */
+export const SLOW_MS = 5000;
 
 /** How long a call that was asked to stop may take to end, in milliseconds. */
 export const GRACE_MS = 100;

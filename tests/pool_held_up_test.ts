@@ -29,7 +29,7 @@ for (const Pool of [ControlPool, AnsweringPool]) {
   const kind = Pool === ControlPool ? "a thread" : "a child";
 
   test(`the limit of a call counts that ${kind} which does not get ready holds up, and it never starts`, async (clock) => {
-    const pool = new Pool();
+    const pool = new Pool({ preparesWorkers: true });
     const future = pool.with({ timeLimit: 50 }, unknownFn("parse"), "a");
     await clock.pass(SLOW_MS);
     await clock.pass(49);
@@ -51,7 +51,7 @@ for (const Pool of [ControlPool, AnsweringPool]) {
   });
 
   test(`the limit of a call counts from its start where ${kind} is only slow to get ready`, async (clock) => {
-    const pool = new Pool();
+    const pool = new Pool({ preparesWorkers: true });
     const future = pool.with({ timeLimit: 50 }, unknownFn(), "a");
     await clock.pass(SLOW_MS);
     await clock.pass(40);
@@ -73,7 +73,7 @@ for (const Pool of [ControlPool, AnsweringPool]) {
   });
 
   test(`limits count in the queue, too, where ${kind} that does not get ready is all there is`, async (clock) => {
-    const pool = new Pool();
+    const pool = new Pool({ preparesWorkers: true });
     const first = pool.call(unknownFn(), "first");
     const early = pool.with({ timeLimit: 50 }, unknownFn(), "early");
     await clock.pass(SLOW_MS);
@@ -89,7 +89,7 @@ for (const Pool of [ControlPool, AnsweringPool]) {
   });
 
   test(`limits count no more in the queue once ${kind} gets ready after all`, async (clock) => {
-    const pool = new Pool();
+    const pool = new Pool({ preparesWorkers: true });
     pool.call(unknownFn(), "first");
     const future = pool.with({ timeLimit: 500 }, unknownFn(), "a");
     await clock.pass(SLOW_MS + 400);
@@ -106,7 +106,7 @@ for (const Pool of [ControlPool, AnsweringPool]) {
   });
 
   test(`${kind} that does not get ready for long is replaced when a limit is over, and the next has twice the time`, async (clock) => {
-    const pool = new Pool();
+    const pool = new Pool({ preparesWorkers: true });
     const expire = async () => {
       const future = pool.with({ timeLimit: 50 }, unknownFn(), "limited");
       while (!future.done()) await clock.pass(50);
@@ -127,6 +127,17 @@ for (const Pool of [ControlPool, AnsweringPool]) {
     await pool.shutdown();
   });
 }
+
+test("a worker that has nothing to prepare has longer to get ready, before limits count", async (clock) => {
+  const pool = new ControlPool();
+  const future = pool.with({ timeLimit: 50 }, unknownFn(), "a");
+  await clock.pass(30_000);
+  await clock.pass(49);
+  assertEquals(future.done(), false);
+  await clock.pass(1);
+  assertInstanceOf(await failure(future), TimeoutError);
+  await pool.shutdown();
+});
 
 test("a call that is kept from a child until that is ready waits, can be cancelled, and is sent in order", async () => {
   const fn = await knownFn(0.001);
