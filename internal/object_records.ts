@@ -126,6 +126,7 @@ export function withStack(error: Error): (entry: Own[number]) => Own[number] {
 export function isPlain(object: object, kind: Kind): boolean {
   if (kind === "copy") return keysBeside(object).length === 0;
   if (kind === "array") return isPlainArray(object as unknown[]);
+  if (kind === "plain") return isPlainRecord(object);
   const own = ownOf(object);
   if (kind === "error") {
     return own.every(([key, found]) =>
@@ -135,10 +136,19 @@ export function isPlain(object: object, kind: Kind): boolean {
         attributesOf(found) === (WRITABLE | CONFIGURABLE)
     ) && Object.hasOwn(object, "stack");
   }
-  if (kind !== "plain") return own.length === 0;
-  return own.every(([key, found]) =>
-    typeof key === "string" && isData(found) && attributesOf(found) === PLAIN
-  );
+  return own.length === 0;
+}
+
+/** The same of one with no insides: most are of this kind. */
+function isPlainRecord(object: object): boolean {
+  const keys = Reflect.ownKeys(object);
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i];
+    if (typeof key !== "string") return false;
+    const found = Object.getOwnPropertyDescriptor(object, key)!;
+    if (!isData(found) || attributesOf(found) !== PLAIN) return false;
+  }
+  return true;
 }
 
 export function isPlainArray(array: unknown[]): boolean {
@@ -197,9 +207,13 @@ export function eachIn(
       }
     }
   } else {
-    for (const [key, { value }] of ownOf(object)) {
-      // An error's is a text; all others are data here.
-      if (key !== "stack" || kind !== "error") visit(value, stepOf(key));
+    // All are data here, but for the stack of an error, which is a text.
+    const keys = kind === "error"
+      ? Object.getOwnPropertyNames(object).filter((key) => key !== "stack")
+      : Object.keys(object);
+    for (const key of keys) {
+      const value = (object as Record<string, unknown>)[key];
+      if (!isFlat(value)) visit(value, stepOf(key));
     }
   }
 }

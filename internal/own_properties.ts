@@ -96,6 +96,8 @@ export type Closed = 1 | 2 | 3;
 
 export function closedness(object: object): Closed | undefined {
   if (Object.isExtensible(object)) return undefined;
+  // Their items are what they are.
+  if (ArrayBuffer.isView(object)) return 1;
   if (typeof object !== "function") {
     return Object.isFrozen(object) ? 3 : Object.isSealed(object) ? 2 : 1;
   }

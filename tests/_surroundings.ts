@@ -61,6 +61,9 @@ const tell = (root) => {
     if (value === null || type !== "object" && type !== "function") return type + " " + String(value);
     if (known.has(value)) return known.get(value);
     if (value instanceof Promise) return "promise";
+    if (value instanceof Blob && type === "object" && Object.hasOwn(value, Object.getOwnPropertySymbols(value)[0] ?? "")) {
+      return "blob " + attempt(() => value.size) + Object.isExtensible(value) + Object.getOwnPropertyNames(value);
+    }
     if (type === "object" && Object.getOwnPropertyDescriptor(value, Symbol.toStringTag)?.value === "Module") {
       return "module " + Object.keys(value);
     }
@@ -109,7 +112,9 @@ const tell = (root) => {
         if (typeof inherited === "function" && key !== "constructor") parts.push(key + "->" + go(attempt(() => value[key](3)), depth + 1));
         else if (key === "get1") parts.push("get1=" + go(inherited, depth + 1));
       }
-      parts.push(attempt(() => String(value)).slice(0, 40), attempt(() => [...value].length) + "");
+      // How a class is written down is no matter: what it says is.
+      const text = attempt(() => String(value));
+      parts.push(/class|=>|function/.test(text) ? "source" : text.slice(0, 40), attempt(() => [...value].length) + "");
     }
     return "{" + parts.join(";") + "}";
   };
