@@ -89,7 +89,7 @@ export class Credentials {
     );
   }
 
-  /** What `Deno.inspect` and `JSON.stringify` show. */
+  /** What `JSON.stringify` shows; `Deno.inspect` shows no private field. */
   toJSON(): string {
     return "credentials";
   }

@@ -67,13 +67,13 @@ export class Server {
   readonly isWebSocket: boolean;
   /** What is asked for by a WebSocket. */
   readonly path: string;
-  readonly tls: NatsTls | undefined;
   /** Whether it is told nothing before the connection is encrypted. */
   mustEncrypt: boolean;
   /** How often it has refused in a row, and when it was last tried. */
   refusals = 0;
   tried = -Infinity;
   readonly #credentials: Credentials | undefined;
+  readonly #tls: NatsTls | undefined;
 
   constructor(
     url: URL,
@@ -86,10 +86,15 @@ export class Server {
     this.address = `${hostname}:${this.port}`;
     this.isWebSocket = protocol === "ws:" || protocol === "wss:";
     this.path = `${url.pathname || "/"}${url.search}`;
-    this.tls = tls;
+    this.#tls = tls;
     this.mustEncrypt = protocol === "tls:" || protocol === "wss:" ||
       tls !== undefined;
     this.#credentials = credentialsIn(url) ?? credentials;
+  }
+
+  /** It has a key, so nothing that shows a server shows it. */
+  get tls(): NatsTls | undefined {
+    return this.#tls;
   }
 
   /** Whether TLS begins before anything is said. */

@@ -92,7 +92,14 @@ Deno.test("nats options: credentials and tls that are none are refused, and noth
 });
 
 Deno.test("nats options: neither an executor nor what it is made of shows what it was told", () => {
-  const servers = checkServers(`tls://ada:${SECRET}@a`, { token: SECRET });
+  const servers = checkServers(
+    `tls://ada:${SECRET}@a`,
+    { token: SECRET },
+    {
+      cert: "-----BEGIN CERTIFICATE-----",
+      key: `-----BEGIN PRIVATE KEY-----${SECRET}`,
+    },
+  );
   const executor = new NatsExecutor({
     ...{ servers: `nats://ada:${SECRET}@a`, queue: "q" },
     credentials: { token: SECRET },
