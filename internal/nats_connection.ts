@@ -71,6 +71,8 @@ const OBJECT = "cf-object";
 /** Headers that the server knows. */
 const MESSAGE_ID = "Nats-Msg-Id";
 const EXPECTED_STREAM = "Nats-Expected-Stream";
+/** What there is no use in going on without. */
+const VITAL = /^\$JS\.(?:API\.(?:CONSUMER\.MSG\.NEXT|DIRECT\.GET)|ACK)\./;
 const SUBJECTS_OVERLAP = 10065;
 const WRONG_STREAM = 10060;
 
@@ -362,9 +364,9 @@ export class Connection {
     subject: string,
   ): void {
     if (operation === "publish") {
-      if (this.messages.deny(subject, error)) return;
-      // Late answers, for one, are no matter.
-      if (!/^\$JS\.(?:API\.CONSUMER\.MSG\.NEXT|ACK)\./.test(subject)) return;
+      this.messages.deny(subject, error);
+      // Of the rest, each question fails by itself, and late answers are no matter.
+      if (!VITAL.test(subject)) return;
     }
     this.#denied ??= error;
     this.messages.giveUp(error);
@@ -392,8 +394,9 @@ export class Connection {
         this.#state.onBack();
         this.#wake();
         return;
-      } catch {
+      } catch (error) {
         if (this.nc.isClosed() || this.#closing) return;
+        if (error instanceof Denied) return this.#lose(error.message, error);
         await this.pause(RECONNECT_WAIT);
       }
     }

@@ -174,20 +174,13 @@ export class Messages {
     for (const { reject } of questions) reject(error);
   }
 
-  /**
-   * Gives up the questions to a subject that nothing may be published to.
-   *
-   * @returns Whether there were any.
-   */
-  deny(subject: string, error: Error): boolean {
-    let wereAny = false;
+  /** Gives up the questions to a subject that nothing may be published to. */
+  deny(subject: string, error: Error): void {
     for (const [id, question] of this.#questions) {
       if (question.subject !== subject) continue;
       this.#questions.delete(id);
       question.reject(error);
-      wereAny = true;
     }
-    return wereAny;
   }
 
   /** Sends what is left, and leaves nothing behind. */

@@ -71,19 +71,25 @@ export class NatsWorker implements WorkerLink {
   }
 
   async open(options: QueueOptions): Promise<void> {
-    await Connection.open(options, {
-      role: "worker",
-      name: `worker ${this.#id}`,
-      onAway: () => this.#events.onAway(),
-      onLost: (why, cause) => this.#events.onLost(why, cause),
-      onRefused: (why) => this.#events.onRefused(why),
-      onBack: () => {
-        this.#puller.renew();
-        this.#events.onBack();
-        this.#answerForGone().catch(() => {}); // It is away again, or closed.
-      },
-      onFound: (connection) => this.#listen(connection),
-    });
+    try {
+      await Connection.open(options, {
+        role: "worker",
+        name: `worker ${this.#id}`,
+        onAway: () => this.#events.onAway(),
+        onLost: (why, cause) => this.#events.onLost(why, cause),
+        onRefused: (why) => this.#events.onRefused(why),
+        onBack: () => {
+          this.#puller.renew();
+          this.#events.onBack();
+          this.#answerForGone().catch(() => {}); // It is away again, or closed.
+        },
+        onFound: (connection) => this.#listen(connection),
+      });
+    } catch (error) {
+      // It may have been made, and has a timer.
+      this.#puller?.stop();
+      throw error;
+    }
   }
 
   #listen(connection: Connection): void {

@@ -140,6 +140,49 @@ drill(
   },
 );
 
+drill(
+  "a right that is missing is named, by a worker that ends, or by an executor that is broken",
+  async () => {
+    const without = (line: string, after: string) => {
+      const from = CONFIG.indexOf(after);
+      const at = CONFIG.indexOf(`"${line}"`, from);
+      assert(at > 0, line);
+      return CONFIG.slice(0, at) + CONFIG.slice(at + line.length + 2);
+    };
+    const ofWorker = ["cf.example.run.*", "cf.example.worker.*"];
+    for (const line of ofWorker) {
+      await using server = await startServer(
+        without(line, 'subscribe: [\n          "cf.example.run'),
+      );
+      await makeQueue(server);
+      await using worker = new WorkerProcess({
+        ...{ servers: server.url, queue: QUEUE, env: WORKER },
+        args: ["--module", "tests/modules/drill_tasks.ts"],
+      });
+      assertEquals((await worker.status).code, 1);
+      await worker.ended;
+      assertStringIncludes(worker.stderr, 'may not subscribe to "cf.example');
+    }
+    const ofSubmitter = [
+      "cf.example.call.*",
+      "cf.example.claim.*",
+      "cf.example.done.*",
+      "_INBOX.cf.example.submitter.>",
+      "$JS.API.STREAM.NAMES",
+      "$JS.API.CONSUMER.INFO.*.workers",
+    ];
+    for (const line of ofSubmitter) {
+      await using server = await startServer(without(line, "user: submitter"));
+      await makeQueue(server);
+      await using executor = submitterOf(server);
+      const error = await executor.submit(tasks.adds, 1, 2).exception();
+      assertInstanceOf(error, BrokenExecutor);
+      assertStringIncludes(error.message, "the account may not");
+      assertStringIncludes(error.message, line.split("*")[0].replace(/>$/, ""));
+    }
+  },
+);
+
 drill("each account is refused what is another's part", async () => {
   await using server = await startServer();
   await makeQueue(server);
