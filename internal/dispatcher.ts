@@ -511,7 +511,7 @@ export class Dispatcher {
       // Before its future is settled: a callback that submits must find it.
       this.#crew.idleIfDone(member);
       if (call) {
-        if (outcome.is === "threw") placeOf(outcome, call.fn);
+        if (outcome.is === "threw") placeStacks(outcome, call.fn);
         learn(call.fn, ms);
         if (!chunk) {
           this.#kind.recycle?.(argsAlone(call.args));
@@ -573,14 +573,5 @@ export class Dispatcher {
     }
     for (const member of this.#crew) this.#crew.end(member, signal);
     return held;
-  }
-}
-
-/** Has the stacks of what was thrown name the caller's script, where they can be read. */
-function placeOf(outcome: Outcome & { is: "threw" }, fn: FunctionRef): void {
-  try {
-    placeStacks(outcome.what, fn);
-  } catch {
-    // They stay as they are: the call fails all the same, and alone.
   }
 }

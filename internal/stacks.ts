@@ -22,9 +22,12 @@ export function noteTexts(ref: ClosureRef, texts: readonly string[]): void {
  * Has the stacks of exceptions tell where the functions stand in the caller's
  * scripts. What was sent is data: it may have any shape, and nothing here throws.
  */
-export function placeStacks(what: unknown, ref: FunctionRef): void {
+export function placeStacks(
+  outcome: { readonly what: unknown },
+  ref: FunctionRef,
+): void {
   try {
-    const { errors } = what as { errors: { stack?: unknown }[] };
+    const { errors } = outcome.what as { errors: { stack?: unknown }[] };
     for (let i = 0; i < errors.length; i++) {
       const { stack } = errors[i];
       if (typeof stack === "string") errors[i].stack = placed(stack, ref);

@@ -136,7 +136,7 @@ Deno.test("what is no record of exceptions is left as it came", () => {
       },
     },
   ];
-  for (const what of odd) placeStacks(what, ref);
+  for (const what of odd) placeStacks({ what }, ref);
   assertEquals(odd[5], {
     errors: [{ stack: "    at f (f, <anonymous>:99999999:1)" }],
   } as Any);
