@@ -115,8 +115,9 @@ interface View {
  * On a terminal it draws a bar with a rate and the time left; bars of several
  * loops stand below each other. What the program prints meanwhile, through
  * `console`, `Deno.stdout` or `Deno.stderr`, comes to stand above the bars; for
- * that these methods are wrapped as long as a bar is there. What a worker prints by
- * itself can't be seen here, and may stand behind a bar. Where stderr is no
+ * that these methods are wrapped as long as a bar is there. What
+ * threads of a pool print comes by this one meanwhile, and stands above the bars,
+ * too; what another worker prints by itself can't be seen here. Where stderr is no
  * terminal, or the library that draws bars can't be loaded, plain lines are
  * written now and then, and one at the end.
  *
