@@ -116,6 +116,7 @@ export class Client {
   /** What ends a wait for the next attempt. */
   #endWait: (() => void) | undefined;
   #connecting: Promise<void> | undefined;
+  #trouble: unknown;
 
   private constructor(options: ClientOptions, events: ClientEvents) {
     this.#options = options;
@@ -158,6 +159,11 @@ export class Client {
     return `${this.#options.inboxes}.${
       crypto.randomUUID().replaceAll("-", "")
     }`;
+  }
+
+  /** What the last attempt to connect again came to, if it was in vain. */
+  get trouble(): unknown {
+    return this.#trouble;
   }
 
   isClosed(): boolean {
@@ -437,7 +443,7 @@ export class Client {
         this.#use(await this.#dial(server));
         return this.#events.onBack();
       } catch (error) {
-        why = error;
+        why = this.#trouble = error;
       }
     }
   }

@@ -45,6 +45,10 @@ export class NatsSubmitter implements SubmitterLink {
     return this.#connection.queue.lease;
   }
 
+  get trouble(): unknown {
+    return this.#connection.nc.trouble;
+  }
+
   async open(options: QueueOptions): Promise<void> {
     await Connection.open(options, {
       role: "submitter",

@@ -108,7 +108,7 @@ export class Remote implements CallOwner, Engine {
   #closing: Promise<void> | undefined;
   #closers: (() => void)[] = [];
   readonly #absence = new Absence((ms) =>
-    this.#break(`the server was away for ${ms} ms`, undefined)
+    this.#break(`the server was away for ${ms} ms`, this.#link?.trouble)
   );
   #stopIdleTimer: (() => void) | undefined;
   #watch: HolderWatch | undefined;

@@ -39,6 +39,8 @@ export interface SubmitterLink {
   readonly id: string;
   /** How long a worker may be silent before its calls go to others, in milliseconds. */
   readonly lease: number;
+  /** What the last attempt to reach a server that is away came to. */
+  readonly trouble?: unknown;
   /**
    * Hands a call over; resolves when it is stored, to the number of its message.
    * `key` makes it the same message when it is published again.

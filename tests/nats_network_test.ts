@@ -502,3 +502,20 @@ drill(
     await Deno.remove(file);
   },
 );
+
+drill(
+  "an executor whose server is away says what the last attempt to reach it came to",
+  async () => {
+    const server = await NatsServer.start();
+    const executor = executorOf(server.url);
+    const future = executor.submit(tasks.adds, 1, 2);
+    await server.holds(QUEUE, 1);
+    await server[Symbol.asyncDispose]();
+    const ended = executor.shutdown();
+    const error = await future.exception() as Error;
+    assertInstanceOf(error, BrokenExecutor);
+    assertMatch(error.message, /^The server was away for/);
+    assertMatch(`${error.cause}`, /refused/i);
+    await ended;
+  },
+);
