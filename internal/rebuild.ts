@@ -138,6 +138,14 @@ export function makeRebuilder(): Rebuilder {
     return maker!;
   }
 
+  /** An address without the folder in which the runtime keeps packages. */
+  function inCache(url: string): string {
+    return url.replace(
+      /^file:.*(?=\/npm\/[^/]+\/(?:@[^/]+\/)?[^/]+\/\d+\.\d+\.\d[^/]*\/)/,
+      "",
+    );
+  }
+
   function builtinModule(name: string): unknown {
     const { process } = globalThis as unknown as { process: unknown };
     const found = (processOf ? processOf.call(globalThis) : process) as
@@ -156,7 +164,7 @@ export function makeRebuilder(): Rebuilder {
       return found;
     }
     const { module, url } = loaded.get(find.module)!;
-    if (find.url !== undefined && find.url !== url) {
+    if (find.url !== undefined && inCache(find.url) !== inCache(url)) {
       throw new DOMException(
         `Cannot find "${find.name}" of ${find.url}: ${find.module} is ${url} in the worker`,
         "DataCloneError",

@@ -194,6 +194,24 @@ for (const [kind, { files, main }] of Object.entries(PROJECTS)) {
   });
 }
 
+Deno.test("a library of npm is the same in a child that keeps packages in another folder", async () => {
+  using made = project({
+    "deno.json": { imports: { ms: "npm:ms@2.1.3" }, lock: false },
+    "main.js": `
+import { kinds } from "./compare.js";
+import ms from "ms";
+const pool = kinds.process({ env: { DENO_DIR: import.meta.dirname + "/cache" } });
+console.log(await pool.submit(() => ms("1s")).result());
+await pool.shutdown();`,
+  });
+  const why = await install(made);
+  if (why !== undefined) {
+    console.log(`skipped, for the library can't be had: ${why}`);
+    return;
+  }
+  assertSays(await runIn(made, "main.js"), "1000");
+});
+
 function lockOf({ path }: Project): string | undefined {
   try {
     return Deno.readTextFileSync(`${path}/deno.lock`);
