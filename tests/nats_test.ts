@@ -1,6 +1,7 @@
 /** The options of `NatsExecutor` and of its workers, and what needs no server. */
 
 import {
+  assert,
   assertEquals,
   assertMatch,
   assertRejects,
@@ -312,4 +313,87 @@ Deno.test("worker: --help tells of every option", () => {
       of "servers queue credentials-file tls-ca tls-cert tls-key tls-first module allow-source grant config max-workers threads lease name make-queue help"
         .split(" ")
   ) assertMatch(HELP, new RegExp(`\n  --${option}\\s`));
+});
+
+/** What a command finds around it: variables, and files. */
+function around(
+  variables: Record<string, string>,
+  files: Record<string, string> = {},
+) {
+  return {
+    env: (name: string) => variables[name],
+    read(path: string) {
+      if (path in files) return files[path];
+      throw new Deno.errors.NotFound(`no such file: ${path}`);
+    },
+  };
+}
+
+Deno.test("worker: what servers are shown comes from a file, or else from the environment, and nothing shows it", async () => {
+  const secret = "s3cret-of-the-command";
+  const user = { NATS_USER: "ada", NATS_PASSWORD: secret };
+  const url = { NATS_URL: `nats://bob:${secret}@a:1,nats://b:2` };
+  const json = JSON.stringify({ token: secret });
+  const pem = `-----BEGIN CERTIFICATE-----${secret}`;
+  const key = `-----BEGIN EC PRIVATE KEY-----${secret}`;
+  const files = { "f.json": json, "c.pem": pem, "k.pem": key };
+  const rest = NEEDED.slice(2);
+  const told: [string[], Record<string, string>, object[]][] = [
+    [NEEDED, {}, [{}]],
+    [NEEDED, user, [{ user: "ada", pass: secret }]],
+    [NEEDED, { NATS_TOKEN: secret }, [{ auth_token: secret }]],
+    [rest, url, [{ user: "bob", pass: secret }, {}]],
+    [rest, { ...url, ...user }, [
+      { user: "bob", pass: secret },
+      { user: "ada", pass: secret },
+    ]],
+    // What is named on the command line goes before.
+    [NEEDED, url, [{}]],
+  ];
+  for (const [args, variables, proofs] of told) {
+    const command = parseCommand(args, around(variables))!;
+    assertEquals(
+      await Promise.all(command.servers.map((server) => server.prove(""))),
+      proofs,
+    );
+    assert(!Deno.inspect(command, { depth: 9 }).includes(secret));
+  }
+  const tls = [
+    "--tls-ca",
+    "c.pem",
+    "--tls-cert",
+    "c.pem",
+    "--tls-key",
+    "k.pem",
+  ];
+  const command = parseCommand(
+    [...NEEDED, ...tls, "--tls-first", "--credentials-file", "f.json"],
+    around(user, files),
+  )!;
+  assertEquals(command.servers[0].tls, {
+    ...{ caCerts: [pem], cert: pem, key, handshakeFirst: true },
+  });
+  assert(command.servers[0].mustEncrypt);
+  assert(!Deno.inspect(command, { depth: 9 }).includes(secret));
+  const wrong: [string[], Record<string, string>, string][] = [
+    [NEEDED, { NATS_USER: "ada" }, "NATS_PASSWORD is missing"],
+    [NEEDED, { NATS_PASSWORD: secret }, "NATS_USER is missing"],
+    [NEEDED, { NATS_CREDS: "no.creds" }, 'NATS_CREDS: cannot read "no.creds"'],
+    [[...NEEDED, "--credentials-file", "c.pem"], {}, "has no seed"],
+    [[...NEEDED, "--tls-ca", "no.pem"], {}, '--tls-ca: cannot read "no.pem"'],
+    [[...NEEDED, "--tls-cert", "c.pem"], {}, "go together"],
+    [[...NEEDED, "--tls-ca", "f.json"], {}, "tls.caCerts"],
+    [rest, { NATS_URL: `nat://bob:${secret}@a:1` }, "nat://…@a:1"],
+    [[...NEEDED, "--servers", `nats://${secret}@a:1`], {}, "nats://…@a:1"],
+    [[...NEEDED, `--servers=bob:${secret}@a:1`], {}, "…@a:1"],
+    [[...NEEDED, `nats://bob:${secret}@a:1`], {}, "nats://…@a:1"],
+  ];
+  for (const [args, variables, words] of wrong) {
+    const error = assertThrows(
+      () => parseCommand(args, around(variables, files)),
+      Error,
+      words,
+    );
+    assert(!Deno.inspect(error).includes(secret), Deno.inspect(error));
+  }
 });
