@@ -519,3 +519,35 @@ drill(
     await ended;
   },
 );
+
+drill(
+  "a nats:// server that once asked for TLS, of a certificate that the runtime itself trusts, is told nothing without from then on, by the next connection neither",
+  async () => {
+    using authority = new Authority();
+    await using server = await NatsServer.start({
+      config: configOf(authority.sign("IP:127.0.0.1")),
+    });
+    await using tap = new Tap(server.url);
+    const { startTls } = Deno;
+    // As if the runtime had been started with this authority.
+    Deno.startTls = (conn, options) =>
+      startTls(conn, { ...options, caCerts: [authority.root.cert] });
+    try {
+      await using executor = executorOf(tap.urlOf("nats"), {
+        credentials: ADA,
+      });
+      const future = executor.submit(tasks.adds, 1, 2);
+      await server.holds(QUEUE, 1, {
+        ...{ credentials: ADA, tls: { caCerts: [authority.root.cert] } },
+      });
+      tap.forget();
+      tap.impostor = infoOf({ nonce: "n" });
+      tap.cut();
+      const error = await future.exception() as Error;
+      assertStringIncludes(error.message, "offers no TLS");
+      assertEquals(tap.seen, "");
+    } finally {
+      Deno.startTls = startTls;
+    }
+  },
+);
