@@ -43,7 +43,12 @@ import {
   pathOf,
   privateNames,
 } from "./function_facts.ts";
-import { needsNothing, OUTER_ADVICE, withHint } from "./needs.ts";
+import {
+  needsLanguage,
+  needsNothing,
+  OUTER_ADVICE,
+  withHint,
+} from "./needs.ts";
 import { isCopied } from "./object_kinds.ts";
 import { isPrimitive } from "./own_properties.ts";
 import { namespaceOf, scriptFacts } from "./scripts.ts";
@@ -74,6 +79,11 @@ type Marked = FunctionRef & { [NOTHING]?: true };
 
 /** Functions of whose names none is found around them. */
 const alone = new WeakSet<Fn>();
+/**
+ * Sources whose names were seen to be the built-ins: of functions that are made
+ * anew for each call, the first is looked at for all.
+ */
+const genuine = new WeakSet<FunctionRef>();
 /** The scripts of functions. */
 const scripts = new WeakMap<Fn, string>();
 /** Functions with nothing but a module around them: its variables will do for all. */
@@ -99,7 +109,10 @@ export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
   // What is not understood goes as it is. A class can't be called: the worker
   // says so.
   if ("error" in facts || facts.isClass) return mark(ref);
-  if (needsNothing(facts)) {
+  const isOfLanguage = needsLanguage(facts);
+  if (
+    isOfLanguage && (needsNothing(facts) || genuine.has(ref) || !mayLook())
+  ) {
     if (!facts.usesOwnName) return mark(ref);
     // What it has as properties, it may find by its own name.
     if (!hasOwnMembers(fn as Fn)) return undefined;
@@ -107,7 +120,10 @@ export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
   if (alone.has(fn as Fn) && !hasOwnMembers(fn as Fn)) return undefined;
   if (!mayLook()) return { ref: withHint(ref), captured: undefined };
   const closure = looking(() => new Capture(ref).closure(fn as Fn, facts));
-  if (!closure) alone.add(fn as Fn);
+  if (!closure) {
+    alone.add(fn as Fn);
+    if (isOfLanguage) genuine.add(ref);
+  }
   return closure;
 }
 

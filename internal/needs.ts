@@ -5,12 +5,15 @@ import type { FunctionRef } from "./protocol.ts";
 import { FLAG } from "./scopes.ts";
 import { helperNames } from "./program_text.ts";
 
+/** Names that nobody gives to something of their own. */
+const CONSTANTS = new Set(["undefined", "NaN", "Infinity", "globalThis"]);
+
 /**
- * Names that nobody gives to something of their own, as far as can be guessed
- * for nothing: a function that uses no others is not looked at.
+ * Names that few give to something of their own (`const self = this`, `Map` of
+ * a library): a function that uses no others is looked at once for its source.
  */
 const LANGUAGE = new Set(
-  ("undefined NaN Infinity globalThis self console Deno Object Function Array " +
+  ("self console Deno Object Function Array " +
     "Number Boolean String Symbol BigInt Math JSON Reflect Proxy Date RegExp " +
     "Promise Map Set WeakMap WeakSet WeakRef FinalizationRegistry " +
     "Error AggregateError EvalError RangeError ReferenceError SyntaxError " +
@@ -35,10 +38,22 @@ export const OUTER_ADVICE: Record<OuterUse, string> = {
   "a #private name": "call a method of the class",
 };
 
-/** Whether a function uses nothing but what the language has. */
+/** Whether a function uses nothing but names that the language has. */
+export function needsLanguage({ names, outer }: SourceFacts): boolean {
+  return outer.size === 0 &&
+    names.every((name) =>
+      CONSTANTS.has(name) || LANGUAGE.has(name) || isHelper(name)
+    );
+}
+
+/** Whether a function uses nothing that the program could have put around it. */
 export function needsNothing({ names, outer }: SourceFacts): boolean {
   return outer.size === 0 &&
-    names.every((name) => LANGUAGE.has(name) || helperNames().includes(name));
+    names.every((name) => CONSTANTS.has(name) || isHelper(name));
+}
+
+function isHelper(name: string): boolean {
+  return helperNames().includes(name);
 }
 
 const hinted = new WeakMap<FunctionRef, FunctionRef>();

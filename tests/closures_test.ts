@@ -328,6 +328,31 @@ test("a name of around the function comes before the built-in of that name", asy
   await assertSame(pool, () => performance.now() + name);
 });
 
+test("names of the language's own that a program gave to its own are its own, one alone in a function, too", async (pool) => {
+  const self = { n: 5 };
+  const console = { log: () => "kept" };
+  const fetch = (text: string) => `no net for ${text}`;
+  const parseInt = () => "own";
+  const Map = (entries: unknown[]) => entries.length;
+  class Promise {
+    now = 7;
+  }
+  const Math = { max: () => "own" };
+  const JSON = undefined;
+  // Each by itself: a function that has one other name around it is looked at anyway.
+  await assertSame(pool, () => self.n);
+  await assertSame(pool, () => console.log());
+  await assertSame(pool, () => fetch("a"));
+  await assertSame(pool, () => parseInt());
+  await assertSame(pool, () => Map([1, 2]));
+  await assertSame(pool, () => new Promise().now);
+  await assertSame(pool, function own(n = 2): unknown {
+    return n > 0 ? own(n - 1) : Math.max();
+  });
+  await assertSame(pool, () => typeof JSON);
+  await assertSame(pool, () => [Symbol.iterator].length + Number("4"));
+});
+
 test("functions travel in objects, arrays, maps and sets", async (pool) => {
   const table = {
     add: (a: number, b: number) => a + b,
@@ -730,7 +755,7 @@ Deno.test("a function that needs nothing from around it has no inspector opened"
     JSON.stringify(import.meta.resolve("../mod.ts"))
   });
     await using pool = new ThreadPoolExecutor({ maxWorkers: 1 });
-    console.log(await pool.submit((n) => Math.max(n, [1].length), 2).result());
+    console.log(await pool.submit((n) => [n, undefined].length, 5).result());
     const two = 2;
     console.log(await pool.submit(() => two).result());
   `;
