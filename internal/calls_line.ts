@@ -72,7 +72,15 @@ export function makeCallsReader(codec: Codec): CallsReader {
   const decode = decoder.decode.bind(decoder);
   const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   const decodeStrictly = strict.decode.bind(strict);
+  const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
+  const decodeLeniently = lenient.decode.bind(lenient);
+  const includes = Function.prototype.call.bind(String.prototype.includes) as (
+    text: string,
+    part: string,
+  ) => boolean;
   const { isArray } = Array;
+  const { fromCharCode } = String;
+  const FEW = 64;
   const { DOMException, Uint8Array } = globalThis;
   const { setPrototypeOf, getPrototypeOf, getOwnPropertyDescriptor } = Object;
   const { bind, call: callOf } = Function.prototype;
@@ -186,6 +194,22 @@ export function makeCallsReader(codec: Codec): CallsReader {
     return all;
   }
 
+  /** Text that is UTF-8: what throws if it is not takes longer, and is asked in doubt. */
+  function textOf(bytes: Uint8Array): string {
+    const { length } = bytes;
+    // To ask a decoder takes longer than a few letters do.
+    if (length <= FEW) {
+      let text = "";
+      let at = 0;
+      for (; at < length && bytes[at] < 0x80; at++) {
+        text += fromCharCode(bytes[at]);
+      }
+      if (at === length) return text;
+    }
+    const text = decodeLeniently(bytes);
+    return includes(text, "\ufffd") ? decodeStrictly(bytes) : text;
+  }
+
   /** The arguments that bytes hold: of JSON, or with buffers of V8's serialiser. */
   function argumentsIn(
     { name }: FunctionRef,
@@ -196,7 +220,7 @@ export function makeCallsReader(codec: Codec): CallsReader {
     try {
       const args = buffers
         ? codec.decode({ bytes, buffers })
-        : parse(decodeStrictly(bytes));
+        : parse(textOf(bytes));
       if (isArray(args)) return args;
     } catch (error) {
       why = `${error}`;

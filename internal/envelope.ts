@@ -92,7 +92,19 @@ export type Answer = "go" | "no" | "later";
 
 const LINE_END = 10;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * Text of bytes that came from elsewhere.
+ *
+ * @throws {TypeError} where they are no UTF-8.
+ */
+export function textOf(bytes: Uint8Array): string {
+  // A decoder that throws takes many times as long: it is asked where there is doubt.
+  const text = decoder.decode(bytes);
+  return text.includes("\ufffd") ? strict.decode(bytes) : text;
+}
 
 /** A message of a head and a packed value. */
 export function toBytes(head: object, body: Packed = ""): Uint8Array {
@@ -127,7 +139,7 @@ export interface Body {
 export function fromBytes(bytes: Uint8Array): { head: unknown; body: Body } {
   const end = bytes.indexOf(LINE_END);
   if (end < 0) throw new SyntaxError("it has no head");
-  const head: unknown = JSON.parse(decoder.decode(bytes.subarray(0, end)));
+  const head: unknown = JSON.parse(textOf(bytes.subarray(0, end)));
   const isText = (head as { text?: unknown } | null)?.text === true;
   return {
     head,

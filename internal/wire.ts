@@ -25,6 +25,7 @@ import {
   type ResultHead,
   type RunRef,
   type Stop,
+  textOf as bytesText,
 } from "./envelope.ts";
 import { isThrown } from "./exception.ts";
 import type { ClosureRef, Find, FunctionRef, Outcome } from "./protocol.ts";
@@ -74,8 +75,6 @@ const LONGEST_TEXT = 65_536;
 /** How many steps there may be from `globalThis` to a built-in. */
 const LONGEST_PATH = 16;
 
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
 // ---- Calls -----------------------------------------------------------------------
 
 /**
@@ -104,9 +103,13 @@ export function readCall(
   }
   try {
     const lease = numberIn(head, "lease", 0, Number.MAX_VALUE);
+    const plain = { v, id, from, lease, fn: functionOf(head.fn) };
+    if (timeLimit === undefined && !head.stoppable) {
+      return { head: plain, body };
+    }
     return {
       head: {
-        ...{ v, id, from, lease, fn: functionOf(head.fn) },
+        ...plain,
         ...(timeLimit !== undefined && {
           timeLimit: numberIn(head, "timeLimit", Number.MIN_VALUE, Infinity),
         }),
@@ -180,7 +183,7 @@ export function unpacked({ isText, bytes }: Body): Packed {
   // V8's deserialiser wants memory of its own: views of it must be aligned.
   if (!isText) return bytes.slice();
   try {
-    return strict.decode(bytes);
+    return bytesText(bytes);
   } catch {
     throw new Malformed("it is no UTF-8");
   }
@@ -225,7 +228,7 @@ export function readResult(bytes: Uint8Array): WireResult {
     run: countIn(fields, "run"),
     of: countIn(fields, "of"),
     is,
-    ...(is !== "outcome" && { message: textIn(fields, "message") }),
+    message: is === "outcome" ? undefined : textIn(fields, "message"),
   };
   return { head, body };
 }
@@ -359,7 +362,7 @@ function parts(bytes: Uint8Array): { head: Fields; body: Body } {
 
 function json(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(strict.decode(bytes));
+    return JSON.parse(bytesText(bytes));
   } catch (error) {
     throw asMalformed(error);
   }
