@@ -122,7 +122,7 @@ export function programOf(parts: Parts): string {
       else {
         text += `${frame}.c[${order.indexOf(made)}]=()=>{${
           functionText(made)
-        }${frame}.k${made.index}?.forEach((f)=>f())};`;
+        }${frame}.e(${frame}.k${made.index})};`;
       }
     }
     return text;
@@ -146,10 +146,10 @@ export function programOf(parts: Parts): string {
         const { index } = value.made;
         // Variables of a class are set where it is made, one after another.
         text +=
-          `(${frame}.k${index}??=[]).push(()=>{${name}=${frame}.f[${index}]});`;
+          `${frame}.k${index}=${frame}.a(()=>{${name}=${frame}.f[${index}]},${frame}.k${index});`;
       }
     }
-    if (set !== "") text += `${frame}.s.push(()=>{${set}});`;
+    if (set !== "") text += `${frame}.a(()=>{${set}},${frame}.s);`;
     text += functionsText(node.functions);
     return `{${declared}${text}${inner}}`;
   };

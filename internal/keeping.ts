@@ -47,7 +47,7 @@ export function makeKeeper(
   read?: (packed: unknown) => unknown,
 ): Keeper {
   // Taken before any task runs: one may put its own in their place.
-  const { structuredClone } = globalThis;
+  const { structuredClone, Error, Map, Set } = globalThis;
   const {
     getOwnPropertyNames,
     getOwnPropertySymbols,
@@ -55,11 +55,14 @@ export function makeKeeper(
     is,
     isExtensible,
     keys: keysOf,
+    setPrototypeOf,
   } = Object;
   const { isArray } = Array;
   const uncurried = <T, A extends unknown[], R>(
     fn: (this: T, ...args: A) => R,
   ): (self: T, ...args: A) => R => Function.prototype.call.bind(fn);
+  /** A list that inherits nothing: a setter for its items would be met, too. */
+  const list = <T>(): T[] => setPrototypeOf([], null) as T[];
   const getTime = uncurried(Date.prototype.getTime);
   const eachOfMap = uncurried(Map.prototype.forEach);
   const eachOfSet = uncurried(Set.prototype.forEach);
@@ -74,11 +77,12 @@ export function makeKeeper(
   const sizeOfSet = uncurried(
     Object.getOwnPropertyDescriptor(setPrototype, "size")!.get!,
   );
-  const ids = Object.assign(new Map<number, Kept>(), {
-    get: Map.prototype.get,
-    set: Map.prototype.set,
-    delete: Map.prototype.delete,
-  });
+  const isMember = uncurried(Set.prototype.has);
+  const addMember = uncurried(Set.prototype.add);
+  const getFrom = uncurried(Map.prototype.get);
+  const setIn = uncurried(Map.prototype.set);
+  const deleteFrom = uncurried(Map.prototype.delete);
+  const ids = new Map<number, Kept>();
 
   function isPrimitive(value: unknown): boolean {
     return value === null ||
@@ -96,8 +100,8 @@ export function makeKeeper(
 
   /** What objects hold, in one list: for each its keys and values, or its items. */
   class Snapshot {
-    readonly #objects: object[] = [];
-    readonly #held: unknown[] = [];
+    readonly #objects: object[] = list();
+    readonly #held: unknown[] = list();
     readonly #seen = new Set<object>();
 
     /** Takes note of all that can be reached; `false` if some can't be compared. */
@@ -111,13 +115,18 @@ export function makeKeeper(
     }
 
     #add(value: unknown): void {
-      if (isPrimitive(value) || this.#seen.has(value as object)) return;
-      this.#seen.add(value as object);
-      this.#objects.push(value as object);
+      if (isPrimitive(value) || isMember(this.#seen, value)) return;
+      addMember(this.#seen, value);
+      this.#objects[this.#objects.length] = value as object;
+    }
+
+    /** Takes note of what is no object. */
+    #put(value: unknown): void {
+      this.#held[this.#held.length] = value;
     }
 
     #hold(value: unknown): void {
-      this.#held.push(value);
+      this.#put(value);
       this.#add(value);
     }
 
@@ -126,27 +135,27 @@ export function makeKeeper(
       if (isArray(object)) {
         // A hole is no item; and what an array has besides is not looked at.
         if (keysOf(object).length !== object.length) return false;
-        this.#held.push(object.length);
+        this.#put(object.length);
         for (let i = 0; i < object.length; i++) this.#hold(object[i]);
         return prototype === arrayPrototype;
       }
       if (prototype === datePrototype) {
-        this.#held.push(getTime(object as Date));
+        this.#put(getTime(object as Date));
       } else if (prototype === mapPrototype) {
-        this.#held.push(sizeOfMap(object as Map<unknown, unknown>));
+        this.#put(sizeOfMap(object as Map<unknown, unknown>));
         eachOfMap(object as Map<unknown, unknown>, (item, key) => {
           this.#hold(key);
           this.#hold(item);
         });
       } else if (prototype === setPrototype) {
-        this.#held.push(sizeOfSet(object as Set<unknown>));
+        this.#put(sizeOfSet(object as Set<unknown>));
         eachOfSet(object as Set<unknown>, (item) => this.#hold(item));
       } else if (prototype !== objectPrototype) {
         return false;
       } else {
         const keys = keysOf(object);
         for (let i = 0; i < keys.length; i++) {
-          this.#held.push(keys[i]);
+          this.#put(keys[i]);
           this.#hold((object as Record<string, unknown>)[keys[i]]);
         }
       }
@@ -239,9 +248,9 @@ export function makeKeeper(
       if (copy && (readsOnly || this.#isFlat || this.#snapshot?.holds())) {
         return copy;
       }
-      const made = (read ? read(this.#sent) : structuredClone(this.#sent)) as
-        & Captured
-        & object;
+      const made = own(
+        read ? read(this.#sent) : structuredClone(this.#sent),
+      );
       this.#snapshot = undefined;
       this.#isFlat = isFlat(made);
       const { values, ...more } = made;
@@ -256,27 +265,31 @@ export function makeKeeper(
     }
   }
 
+  /** Nothing that a task gave to all objects is read for a part of it. */
+  function own(captured: unknown): Captured {
+    return setPrototypeOf(captured as object, null) as Captured;
+  }
+
   return {
-    take({ id, captured }) {
+    take(message) {
+      const { id, captured } = setPrototypeOf(message, null) as CarriedMessage;
       if (id === undefined) {
-        return {
-          fresh: () => (read ? read(captured) : captured) as Captured,
-        };
+        return { fresh: () => own(read ? read(captured) : captured) };
       }
       if (captured === undefined) {
-        return ids.get(id) ?? {
+        return getFrom(ids, id) as Kept | undefined ?? {
           fresh: () => {
             throw new Error("The worker keeps nothing of this number");
           },
         };
       }
       const kept = new KeptForMany(captured);
-      ids.set(id, kept);
+      setIn(ids, id, kept);
       return kept;
     },
     shared(captured, args, shared) {
       const objects = numbered(captured);
-      const all: unknown[] = [];
+      const all = list<unknown>();
       for (let i = 0; i < args.length; i++) all[i] = args[i];
       for (let i = 0; i < shared.length; i++) {
         // Those of records are put in where they are made.
@@ -284,8 +297,8 @@ export function makeKeeper(
       }
       return all;
     },
-    forget(list) {
-      for (let i = 0; i < list.length; i++) ids.delete(list[i]);
+    forget(numbers) {
+      for (let i = 0; i < numbers.length; i++) deleteFrom(ids, numbers[i]);
     },
   };
 }

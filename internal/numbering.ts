@@ -1,43 +1,71 @@
 /**
  * The objects that can be reached from a value, in an order that a copy of it has,
  * too: so one of them can be named to whoever has the copy, by its number.
+ */
+
+/**
+ * Makes what lists them.
  *
  * Self-contained: workers get it as its source.
  */
-export function objectsIn(root: object): object[] {
-  const { keys } = Object;
+export function makeNumbering(): (root: object) => object[] {
+  // Taken before any task runs: one may put its own in their place.
+  const { keys, setPrototypeOf } = Object;
   const { isArray } = Array;
   const { isView } = ArrayBuffer;
-  const objects: object[] = [];
-  const seen = new Set<object>();
-  const add = (value: unknown) => {
-    if (typeof value !== "object" || value === null || seen.has(value)) return;
-    seen.add(value);
-    objects[objects.length] = value;
-  };
-  add(root);
-  for (let i = 0; i < objects.length; i++) {
-    const object = objects[i];
-    if (isView(object)) {
-      add(object.buffer);
-    } else if (object instanceof Map) {
-      object.forEach((item, key) => {
-        add(key);
-        add(item);
-      });
-    } else if (object instanceof Set) {
-      object.forEach(add);
-    } else if (object instanceof Error) {
-      add(object.cause);
-    } else if (isArray(object) && object.length > 1e4) {
-      // Its keys would be a long list of texts.
-      for (let i = 0; i < object.length; i++) add(object[i]);
-    } else {
-      const names = keys(object);
-      for (let i = 0; i < names.length; i++) {
-        add((object as Record<string, unknown>)[names[i]]);
+  const { Set } = globalThis;
+  const { bind, call } = Function.prototype;
+  /** A method as a function of what it is a method of. */
+  // deno-lint-ignore no-explicit-any -- of whatever method
+  const uncurried = (method: any): any => bind.call(call, method);
+  const isIn = uncurried(Object.prototype.isPrototypeOf);
+  const eachOfMap = uncurried(Map.prototype.forEach);
+  const eachOfSet = uncurried(Set.prototype.forEach);
+  const isMember = uncurried(Set.prototype.has);
+  const addMember = uncurried(Set.prototype.add);
+  const arrayPrototype = Array.prototype;
+  const mapPrototype = Map.prototype;
+  const setPrototype = Set.prototype;
+  const errorPrototype = Error.prototype;
+
+  return (root) => {
+    // While it is filled it inherits nothing: a setter for its items would be met, too.
+    const objects: object[] = setPrototypeOf([], null);
+    const seen = new Set<object>();
+    const add = (value: unknown) => {
+      if (
+        typeof value !== "object" || value === null || isMember(seen, value)
+      ) return;
+      addMember(seen, value);
+      objects[objects.length] = value;
+    };
+    add(root);
+    for (let i = 0; i < objects.length; i++) {
+      const object = objects[i];
+      if (isView(object)) {
+        add(object.buffer);
+      } else if (isIn(mapPrototype, object)) {
+        eachOfMap(object, (item: unknown, key: unknown) => {
+          add(key);
+          add(item);
+        });
+      } else if (isIn(setPrototype, object)) {
+        eachOfSet(object, (item: unknown) => add(item));
+      } else if (isIn(errorPrototype, object)) {
+        add((object as Error).cause);
+      } else if (isArray(object) && object.length > 1e4) {
+        // Its keys would be a long list of texts.
+        for (let i = 0; i < object.length; i++) add(object[i]);
+      } else {
+        const names = keys(object);
+        for (let i = 0; i < names.length; i++) {
+          add((object as Record<string, unknown>)[names[i]]);
+        }
       }
     }
-  }
-  return objects;
+    return setPrototypeOf(objects, arrayPrototype) as object[];
+  };
 }
+
+/** The objects that can be reached from a value, that itself first. */
+export const objectsIn: (root: object) => object[] = makeNumbering();

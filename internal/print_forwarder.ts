@@ -14,14 +14,23 @@ export function makePrintForwarder(
   send: (bytes: Uint8Array, toStderr: boolean) => boolean,
 ): ForwardPrints {
   // Taken before any task runs: one may put its own in their place.
-  const { defineProperty, getOwnPropertyDescriptor } = Object;
+  const { defineProperty, getOwnPropertyDescriptor, setPrototypeOf } = Object;
+  const { apply, deleteProperty } = Reflect;
+  const { Promise } = globalThis;
+  const { bind, call } = Function.prototype;
+  /** A method as a function of what it is a method of. */
+  // deno-lint-ignore no-explicit-any -- of whatever method
+  const uncurried = (method: any): any => bind.call(call, method);
+  const bound = uncurried(bind);
+  const copyOf = uncurried(Uint8Array.prototype.slice);
   const deno = (globalThis as { Deno?: typeof Deno }).Deno;
   const encoder = new TextEncoder();
   const encode = encoder.encode.bind(encoder);
   const STREAMS = ["stdout", "stderr"] as const;
   const METHODS = ("log info debug dir dirxml table count timeLog timeEnd " +
     "group groupCollapsed warn error trace assert").split(" ");
-  const undo: (() => void)[] = [];
+  /** It inherits nothing: a setter for its items would be met, too. */
+  const undo: (() => void)[] = setPrototypeOf([], null);
 
   /** A console that writes as the runtime's does, to what it is given. */
   function ownConsole(): Record<string, unknown> | undefined {
@@ -47,18 +56,20 @@ export function makePrintForwarder(
 
   function replace(owner: object, name: string, by: unknown): void {
     const before = getOwnPropertyDescriptor(owner, name);
+    if (before) setPrototypeOf(before, null);
     defineProperty(owner, name, {
+      __proto__: null,
       value: by,
       writable: true,
       configurable: true,
       enumerable: before?.enumerable ?? false,
-    });
-    undo.push(() => {
+    } as PropertyDescriptor);
+    undo[undo.length] = () => {
       // Whoever has replaced it since has a reason.
       if ((owner as Record<string, unknown>)[name] !== by) return;
       if (before) defineProperty(owner, name, before);
-      else delete (owner as Record<string, unknown>)[name];
-    });
+      else deleteProperty(owner, name);
+    };
   }
 
   function start(): void {
@@ -67,7 +78,7 @@ export function makePrintForwarder(
       for (let i = 0; i < METHODS.length; i++) {
         const name = METHODS[i];
         if (typeof own[name] === "function") {
-          replace(console, name, (own[name] as () => void).bind(own));
+          replace(console, name, bound(own[name], own));
         }
       }
     }
@@ -76,9 +87,9 @@ export function makePrintForwarder(
       const toStderr = i === 1;
       const { writeSync } = stream;
       const forward = (bytes: Uint8Array): number =>
-        send(bytes.slice(), toStderr)
+        send(copyOf(bytes), toStderr)
           ? bytes.length
-          : writeSync.call(stream, bytes);
+          : apply(writeSync, stream, [bytes]);
       replace(stream, "writeSync", forward);
       replace(
         stream,
@@ -91,7 +102,11 @@ export function makePrintForwarder(
 
   return (isOn) => {
     if (!deno) return;
-    while (undo.length > 0) undo.pop()!();
+    while (undo.length > 0) {
+      const last = undo[undo.length - 1];
+      undo.length--;
+      last();
+    }
     if (isOn) start();
   };
 }

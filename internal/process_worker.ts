@@ -40,7 +40,7 @@ import type {
   StartMessage,
   ToWorker,
 } from "./protocol.ts";
-import { objectsIn } from "./numbering.ts";
+import { makeNumbering } from "./numbering.ts";
 import { jsonOf } from "./own_json.ts";
 import { makeResults, type Results, type SharedResults } from "./results.ts";
 import { makeRebuilder } from "./rebuild.ts";
@@ -139,7 +139,7 @@ ${nameHelpers()}const checker = (${makeCloneChecker})(${
 const codec = (${makeCodec})(true);
 (${guardStreams})();
 (${serveTasks})(self, codec, (${makeCallsReader})(codec), ${makeFrameWriter}, ${makeTray}, ${makeLookout}, ${makeResults}, (scope) =>
-  (${serve})(scope, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})(${objectsIn}, (bytes) => codec.read(bytes)), imports));
+  (${serve})(scope, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})((${makeNumbering})(), (bytes) => codec.read(bytes)), imports));
 }`;
   return `${evaluating(text)}({__proto__: null, ${imports}});`;
 }

@@ -60,6 +60,10 @@ export interface Frame {
   readonly c: (() => void)[];
   /** What sets the static private fields of a class, by its number. */
   readonly p: ((value: unknown) => void)[][];
+  /** Adds what is to be run later to a list, that is made if there is none. */
+  a(run: () => void, list?: (() => void)[]): (() => void)[];
+  /** Runs all of a list. */
+  e(list?: readonly (() => void)[]): void;
   /** A symbol, by its name. */
   w(name: [string, string]): symbol;
   /** Gives a function its name. */
@@ -84,26 +88,39 @@ export function makeRebuilder(): Rebuilder {
     setPrototypeOf,
     apply,
   } = Reflect;
-  const { freeze, seal } = Object;
+  const { freeze, hasOwn, seal } = Object;
   const closers = [preventExtensions, seal, freeze];
   const { Map: OwnMap, Set: OwnSet, Error: OwnError, Symbol: OwnSymbol } =
     globalThis;
-  const { set: setInMap } = OwnMap.prototype;
-  const { add: addToSet } = OwnSet.prototype;
   const { for: symbolFor } = OwnSymbol;
-  const { eval: evaluate } = globalThis;
+  const { eval: evaluate, DOMException } = globalThis;
   const syntaxError = SyntaxError.prototype;
   const { bind, call } = Function.prototype;
-  const exec = bind.call(call, RegExp.prototype.exec as () => unknown) as (
-    pattern: RegExp,
-    text: string,
-  ) => unknown;
-  const isIn = bind.call(
-    call,
-    Object.prototype.isPrototypeOf as () => unknown,
-  ) as (proto: object, value: unknown) => boolean;
-  const makers = new Map<string, (frame: Frame) => void>();
-  const loaded = new Map<string, Loaded>();
+  /** A method as a function of what it is a method of. */
+  // deno-lint-ignore no-explicit-any -- of whatever method
+  const uncurried = (method: any): any => bind.call(call, method);
+  const exec = uncurried(RegExp.prototype.exec);
+  const isIn = uncurried(Object.prototype.isPrototypeOf);
+  const startsWith = uncurried(String.prototype.startsWith);
+  const slice = uncurried(String.prototype.slice);
+  const isKey = uncurried(OwnMap.prototype.has);
+  const getFrom = uncurried(OwnMap.prototype.get);
+  const setIn = uncurried(OwnMap.prototype.set);
+  const clear = uncurried(OwnMap.prototype.clear);
+  const sizeOf = uncurried(
+    getOwnPropertyDescriptor(OwnMap.prototype, "size")!.get,
+  );
+  const addTo = uncurried(OwnSet.prototype.add);
+  const setFound = uncurried(WeakMap.prototype.set);
+  /** A list that inherits nothing: a setter for its items would be met, too. */
+  const list = <T>(): T[] => own([]);
+  /** Nothing that a task gave to all objects is read for a part of it. */
+  function own<T extends object>(record: T): T {
+    setPrototypeOf(record, null);
+    return record;
+  }
+  const makers = new OwnMap<string, (frame: Frame) => void>();
+  const loaded = new OwnMap<string, Loaded>();
   // To ask for it takes a while, so only its getter is taken before tasks run.
   const processOf = Object.getOwnPropertyDescriptor(globalThis, "process")?.get;
   // Whatever a task does to the class.
@@ -111,7 +128,7 @@ export function makeRebuilder(): Rebuilder {
   const found = Object.assign(new WeakMap<object, Find>(), { get, set });
 
   function makerOf({ code, name }: ClosureRef): (frame: Frame) => void {
-    let maker = makers.get(code);
+    let maker: ((frame: Frame) => void) | undefined = getFrom(makers, code);
     if (maker) return maker;
     let shown = "";
     for (let i = 0; i < name.length; i++) {
@@ -133,37 +150,44 @@ export function makeRebuilder(): Rebuilder {
         throw error;
       }
     }
-    if (makers.size >= 500) makers.clear();
-    makers.set(code, maker!);
+    if (sizeOf(makers) >= 500) clear(makers);
+    setIn(makers, code, maker);
     return maker!;
   }
 
   /** An address without the folder in which the runtime keeps packages. */
   function inCache(url: string): string {
-    return url.replace(
+    const folder = exec(
       /^file:.*(?=\/npm\/[^/]+\/(?:@[^/]+\/)?[^/]+\/\d+\.\d+\.\d[^/]*\/)/,
-      "",
-    );
+      url,
+    ) as RegExpExecArray | null;
+    return folder ? slice(url, folder[0].length) : url;
   }
 
   function builtinModule(name: string): unknown {
     const { process } = globalThis as unknown as { process: unknown };
-    const found = (processOf ? processOf.call(globalThis) : process) as
+    const found = (processOf ? apply(processOf, globalThis, []) : process) as
       | { getBuiltinModule?(name: string): unknown }
       | undefined;
-    return found?.getBuiltinModule?.(name);
+    const get = found?.getBuiltinModule;
+    return get && apply(get, found, [name]);
+  }
+
+  function isPath(find: Find): find is Extract<Find, { path: unknown }> {
+    return hasOwn(find, "path");
   }
 
   function lookUp(find: Find): unknown {
-    if ("path" in find) {
-      const isOfNode = find.path[0].startsWith("node:");
-      let found: unknown = isOfNode ? builtinModule(find.path[0]) : globalThis;
-      for (const step of isOfNode ? find.path.slice(1) : find.path) {
-        found = (found as Record<string, unknown> | undefined)?.[step];
+    if (isPath(find)) {
+      const { path } = find;
+      const isOfNode: boolean = startsWith(path[0], "node:");
+      let found: unknown = isOfNode ? builtinModule(path[0]) : globalThis;
+      for (let i = isOfNode ? 1 : 0; i < path.length; i++) {
+        found = (found as Record<string, unknown> | undefined)?.[path[i]];
       }
       return found;
     }
-    const { module, url } = loaded.get(find.module)!;
+    const { module, url }: Loaded = getFrom(loaded, find.module);
     if (find.url !== undefined && inCache(find.url) !== inCache(url)) {
       throw new DOMException(
         `Cannot find "${find.name}" of ${find.url}: ${find.module} is ${url} in the worker`,
@@ -179,7 +203,7 @@ export function makeRebuilder(): Rebuilder {
     const value = find.name === "*" ? module : module[find.name];
     if (
       typeof value === "function" || typeof value === "object" && value !== null
-    ) found.set(value, find);
+    ) setFound(found, value, find);
     return value;
   }
 
@@ -205,8 +229,11 @@ export function makeRebuilder(): Rebuilder {
     constructor(records: readonly ObjectRecord[], frame: Frame) {
       this.#records = records;
       this.#frame = frame;
-      this.#made = [];
-      for (let i = 0; i < records.length; i++) this.#made[i] = undefined;
+      this.#made = list();
+      for (let i = 0; i < records.length; i++) {
+        own(records[i]);
+        this.#made[i] = undefined;
+      }
     }
 
     /** An object, empty at first; `undefined` for what is not there yet. */
@@ -279,16 +306,18 @@ export function makeRebuilder(): Rebuilder {
       if (is === "error") deleteProperty(object, "stack");
       if (is === "map") {
         for (let j = 0; j < entries.length; j += 4) {
-          apply(setInMap, object, [
+          setIn(
+            object,
             this.#valueOf(entries[j] as number, entries[j + 1]),
             this.#valueOf(entries[j + 2] as number, entries[j + 3]),
-          ]);
+          );
         }
       } else if (is === "set") {
         for (let j = 0; j < entries.length; j += 2) {
-          apply(addToSet, object, [
+          addTo(
+            object,
             this.#valueOf(entries[j] as number, entries[j + 1]),
-          ]);
+          );
         }
       }
       for (let j = 0; j < members.length; j += 3) {
@@ -366,31 +395,43 @@ export function makeRebuilder(): Rebuilder {
     args: unknown[] | undefined,
     shared: SharedArguments = [],
   ): Fn {
-    const { at = [], objects: records = [], early } = captured;
+    const { at = [], objects: records = [], early } = own(captured);
     const values = captured.values as unknown[];
-    const frame: Frame = {
+    const found = list<unknown>();
+    for (let i = 0; i < ref.finds.length; i++) {
+      found[i] = lookUp(own(ref.finds[i]));
+    }
+    const frame: Frame = own({
       v: values,
-      f: [],
-      r: ref.finds.map(lookUp),
-      s: [],
-      c: [],
-      p: [],
+      f: list<Fn>(),
+      r: found,
+      s: list<() => void>(),
+      c: list<() => void>(),
+      p: list<((value: unknown) => void)[]>(),
+      a: (run: () => void, runs: (() => void)[] = list()) => {
+        runs[runs.length] = run;
+        return runs;
+      },
+      e: (runs: readonly (() => void)[] = []) => {
+        for (let i = 0; i < runs.length; i++) (0, runs[i])();
+      },
       w: symbolOf,
-      n: (fn, name) => {
+      n: (fn: Fn, name: string) => {
         defineProperty(fn, "name", {
+          __proto__: null,
           value: name,
           writable: false,
           enumerable: false,
           configurable: true,
-        });
+        } as PropertyDescriptor);
         return fn;
       },
-      m: (object) => {
+      m: (object: object) => {
         const found = getOwnPropertyDescriptor(object, ownKeys(object)[0])!;
         setPrototypeOf(found, null);
         return found.value ?? found.get ?? found.set;
       },
-    };
+    });
     makerOf(ref)(frame);
     const objects = new Objects(records, frame);
     /** Gives variables their values; whether some were not there yet. */
@@ -421,15 +462,19 @@ export function makeRebuilder(): Rebuilder {
     builtinModule,
     found,
     rebuild: (ref, captured, load, args, shared) => {
-      const missing = new Set<string>();
-      for (const find of ref.finds) {
-        if ("module" in find && !loaded.has(find.module)) {
-          missing.add(find.module);
+      const missing = list<string>();
+      for (let i = 0; i < ref.finds.length; i++) {
+        const find = ref.finds[i];
+        if (!isPath(find) && !isKey(loaded, find.module)) {
+          missing[missing.length] = find.module;
         }
       }
-      if (missing.size === 0) return build(ref, captured, args, shared);
+      if (missing.length === 0) return build(ref, captured, args, shared);
       return (async () => {
-        for (const url of missing) loaded.set(url, await load(url));
+        for (let i = 0; i < missing.length; i++) {
+          const url = missing[i];
+          if (!isKey(loaded, url)) setIn(loaded, url, await load(url));
+        }
         return build(ref, captured, args, shared);
       })();
     },

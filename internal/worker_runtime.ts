@@ -12,7 +12,7 @@ import { listErrorClasses } from "./error_classes.ts";
 import { type Keeper, type Kept, makeKeeper } from "./keeping.ts";
 import { makeCells, makeWorkerLanes, type WorkerLanes } from "./lanes.ts";
 import { makeLookout } from "./lookout.ts";
-import { objectsIn } from "./numbering.ts";
+import { makeNumbering } from "./numbering.ts";
 import { type ForwardPrints, makePrintForwarder } from "./print_forwarder.ts";
 import { makeRebuilder, type Rebuilder } from "./rebuild.ts";
 import { makeRecorder, type Recorder } from "./recording.ts";
@@ -73,7 +73,7 @@ interface Waiting {
 export function workerProgram(): string {
   return evaluating(
     nameHelpers() + program`const checker = (${makeCloneChecker})();
-(${serve})(self, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})(${objectsIn}), {}, (${makeWorkerLanes})(${makeCells}, ${makeLookout}), ${makePrintForwarder})`,
+(${serve})(self, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})((${makeNumbering})()), {}, (${makeWorkerLanes})(${makeCells}, ${makeLookout}), ${makePrintForwarder})`,
   );
 }
 
