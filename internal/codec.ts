@@ -45,21 +45,17 @@ export interface Codec {
   whenRead(thrown: unknown): Promise<void> | undefined;
 }
 
-/** The part of `node:v8` that is used. */
+/** The part of `node:v8` that is used: its classes, and their methods as functions. */
 interface V8 {
-  Serializer: new () => {
-    _getDataCloneError?: unknown;
-    _writeHostObject?: unknown;
-    writeHeader(): void;
-    transferArrayBuffer(id: number, buffer: ArrayBuffer): void;
-    writeValue(value: unknown): void;
-    releaseBuffer(): Uint8Array<ArrayBuffer>;
-  };
-  Deserializer: new (bytes: Uint8Array) => {
-    readHeader(): void;
-    transferArrayBuffer(id: number, buffer: ArrayBuffer): void;
-    readValue(): unknown;
-  };
+  readonly Serializer: new () => object;
+  writeHeader(serializer: object): void;
+  moveIn(serializer: object, id: number, buffer: ArrayBuffer): void;
+  writeValue(serializer: object, value: unknown): void;
+  releaseBuffer(serializer: object): Uint8Array<ArrayBuffer>;
+  readonly Deserializer: new (bytes: Uint8Array) => object;
+  readHeader(deserializer: object): void;
+  moveOut(deserializer: object, id: number, buffer: ArrayBuffer): void;
+  readValue(deserializer: object): unknown;
 }
 
 /**
@@ -72,9 +68,68 @@ interface V8 {
  */
 export function makeCodec(canWait = false): Codec {
   /** A module of Node's: loaded when it is first needed, which takes 10 ms. */
-  function builtin<M>(name: string): M {
+  function builtin(name: string): Record<string, unknown> {
     process ??= valueOf(processThere!) as Process;
-    return apply(process.getBuiltinModule, process, [name]) as M;
+    return apply(process.getBuiltinModule, process, [name]) as Record<
+      string,
+      unknown
+    >;
+  }
+  /**
+   * A task may have had a module before, and have put something of its own there.
+   * That must not write or read what others send: so it is tried first.
+   */
+  function assertGenuine(name: string, works: () => boolean): void {
+    let why: unknown;
+    try {
+      if (works()) return;
+    } catch (error) {
+      why = error;
+    }
+    throw new Error(
+      `Cannot copy the value: ${name}, by which values are copied, does something else here than the runtime's, as a task that replaced it may have it`,
+      { cause: why },
+    );
+  }
+  let v8: V8 | undefined;
+  /** Taken all at once: what a task replaces later does not matter. */
+  function loadV8(): V8 {
+    if (v8) return v8;
+    const module = builtin("node:v8");
+    type Class = V8["Serializer"] & V8["Deserializer"];
+    const { Serializer, Deserializer } = module as Record<string, Class>;
+    const method = ({ prototype }: Class, name: string) =>
+      uncurried((prototype as Record<string, unknown>)[name]);
+    const found: V8 = {
+      Serializer,
+      writeHeader: method(Serializer, "writeHeader"),
+      moveIn: method(Serializer, "transferArrayBuffer"),
+      writeValue: method(Serializer, "writeValue"),
+      releaseBuffer: method(Serializer, "releaseBuffer"),
+      Deserializer,
+      readHeader: method(Deserializer, "readHeader"),
+      moveOut: method(Deserializer, "transferArrayBuffer"),
+      readValue: method(Deserializer, "readValue"),
+    };
+    assertGenuine("node:v8", () => {
+      const writer = new found.Serializer();
+      found.writeHeader(writer);
+      const sample = new Map();
+      const object = {};
+      setIn(sample, object, [-0, object, "a\u20ac"]);
+      found.writeValue(writer, [sample]);
+      const reader = new found.Deserializer(found.releaseBuffer(writer));
+      letGo(writer);
+      found.readHeader(reader);
+      const map = (found.readValue(reader) as unknown[])[0];
+      let isRight = false;
+      forEachOfMap(map, (value: unknown[], key: unknown) => {
+        isRight = is(value[0], -0) && value[1] === key &&
+          getPrototypeOf(key) === objectPrototype && value[2] === "a\u20ac";
+      });
+      return isRight;
+    });
+    return v8 = found;
   }
   type Process = { getBuiltinModule(name: string): unknown };
   let process: Process | undefined;
@@ -90,7 +145,29 @@ export function makeCodec(canWait = false): Codec {
     isAnyArrayBuffer(value: unknown): boolean;
   }
   let types: Types | undefined;
-  const loadTypes = () => types ??= builtin<Types>("node:util/types");
+  function loadTypes(): Types {
+    if (types) return types;
+    const { isProxy, isMap, isSet, isAnyArrayBuffer } = builtin(
+      "node:util/types",
+    ) as unknown as Types;
+    assertGenuine("node:util/types", () => {
+      const samples = list([
+        new Proxy({}, {}),
+        new Map(),
+        new Set(),
+        new Memory(0),
+        {},
+      ]);
+      const asked = list([isProxy, isMap, isSet, isAnyArrayBuffer]);
+      for (let i = 0; i < asked.length; i++) {
+        for (let j = 0; j < samples.length; j++) {
+          if ((0, asked[i])(samples[j]) !== (i === j)) return false;
+        }
+      }
+      return true;
+    });
+    return types = { isProxy, isMap, isSet, isAnyArrayBuffer };
+  }
   // Taken before any task runs: one may put its own in their place.
   const { parse, stringify } = JSON;
   const { defineProperty, getPrototypeOf, setPrototypeOf } = Object;
@@ -99,9 +176,11 @@ export function makeCodec(canWait = false): Codec {
   const { isArray } = Array;
   const { isFinite } = Number;
   const { isView } = ArrayBuffer;
-  const { Blob, DOMException, Error, File, Map, Set } = globalThis;
-  const { ArrayBuffer: Memory, RangeError, URL, Uint8Array } = globalThis;
-  const { Worker } = globalThis;
+  const { Blob, DOMException, Error, File, Map, Set, URL } = globalThis;
+  const { ArrayBuffer: Memory, RangeError, Uint8Array } = globalThis;
+  const { Int32Array, Proxy, SharedArrayBuffer, Worker } = globalThis;
+  const { load, wait } = Atomics;
+  const { createObjectURL, revokeObjectURL } = URL;
   const { bind, call } = Function.prototype;
   /** A method as a function of what it is a method of. */
   // deno-lint-ignore no-explicit-any -- of whatever method
@@ -121,6 +200,15 @@ export function makeCodec(canWait = false): Codec {
   const setIn = uncurried(Map.prototype.set);
   const clearMap = uncurried(Map.prototype.clear);
   const sizeOfSet = getter(Set.prototype, "size");
+  const sizeOfMap = getter(Map.prototype, "size");
+  const sliceOf = uncurried(Uint8Array.prototype.slice);
+  const bufferOfBlob = uncurried(Blob.prototype.arrayBuffer);
+  const sizeOfBlob = getter(Blob.prototype, "size");
+  const typeOfBlob = getter(Blob.prototype, "type");
+  const nameOfFile = getter(File.prototype, "name");
+  const dateOfFile = getter(File.prototype, "lastModified");
+  const postTo = uncurried(Worker.prototype.postMessage);
+  const terminate = uncurried(Worker.prototype.terminate);
   const sizeOfBuffer = getter(Memory.prototype, "byteLength");
   const isResizable = getter(Memory.prototype, "resizable");
   const viewPrototype = getPrototypeOf(Uint8Array.prototype);
@@ -251,17 +339,22 @@ export function makeCodec(canWait = false): Codec {
   // ---- All other values ----------------------------------------------------
 
   function toBytes(value: unknown, apart: boolean): Packed {
-    const serializer = new (builtin<V8>("node:v8").Serializer)();
-    serializer._getDataCloneError = (message: string) =>
-      new CloneError(message);
-    serializer._writeHostObject = () => {
+    const { Serializer, writeHeader, moveIn, writeValue, releaseBuffer } =
+      loadV8();
+    const serializer = new Serializer();
+    define(
+      serializer,
+      "_getDataCloneError",
+      (message: string) => new CloneError(message),
+    );
+    define(serializer, "_writeHostObject", () => {
       throw new CloneError("an object of the runtime could not be cloned");
-    };
-    serializer.writeHeader();
+    });
+    writeHeader(serializer);
     const { exceptions, blobs, buffers } = specialsIn(value);
     if (apart) {
       for (let i = 0; i < buffers.length; i++) {
-        serializer.transferArrayBuffer(i, buffers[i]);
+        moveIn(serializer, i, buffers[i]);
       }
     }
     try {
@@ -281,33 +374,49 @@ export function makeCodec(canWait = false): Codec {
         root[2] = texts;
         root[3] = contentsOf(blobs);
       }
-      serializer.writeValue(root);
-      const bytes = serializer.releaseBuffer();
+      writeValue(serializer, root);
+      const bytes = releaseBuffer(serializer);
       return apart && buffers.length > 0 ? { bytes, buffers } : bytes;
     } catch (error) {
       if (!isIn(CloneError.prototype, error)) throw error;
       throw new DOMException((error as Error).message, "DataCloneError");
     } finally {
-      // In Deno 2.5 it and its native half, which has seen all of the value, hold
-      // each other for ever, where no collector sees it: this lets go of that half.
-      const symbols = getOwnPropertySymbols(serializer);
-      for (let i = 0; i < symbols.length; i++) {
-        setProperty(serializer, symbols[i], undefined);
-      }
+      letGo(serializer);
     }
+  }
+
+  /**
+   * In Deno 2.5 it and its native half, which has seen all of the value, hold each
+   * other for ever, where no collector sees it: this lets go of that half.
+   */
+  function letGo(serializer: object): void {
+    const symbols = getOwnPropertySymbols(serializer);
+    for (let i = 0; i < symbols.length; i++) {
+      setProperty(serializer, symbols[i], undefined);
+    }
+  }
+
+  function define(object: object, key: string, value: unknown): void {
+    defineProperty(object, key, {
+      __proto__: null,
+      value,
+      writable: true,
+      configurable: true,
+    } as PropertyDescriptor);
   }
 
   function fromBytes(
     bytes: Uint8Array,
     buffers: readonly ArrayBuffer[],
   ): unknown {
-    const deserializer = new (builtin<V8>("node:v8").Deserializer)(bytes);
+    const { Deserializer, readHeader, moveOut, readValue } = loadV8();
+    const deserializer = new Deserializer(bytes);
     for (let i = 0; i < buffers.length; i++) {
-      deserializer.transferArrayBuffer(i, buffers[i]);
+      moveOut(deserializer, i, buffers[i]);
     }
-    deserializer.readHeader();
+    readHeader(deserializer);
     // Of its own properties alone: a task may have given all lists more.
-    const read = setPrototypeOf(deserializer.readValue() as object, null) as [
+    const read = setPrototypeOf(readValue(deserializer) as object, null) as [
       unknown,
       object[] | undefined,
       [string, string, string][],
@@ -330,12 +439,7 @@ export function makeCodec(canWait = false): Codec {
 
   function makeException(texts: [string, string, string]): DOMException {
     const exception = new DOMException(texts[1], texts[0]);
-    defineProperty(exception, "stack", {
-      __proto__: null,
-      value: texts[2],
-      writable: true,
-      configurable: true,
-    } as PropertyDescriptor);
+    define(exception, "stack", texts[2]);
     return exception;
   }
 
@@ -356,32 +460,49 @@ export function makeCodec(canWait = false): Codec {
   let reading: Promise<void> | undefined;
 
   function contentsOf(blobs: readonly Blob[]): Content[] {
-    if (blobs.length === 0) return [];
-    const isRead = blobs.every((blob) => read.has(blob));
+    const contents: Content[] = list();
+    if (blobs.length === 0) return contents;
+    let isRead = true;
+    for (let i = 0; i < blobs.length; i++) isRead &&= isKey(read, blobs[i]);
     // Where others were read, a getter makes new ones whenever it is asked.
-    if (canWait && !isRead && read.size === 0) {
-      reading = Promise.all(blobs.map(async (blob) => {
-        read.set(blob, new Uint8Array(await blob.arrayBuffer()));
-      })).then(() => {});
+    if (canWait && !isRead && sizeOfMap(read) === 0) {
+      reading = readLater(blobs);
       throw UNREAD;
     }
     const all = isRead ? undefined : readBlobs(blobs);
     let at = 0;
-    const contents = blobs.map((blob) => {
-      const bytes = all?.slice(at, at += blob.size) ?? read.get(blob)!;
-      const { type } = blob;
-      if (!(blob instanceof File)) return { bytes, type };
-      const { name, lastModified } = blob;
-      return { bytes, type, name, lastModified };
-    });
-    read.clear();
+    for (let i = 0; i < blobs.length; i++) {
+      const blob = blobs[i];
+      const bytes: Uint8Array<ArrayBuffer> = all
+        ? sliceOf(all, at, at += sizeOfBlob(blob))
+        : getFrom(read, blob);
+      const type = typeOfBlob(blob);
+      contents[i] = isIn(File.prototype, blob)
+        ? {
+          bytes,
+          type,
+          name: nameOfFile(blob),
+          lastModified: dateOfFile(blob),
+        }
+        : { bytes, type };
+    }
+    clearMap(read);
     return contents;
+  }
+
+  async function readLater(blobs: readonly Blob[]): Promise<void> {
+    // All of them at once.
+    const bytes = list<Promise<ArrayBuffer>>();
+    for (let i = 0; i < blobs.length; i++) bytes[i] = bufferOfBlob(blobs[i]);
+    for (let i = 0; i < blobs.length; i++) {
+      setIn(read, blobs[i], new Uint8Array(await bytes[i]));
+    }
   }
 
   function makeBlob({ bytes, type, name, lastModified }: Content): Blob {
     return name === undefined
-      ? new Blob([bytes], { type })
-      : new File([bytes], name, { type, lastModified });
+      ? new Blob([bytes], setPrototypeOf({ type }, null))
+      : new File([bytes], name, setPrototypeOf({ type, lastModified }, null));
   }
 
   /**
@@ -390,22 +511,27 @@ export function makeCodec(canWait = false): Codec {
    * them, while this one stands still for some 25 ms.
    */
   function readBlobs(blobs: readonly Blob[]): Uint8Array<ArrayBuffer> {
-    const size = blobs.reduce((sum, blob) => sum + blob.size, 0);
+    let size = 0;
+    for (let i = 0; i < blobs.length; i++) size += sizeOfBlob(blobs[i]);
     const bytes = new SharedArrayBuffer(size);
     const done = new Int32Array(new SharedArrayBuffer(4));
     const program = `(${readInOtherThread})(self)`;
-    const url = URL.createObjectURL(
+    const url = createObjectURL(
       new Blob([program], { type: "text/javascript" }),
     );
     const worker = new Worker(url, { type: "module" });
-    worker.postMessage({ blobs, bytes, done });
-    Atomics.wait(done, 0, 0, SLOWEST);
-    worker.terminate();
-    URL.revokeObjectURL(url);
-    if (Atomics.load(done, 0) === 0) {
+    postTo(worker, {
+      blobs: setPrototypeOf(blobs, arrayPrototype),
+      bytes,
+      done,
+    });
+    wait(done, 0, 0, SLOWEST);
+    terminate(worker);
+    revokeObjectURL(url);
+    if (load(done, 0) === 0) {
       throw new DOMException("A Blob could not be read", "DataCloneError");
     }
-    return new Uint8Array(bytes).slice();
+    return sliceOf(new Uint8Array(bytes));
   }
 
   /** Self-contained. */
