@@ -359,7 +359,7 @@ class Capture {
         cell = this.#cell(at, name);
         at.cells.set(name, cell);
       }
-      cell.isAssigned ||= facts.assigned.has(name);
+      if (facts.assigned.has(name)) this.#assign(cell, around);
       made.cells.push(cell);
     }
     const { path } = made;
@@ -370,6 +370,18 @@ class Capture {
       }
     }
     this.#values.addFunction(made, path || this.#ref.name);
+  }
+
+  /** A function assigns to a variable: that of a constant would succeed there. */
+  #assign(cell: Cell, { script, place }: Surroundings): void {
+    cell.isAssigned = true;
+    const { name } = cell;
+    if (!scriptFacts(script).isConstant(place, name)) return;
+    throw this.#cannot(
+      name,
+      "is a constant, to which the function assigns",
+      "declare it with let",
+    );
   }
 
   /** The scopes around a function, as nodes: those that are known are the same. */

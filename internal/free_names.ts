@@ -9,7 +9,7 @@
  */
 
 import { type Callee, Effects, UNKNOWN_CALLEE } from "./effects.ts";
-import { Names, type Ref } from "./names.ts";
+import { type DeclarationKind, Names, type Ref } from "./names.ts";
 import { type Imported, Statements } from "./statements.ts";
 import { isReserved, REGEX, TEMPLATE, Tokens } from "./tokens.ts";
 
@@ -106,6 +106,8 @@ export interface ProgramFacts {
    * arrow at its `async`, a class without a constructor at its first word.
    */
   scopeOf(start: number, name: string): object | undefined;
+  /** Whether that name can't be assigned to. */
+  isConstant(start: number, name: string): boolean;
 }
 
 /** Reads a whole program. */
@@ -154,7 +156,7 @@ class Reader {
     this.#statements = new Statements(this.#tokens, this.#names, {
       assign: (noIn) => this.#assign(noIn),
       expression: (noIn) => this.#expression(noIn),
-      binding: (isVar) => this.#binding(isVar),
+      binding: (kind) => this.#binding(kind),
       function: (isDeclaration) => this.#function(isDeclaration),
       class: (isDeclaration) => this.#class(isDeclaration),
       object: () => this.#object(),
@@ -218,6 +220,7 @@ class Reader {
     return {
       imports: this.#statements.imports(),
       scopeOf: (start, name) => this.#names.scopeOf(start, name),
+      isConstant: (start, name) => this.#names.isConstant(start, name),
     };
   }
 
@@ -333,7 +336,7 @@ class Reader {
     let isOver = false;
     while (!this.#tokens.eat(")")) {
       if (this.#tokens.eat("...")) isOver = true;
-      this.#binding(false);
+      this.#binding();
       if (this.#tokens.eat("=")) {
         isOver = true;
         this.#assign();
@@ -397,7 +400,7 @@ class Reader {
       if (this.#tokens.eat("(")) this.#parameters();
       else {
         this.#length ??= 1;
-        this.#binding(false);
+        this.#binding();
       }
       this.#tokens.expect("=>");
       if (this.#tokens.is("{")) this.#body();
@@ -601,39 +604,39 @@ class Reader {
   // ---- Patterns --------------------------------------------------------------
 
   /** Declares the names of a pattern. */
-  #binding(isVar: boolean): void {
+  #binding(kind?: DeclarationKind): void {
     if (this.#tokens.eat("[")) {
       while (!this.#tokens.eat("]")) {
         if (this.#tokens.eat(",")) continue;
         this.#tokens.eat("...");
-        this.#bindingWithDefault(isVar);
+        this.#bindingWithDefault(kind);
       }
     } else if (this.#tokens.eat("{")) {
       while (!this.#tokens.eat("}")) {
-        if (this.#tokens.eat("...")) this.#binding(isVar);
+        if (this.#tokens.eat("...")) this.#binding(kind);
         else {
           const { type, value } = this.#tokens.token;
           const isShort = type === "name" && this.#tokens.after().value !== ":";
           this.#key();
           if (isShort) {
-            this.#names.declare(value, isVar);
+            this.#names.declare(value, kind);
             if (this.#tokens.eat("=")) this.#assign();
           } else {
             this.#tokens.expect(":");
-            this.#bindingWithDefault(isVar);
+            this.#bindingWithDefault(kind);
           }
         }
         this.#tokens.eat(",");
       }
     } else {
       if (this.#tokens.token.type !== "name") this.#tokens.fail("a name");
-      this.#names.declare(this.#tokens.token.value, isVar);
+      this.#names.declare(this.#tokens.token.value, kind);
       this.#tokens.next();
     }
   }
 
-  #bindingWithDefault(isVar: boolean): void {
-    this.#binding(isVar);
+  #bindingWithDefault(kind?: DeclarationKind): void {
+    this.#binding(kind);
     if (this.#tokens.eat("=")) this.#assign();
   }
 

@@ -5,8 +5,12 @@ interface Scope {
   /** Whether a `var` stays in it. */
   readonly isFunction: boolean;
   readonly names: Set<string>;
+  /** Those of them that can't be assigned to. */
+  constants: Set<string> | undefined;
   refs: Ref[];
 }
+
+export type DeclarationKind = "var" | "const" | undefined;
 
 /** A name where it is used. */
 export interface Ref {
@@ -40,10 +44,18 @@ export class Names {
     for (const ref of this.#scope.refs.slice(first)) ref.assigned = true;
   }
 
-  declare(name: string, isVar = false): void {
+  /** @param kind What declares it: `var`, `const`, or else. */
+  declare(name: string, kind?: DeclarationKind): void {
     let scope = this.#scope;
-    while (isVar && !scope.isFunction) scope = scope.parent!;
+    while (kind === "var" && !scope.isFunction) scope = scope.parent!;
     scope.names.add(name);
+    if (kind === "const") (scope.constants ??= new Set()).add(name);
+  }
+
+  /** Whether a name that a function uses can't be assigned to. */
+  isConstant(start: number, name: string): boolean {
+    const scope = this.scopeOf(start, name) as Scope | undefined;
+    return scope?.constants?.has(name) ?? false;
   }
 
   /** Takes note that a function begins, in this scope. */
@@ -69,5 +81,11 @@ export class Names {
 }
 
 function scopeIn(parent: Scope | undefined, isFunction: boolean): Scope {
-  return { parent, isFunction, names: new Set(), refs: [] };
+  return {
+    parent,
+    isFunction,
+    names: new Set(),
+    constants: undefined,
+    refs: [],
+  };
 }

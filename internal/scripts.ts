@@ -14,6 +14,8 @@ export interface ScriptFacts {
   readonly error?: Error;
   /** The scope of a name that a function uses: an object that stands for it. */
   scopeOf(place: Place, name: string): object | undefined;
+  /** Whether that name can't be assigned to. */
+  isConstant(place: Place, name: string): boolean;
 }
 
 const known = new Map<string, ScriptFacts>();
@@ -40,6 +42,7 @@ function read({ url, source }: Script): ScriptFacts {
       imports: [],
       error: error as Error,
       scopeOf: () => undefined,
+      isConstant: () => false,
     };
   }
   const lines = [0];
@@ -51,6 +54,8 @@ function read({ url, source }: Script): ScriptFacts {
     imports: program.imports,
     scopeOf: ({ line, column }, name) =>
       program.scopeOf(lines[line] + column, name),
+    isConstant: ({ line, column }, name) =>
+      program.isConstant(lines[line] + column, name),
   };
 }
 

@@ -1,6 +1,6 @@
 /** The statements of JavaScript, and the imports of its modules. */
 
-import type { Names } from "./names.ts";
+import type { DeclarationKind, Names } from "./names.ts";
 import { isReserved, type Tokens } from "./tokens.ts";
 
 /** What a module imports under a name of its own. */
@@ -18,7 +18,7 @@ export interface Grammar {
   assign(noIn?: boolean): void;
   expression(noIn?: boolean): void;
   /** A pattern that declares names. */
-  binding(isVar: boolean): void;
+  binding(kind?: DeclarationKind): void;
   function(isDeclaration: boolean): void;
   class(isDeclaration: boolean): void;
   object(): void;
@@ -251,7 +251,13 @@ export class Statements {
     }
     this.#tokens.next();
     do {
-      this.#grammar.binding(value === "var");
+      this.#grammar.binding(
+        value === "var"
+          ? value
+          : value === "const" || value === "using"
+          ? "const"
+          : undefined,
+      );
       if (this.#tokens.eat("=")) this.#grammar.assign(noIn);
     } while (this.#tokens.eat(","));
     return true;
@@ -301,7 +307,7 @@ export class Statements {
     if (this.#tokens.eat("catch")) {
       this.#names.inScope(false, () => {
         if (this.#tokens.eat("(")) {
-          this.#grammar.binding(false);
+          this.#grammar.binding();
           this.#tokens.expect(")");
         }
         this.block();
