@@ -57,6 +57,13 @@ export class CapturedImports {
     }
   }
 
+  /** Whether a value may be one that was imported. */
+  mayHave(value: object): boolean {
+    return this.#imports.has(value) || foundHere(value) !== undefined ||
+      (this.#read.size === 0 &&
+        (this.#required ??= commonModules()).has(value));
+  }
+
   /**
    * Says where a worker finds a value; `undefined` if it was not imported.
    *

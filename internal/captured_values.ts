@@ -45,6 +45,7 @@ import {
   stepOf,
   WRITABLE,
 } from "./own_properties.ts";
+import { isPlainData } from "./plain_data.ts";
 import type { Captured, ObjectRecord } from "./protocol.ts";
 
 /** What is asked of whoever gathers the functions. */
@@ -53,6 +54,8 @@ export interface Gatherer {
   reference(fn: Fn, path: string): Made | number;
   /** The number of an object that the worker finds. */
   find(object: object, path: string): number | undefined;
+  /** Whether `find` may find an object. */
+  mayFind(object: object): boolean;
   /** The private members that a class itself has, with their values. */
   privates(fn: Fn): ReadonlyMap<string, unknown>;
   cannot(path: string, why: string, advice: string): DOMException;
@@ -75,6 +78,10 @@ interface Step {
 
 /** The ways to captured values, for messages. */
 const ways = new WeakMap<Captured, { names: string[]; paths: string[] }>();
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
 
 /** The records of objects, by these. */
 const records = new WeakMap<Captured, ReadonlyMap<unknown, number>>();
@@ -123,7 +130,10 @@ export class CapturedValues {
 
   /** Adds the value of a variable; gives its number. */
   add(name: string, value: unknown, holds: Set<Made>): number {
-    if (!isFlat(value)) this.#lookThrough(value as object, name, holds);
+    if (
+      !isFlat(value) &&
+      !(isObject(value) && isPlainData(value, this.#source.mayFind))
+    ) this.#lookThrough(value as object, name, holds);
     this.#names.push(name);
     return this.#values.push(value) - 1;
   }

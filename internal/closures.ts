@@ -63,6 +63,7 @@ import {
   UNSET,
   valueIn,
 } from "./scopes.ts";
+import { isSure } from "./shared_variables.ts";
 import { noteTexts } from "./stacks.ts";
 import { describe, label, taskModules } from "./travel.ts";
 
@@ -181,6 +182,9 @@ class Capture {
     this.#values = new CapturedValues({
       reference: (fn, path) => this.#reference(fn, path),
       find: (object, path) => this.#findObject(object, path),
+      mayFind: (object) =>
+        this.#findOf.has(object) || namespaceOf(object) !== undefined ||
+        this.#imports.mayHave(object),
       privates: (fn) => this.#classes.privates(fn),
       cannot: (path, why, advice) => this.#cannot(path, why, advice),
     });
@@ -224,7 +228,13 @@ class Capture {
     if (this.#made[0].cells.length === 0 && !this.#hasParts(this.#made[0])) {
       return undefined;
     }
-    if (!this.#isSure()) {
+    if (
+      !isSure(
+        this.#made,
+        this.#isExact,
+        (path, why, advice) => this.#cannot(path, why, advice),
+      )
+    ) {
       return new Capture(this.#ref, true, this.#exports).closure(fn, facts);
     }
     const code = programOf({
@@ -425,41 +435,6 @@ class Capture {
       node.places.add(at);
     });
     return node;
-  }
-
-  /**
-   * Whether functions share the variables that they assign to. That their
-   * scopes have the same values may be chance: they have to stand in the same
-   * one, too.
-   */
-  #isSure(): boolean {
-    const users = new Map<Cell, Made[]>();
-    for (const made of this.#made) {
-      for (const cell of made.cells) {
-        if (!cell.isAssigned || !isCall(cell.node.scope)) continue;
-        const others = users.get(cell);
-        if (others) others.push(made);
-        else users.set(cell, [made]);
-      }
-    }
-    for (const [{ name, node }, functions] of users) {
-      if (functions.length < 2) continue;
-      const scopes = new Set(
-        functions.map(({ around }) =>
-          scriptFacts(around!.script).scopeOf(around!.place, name)
-        ),
-      );
-      if (scopes.size > 1 && !this.#isExact) return false;
-      if (scopes.size === 1 && !scopes.has(undefined) && !node.isUnsure) {
-        continue;
-      }
-      throw this.#cannot(
-        name,
-        "is assigned to by functions of which can't be told whether they share it",
-        "put it into an object",
-      );
-    }
-    return true;
   }
 
   // ---- Variables -------------------------------------------------------------

@@ -45,7 +45,7 @@ interface Types {
 
 let types: Types | undefined;
 
-function typesOf(): Types {
+export function typesOf(): Types {
   return types ??= (globalThis as unknown as {
     process: { getBuiltinModule(name: string): Types };
   }).process.getBuiltinModule("node:util/types");
@@ -97,10 +97,10 @@ const ERRORS = new Set(
  * @throws {Untravelable} when it can't travel.
  */
 export function kindOf(object: object): Kind {
-  // Most are of these two, and no Proxy has what they have.
-  const first = Object.getPrototypeOf(object);
   const is = typesOf();
+  // First, since a Proxy would be asked for what follows.
   if (is.isProxy(object)) throw cannotCopy("a Proxy or the like");
+  const first = Object.getPrototypeOf(object);
   if (Array.isArray(object)) return "array";
   if (is.isMap(object)) return "map";
   if (is.isSet(object)) return "set";
@@ -141,6 +141,15 @@ export function kindOf(object: object): Kind {
     }
   }
   return "plain";
+}
+
+/** Whether an object that is no Proxy is one of the simplest kind. */
+export function isPlainObject(object: object): boolean {
+  const is = typesOf();
+  return Object.getPrototypeOf(object) === Object.prototype &&
+    Object.prototype.toString.call(object) === "[object Object]" &&
+    !is.isMap(object) && !is.isSet(object) && !is.isAnyArrayBuffer(object) &&
+    !ArrayBuffer.isView(object);
 }
 
 /** Whether a value can be copied, as far as can be told. */

@@ -142,6 +142,11 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/own_properties.ts",
     "internal/scopes.ts",
   ],
+  "internal/plain_data.ts": [
+    "internal/object_kinds.ts",
+    "internal/object_records.ts",
+    "internal/own_properties.ts",
+  ],
   "internal/captured_values.ts": [
     "internal/closure_program.ts",
     "internal/free_names.ts",
@@ -149,6 +154,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/object_kinds.ts",
     "internal/object_records.ts",
     "internal/own_properties.ts",
+    "internal/plain_data.ts",
   ],
   "internal/needs.ts": [
     "internal/free_names.ts",
@@ -164,6 +170,11 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/scripts.ts",
   ],
   "internal/stacks.ts": ["internal/scopes.ts"],
+  "internal/shared_variables.ts": [
+    "internal/closure_program.ts",
+    "internal/scopes.ts",
+    "internal/scripts.ts",
+  ],
   "internal/closures.ts": [
     "internal/own_json.ts",
     "internal/captured_imports.ts",
@@ -178,6 +189,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/own_properties.ts",
     "internal/scripts.ts",
     "internal/scopes.ts",
+    "internal/shared_variables.ts",
     "internal/stacks.ts",
     "internal/travel.ts",
     "internal/worker_globals.ts",

@@ -1,4 +1,4 @@
-// deno-lint-ignore-file no-const-assign -- what does so is refused
+// deno-lint-ignore-file no-const-assign no-unused-vars -- what assigns so is refused
 /** Functions take along what is around them: the same in both pools. */
 
 import {
