@@ -33,9 +33,17 @@ export interface Codec {
   /**
    * @param own How many levels of the value the library made itself.
    * @param apart Whether large buffers may go apart, uncopied.
+   * @param canWait Whether the caller can wait: where there are Blobs, `encode`
+   * then throws, and is to be called again when `whenRead` says so. Else this
+   * thread stands still while another one reads them.
    * @throws {DOMException} `DataCloneError` where structured clone throws one.
    */
-  encode(value: unknown, own?: number, apart?: boolean): Packed;
+  encode(
+    value: unknown,
+    own?: number,
+    apart?: boolean,
+    canWait?: boolean,
+  ): Packed;
   /** The text that `encode` makes of a value, `undefined` if it makes bytes of it. */
   text(value: unknown, own?: number): string | undefined;
   decode(packed: Packed): unknown;
@@ -62,11 +70,8 @@ interface V8 {
  * Makes a codec.
  *
  * Self-contained: children get it as its source.
- *
- * @param canWait Whether who encodes can wait: where there are Blobs, `encode`
- * then throws, and is to be called again when `whenRead` says so.
  */
-export function makeCodec(canWait = false): Codec {
+export function makeCodec(): Codec {
   /** A module of Node's: loaded when it is first needed, which takes 10 ms. */
   function builtin(name: string): Record<string, unknown> {
     process ??= valueOf(processThere!) as Process;
@@ -338,7 +343,7 @@ export function makeCodec(canWait = false): Codec {
 
   // ---- All other values ----------------------------------------------------
 
-  function toBytes(value: unknown, apart: boolean): Packed {
+  function toBytes(value: unknown, apart: boolean, canWait: boolean): Packed {
     const { Serializer, writeHeader, moveIn, writeValue, releaseBuffer } =
       loadV8();
     const serializer = new Serializer();
@@ -372,7 +377,7 @@ export function makeCodec(canWait = false): Codec {
         }
         root[1] = standIns;
         root[2] = texts;
-        root[3] = contentsOf(blobs);
+        root[3] = contentsOf(blobs, canWait);
       }
       writeValue(serializer, root);
       const bytes = releaseBuffer(serializer);
@@ -459,7 +464,7 @@ export function makeCodec(canWait = false): Codec {
   const UNREAD = {};
   let reading: Promise<void> | undefined;
 
-  function contentsOf(blobs: readonly Blob[]): Content[] {
+  function contentsOf(blobs: readonly Blob[], canWait: boolean): Content[] {
     const contents: Content[] = list();
     if (blobs.length === 0) return contents;
     let isRead = true;
@@ -682,8 +687,8 @@ export function makeCodec(canWait = false): Codec {
   }
 
   return {
-    encode: (value, own, apart = false) =>
-      toText(value, own) ?? toBytes(value, apart),
+    encode: (value, own, apart = false, canWait = false) =>
+      toText(value, own) ?? toBytes(value, apart, canWait),
     text: toText,
     decode: (packed) => {
       if (typeof packed === "string") return parse(packed);

@@ -136,7 +136,7 @@ export function tasksProgram(modules: Iterable<string>): string {
 ${nameHelpers()}const checker = (${makeCloneChecker})(${
     list(NOT_BETWEEN_PROCESSES)
   }, ${list(ALSO_BETWEEN_PROCESSES)});
-const codec = (${makeCodec})(true);
+const codec = (${makeCodec})();
 (${guardStreams})();
 (${serveTasks})(self, codec, (${makeCallsReader})(codec), ${makeFrameWriter}, ${makeTray}, ${makeLookout}, ${makeResults}, (scope) =>
   (${serve})(scope, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})((${makeNumbering})(), (bytes) => codec.read(bytes)), imports));
@@ -388,7 +388,7 @@ function serveTasks(
       if (is === "returned" || is === "threw") {
         const { slot, item = 0, ms } = message as Ended;
         const what = is === "returned" ? outcome!.value : outcome!.what;
-        packed = codec.encode(what, is === "threw" ? 3 : 0, true);
+        packed = codec.encode(what, is === "threw" ? 3 : 0, true, true);
         const of = `"slot":${slot},"item":${item},"ms":${ms}`;
         // What it is about stands apart: so what can't be read fails its call alone.
         if (typeof packed !== "string") about = `,"is":"${is}",${of}`;

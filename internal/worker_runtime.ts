@@ -839,7 +839,7 @@ export function serve(
     return new Threw(recordThrown(explained));
   }
 
-  /** Sends what came of a call; a promise where that can't be done yet. */
+  /** Sends what came of a call; a promise where that takes time. */
   function answer(
     call: CallMessage,
     item: number,
@@ -884,13 +884,33 @@ export function serve(
         return;
       } catch (error) {
         const later = whenRead?.(error);
-        if (later) return later;
+        if (later) {
+          return concurrentFuturesAnswer(later, call, item, ms, outcome);
+        }
         outcome = new Threw(
           recordThrown(resultError(fn, outcome.value, error)),
         );
       }
     }
-    say({ type: "outcome", slot, ms, outcome, item });
+    try {
+      say({ type: "outcome", slot, ms, outcome, item });
+    } catch (error) {
+      // A record can be copied, but for what is still to be read.
+      const later = whenRead?.(error);
+      if (!later) throw error;
+      return concurrentFuturesAnswer(later, call, item, ms, outcome);
+    }
+  }
+
+  async function concurrentFuturesAnswer(
+    ready: Promise<void>,
+    call: CallMessage,
+    item: number,
+    ms: number,
+    outcome: Outcome,
+  ): Promise<void> {
+    await ready;
+    await answer(call, item, ms, outcome);
   }
 
   const arrayPrototype = Array.prototype;
@@ -978,10 +998,7 @@ export function serve(
             wasLeft = false;
             const later = answer(call, item, ms, outcome);
             ended = wasLeft ? end : undefined;
-            if (later) {
-              await later;
-              answer(call, item, ms, outcome);
-            }
+            if (later) await later;
             if (lanes && end - turned > TURN) {
               await lanes.turn();
               turned = now();

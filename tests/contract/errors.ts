@@ -302,6 +302,53 @@ export function testErrors(kind: ExecutorKind): void {
     assertEquals(error.message2, "second");
   });
 
+  test("a Blob that is thrown, or hangs on what is thrown, arrives and harms no other call", async () => {
+    await using pool = kind.make({ maxWorkers: 1 });
+    // Deno 2.5 would make an empty object of it without a word.
+    const canBeCloned = structuredClone(new Blob(["a"])) instanceof Blob;
+    const rejections: [AnyFn, (thrown: unknown) => unknown][] = [
+      [() => {
+        throw new Blob(["top"]);
+      }, (thrown) => thrown],
+      [
+        // deno-lint-ignore require-await -- one that throws later
+        async () => {
+          throw new Map([["at", [new File(["in"], "a.txt")]]]);
+        },
+        (thrown) => (thrown as Map<string, Blob[]>).get("at")![0],
+      ],
+      [() => {
+        throw new Error("outer", { cause: new Blob(["cause"]) });
+      }, (thrown) => (thrown as Error).cause],
+      [() => {
+        throw Object.assign(new RangeError("r"), { body: new Blob(["prop"]) });
+      }, (thrown) => (thrown as Props).body],
+      [() => {
+        throw new AggregateError([1, new Blob(["item"])]);
+      }, (thrown) => (thrown as AggregateError).errors[1]],
+      [() => ({
+        get value(): unknown {
+          throw new Blob(["getter"]);
+        },
+      }), (thrown) => thrown],
+    ];
+    const texts = ["top", "in", "cause", "prop", "item", "getter"];
+    for (const [i, [fn, find]] of rejections.entries()) {
+      const future = pool.submit(fn);
+      const after = pool.submit(Math.sign, -3);
+      // Where nothing is copied, nothing asks the getter.
+      if (kind.can.copy || i < 5) {
+        const thrown = await rejection(future.result());
+        if (canBeCloned || !kind.can.copy) {
+          const blob = find(thrown);
+          assertInstanceOf(blob, Blob);
+          assertEquals(await blob.text(), texts[i]);
+        }
+      }
+      assertEquals(await after.result(), -1);
+    }
+  });
+
   test("a cause arrives, nested as deep as it is", async () => {
     await using pool = kind.make({ maxWorkers: 1 });
     const future = pool.submit(() => {
