@@ -28,7 +28,6 @@ import { ClassParts } from "./class_parts.ts";
 import {
   type Cell,
   type Fn,
-  isSame,
   type Made,
   type Node,
   programOf,
@@ -50,20 +49,20 @@ import {
   withHint,
 } from "./needs.ts";
 import { isCopied } from "./object_kinds.ts";
-import { isPrimitive } from "./own_properties.ts";
+
 import { namespaceOf, scriptFacts } from "./scripts.ts";
 import type { Captured, ClosureRef, Find, FunctionRef } from "./protocol.ts";
 import {
-  isCall,
   lookAround,
   looking,
   mayLook,
   type Place,
   type Surroundings,
   UNSET,
+  urlOf,
   valueIn,
 } from "./scopes.ts";
-import { isSure } from "./shared_variables.ts";
+import { isSure, nodeOf } from "./shared_variables.ts";
 import { noteTexts } from "./stacks.ts";
 import { describe, label, taskModules } from "./travel.ts";
 
@@ -346,7 +345,7 @@ class Capture {
   #lookUp(made: Made): void {
     const { fn, facts } = made;
     const around = this.#look(fn);
-    const node = this.#nodeOf(around);
+    const node = nodeOf(around, this.#top, this.#isExact);
     made.around = around;
     (node?.functions ?? this.#loose).push(made);
     for (const name of facts.names) {
@@ -392,49 +391,6 @@ class Capture {
       "is a constant, to which the function assigns",
       "declare it with let",
     );
-  }
-
-  /** The scopes around a function, as nodes: those that are known are the same. */
-  #nodeOf({ script, place, scopes }: Surroundings): Node | undefined {
-    let node: Node | undefined;
-    const at = `${place.line}:${place.column}`;
-    scopes.toReversed().forEach((scope, i) => {
-      const siblings = node ? node.children : this.#top;
-      const [name] = Object.keys(scope.variables);
-      const scopeInSource = this.#isExact && isCall(scope) &&
-          name !== undefined
-        ? scriptFacts(script).scopeOf(place, name)
-        : undefined;
-      let found = siblings.find((other) =>
-        isSame(other, scope, script) && other.scopeInSource === scopeInSource
-      );
-      if (!found) {
-        found = {
-          parent: node,
-          scope,
-          script,
-          children: [],
-          cells: new Map(),
-          functions: [],
-          places: new Set(),
-          scopeInSource,
-          isUnsure: false,
-        };
-        siblings.push(found);
-      }
-      node = found;
-      if (i < scopes.length - 1) return;
-      // Two functions of one place are as a rule of two calls of what is around
-      // them; that these are one can be told by what only that call has made.
-      if (
-        node.places.has(at) && isCall(scope) &&
-        Object.keys(scope.variables).every((name) =>
-          isPrimitive(valueIn(scope, name))
-        )
-      ) node.isUnsure = true;
-      node.places.add(at);
-    });
-    return node;
   }
 
   // ---- Variables -------------------------------------------------------------
@@ -502,11 +458,15 @@ class Capture {
     const exported = this.#exports.get(fn);
     if (exported) return this.#find(fn, exported);
     const ref = describe(fn, "a captured function", true);
-    if (ref.by === "name") return this.#find(fn, { path: ref.path });
+    if (ref.by === "name" && this.#isOfRuntime(fn, ref.source)) {
+      return this.#find(fn, { path: ref.path });
+    }
     if (ref.by === "export") {
       return this.#find(fn, { module: ref.module, name: ref.name });
     }
-    const source = ref as FunctionRef & { by: "source" };
+    const source: FunctionRef & { by: "source" } = ref.by === "source"
+      ? ref
+      : { by: "source", name: fn.name, source: ref.source };
     const hasSource = !isNative(source.source);
     const script = hasSource ? this.#scriptOf(fn) : undefined;
     // What stands in the same script was not imported.
@@ -535,6 +495,12 @@ class Capture {
       );
     }
     return this.#make(fn, facts, path);
+  }
+
+  /** Whether a global function is not one that the program has put there. */
+  #isOfRuntime(fn: Fn, source: string): boolean {
+    return isNative(source) ||
+      /^(?:ext|node):/.test(urlOf(this.#scriptOf(fn)));
   }
 
   /** All nodes of modules. */

@@ -1,7 +1,8 @@
 /** Which functions that go share the variables that they assign to. */
 
-import type { Cell, Made } from "./closure_program.ts";
-import { isCall } from "./scopes.ts";
+import { type Cell, isSame, type Made, type Node } from "./closure_program.ts";
+import { isPrimitive } from "./own_properties.ts";
+import { isCall, type Surroundings, valueIn } from "./scopes.ts";
 import { scriptFacts } from "./scripts.ts";
 
 /**
@@ -43,4 +44,55 @@ export function isSure(
     );
   }
   return true;
+}
+
+/**
+ * The scopes around a function, as nodes: those that are known are the same.
+ *
+ * @param isExact Whether scopes are told apart by where they stand.
+ */
+export function nodeOf(
+  { script, place, scopes }: Surroundings,
+  top: Node[],
+  isExact: boolean,
+): Node | undefined {
+  let node: Node | undefined;
+  const at = `${place.line}:${place.column}`;
+  scopes.toReversed().forEach((scope, i) => {
+    const siblings = node ? node.children : top;
+    const [name] = Object.keys(scope.variables);
+    const scopeInSource = isExact && isCall(scope) &&
+        name !== undefined
+      ? scriptFacts(script).scopeOf(place, name)
+      : undefined;
+    let found = siblings.find((other) =>
+      isSame(other, scope, script) && other.scopeInSource === scopeInSource
+    );
+    if (!found) {
+      found = {
+        parent: node,
+        scope,
+        script,
+        children: [],
+        cells: new Map(),
+        functions: [],
+        places: new Set(),
+        scopeInSource,
+        isUnsure: false,
+      };
+      siblings.push(found);
+    }
+    node = found;
+    if (i < scopes.length - 1) return;
+    // Two functions of one place are as a rule of two calls of what is around
+    // them; that these are one can be told by what only that call has made.
+    if (
+      node.places.has(at) && isCall(scope) &&
+      Object.keys(scope.variables).every((name) =>
+        isPrimitive(valueIn(scope, name))
+      )
+    ) node.isUnsure = true;
+    node.places.add(at);
+  });
+  return node;
 }

@@ -172,6 +172,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/stacks.ts": ["internal/scopes.ts"],
   "internal/shared_variables.ts": [
     "internal/closure_program.ts",
+    "internal/own_properties.ts",
     "internal/scopes.ts",
     "internal/scripts.ts",
   ],

@@ -1020,3 +1020,26 @@ test("a constant that a function assigns to is refused by name, and a variable i
   assertEquals(await pool.submit(own).result(), 3);
   free = 1;
 });
+
+test("a function that the program has put among the globals is that function there, too", async (pool) => {
+  const { fetch } = globalThis;
+  const prefix = "mine: ";
+  const globals = globalThis as Any;
+  globals.fetch = function fetch(url: string) {
+    return prefix + url;
+  };
+  globals.greet = function greet(name: string) {
+    return prefix + name;
+  };
+  try {
+    const mine = globals.fetch;
+    const { greet } = globals;
+    await assertSame(pool, () => [mine("a"), greet("b")]);
+    await assertSame(pool, () => typeof Deno.readTextFileSync);
+    const { readTextFileSync } = Deno;
+    await assertSame(pool, () => readTextFileSync === Deno.readTextFileSync);
+  } finally {
+    globals.fetch = fetch;
+    delete globals.greet;
+  }
+});
