@@ -42,6 +42,7 @@ import type {
 } from "./protocol.ts";
 import { makeNumbering } from "./numbering.ts";
 import { jsonOf } from "./own_json.ts";
+import { makePromiseWatch } from "./promise_watch.ts";
 import { makeResults, type Results, type SharedResults } from "./results.ts";
 import { makeRebuilder } from "./rebuild.ts";
 import { makeRecorder } from "./recording.ts";
@@ -139,7 +140,7 @@ ${nameHelpers()}const checker = (${makeCloneChecker})(${
 const codec = (${makeCodec})();
 (${guardStreams})();
 (${serveTasks})(self, codec, (${makeCallsReader})(codec), ${makeFrameWriter}, ${makeTray}, ${makeLookout}, ${makeResults}, (scope) =>
-  (${serve})(scope, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})((${makeNumbering})(), (bytes) => codec.read(bytes)), imports));
+  (${serve})(scope, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})((${makeNumbering})(), (bytes) => codec.read(bytes)), (${makePromiseWatch})(), imports));
 }`;
   return `${evaluating(text)}({__proto__: null, ${imports}});`;
 }

@@ -14,6 +14,7 @@ import { makeCells, makeWorkerLanes, type WorkerLanes } from "./lanes.ts";
 import { makeLookout } from "./lookout.ts";
 import { makeNumbering } from "./numbering.ts";
 import { type ForwardPrints, makePrintForwarder } from "./print_forwarder.ts";
+import { makePromiseWatch, type PromiseWatch } from "./promise_watch.ts";
 import { makeRebuilder, type Rebuilder } from "./rebuild.ts";
 import { makeRecorder, type Recorder } from "./recording.ts";
 import type {
@@ -73,7 +74,7 @@ interface Waiting {
 export function workerProgram(): string {
   return evaluating(
     nameHelpers() + program`const checker = (${makeCloneChecker})();
-(${serve})(self, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})((${makeNumbering})()), {}, (${makeWorkerLanes})(${makeCells}, ${makeLookout}), ${makePrintForwarder})`,
+(${serve})(self, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})((${makeNumbering})()), (${makePromiseWatch})(), {}, (${makeWorkerLanes})(${makeCells}, ${makeLookout}), ${makePrintForwarder})`,
   );
 }
 
@@ -101,6 +102,7 @@ export function serve(
   rebuilder: Rebuilder,
   recorder: Recorder,
   keeper: Keeper,
+  promises: PromiseWatch,
   imports: Readonly<Record<string, () => Promise<Imported>>> = {},
   lanes?: WorkerLanes,
   printForwarder?: typeof makePrintForwarder,
@@ -168,6 +170,7 @@ export function serve(
   const indexOf = uncurried(String.prototype.indexOf);
   const isIn = uncurried(Object.prototype.isPrototypeOf);
   const syntaxError = SyntaxError.prototype;
+  const thenOf = uncurried(Promise.prototype.then);
   const { ownKeys } = Reflect;
   const { getOwnPropertyDescriptor } = Object;
   const includes = uncurried(String.prototype.includes);
@@ -291,6 +294,20 @@ export function serve(
     die("a failure of its runtime, whose built-ins a task may have replaced", {
       error,
     });
+  }
+
+  function isServing(): boolean {
+    return busy && !isOver;
+  }
+
+  function dieOfPromises(by: string): void {
+    if (!isOver) die(by, undefined);
+  }
+
+  /** Ends the worker if promises are spoilt: what comes later would not be told. */
+  function endIfSpoilt(by = promises.spoiler()): boolean {
+    if (by !== undefined) dieOfPromises(by);
+    return by !== undefined;
   }
 
   if (deno) {
@@ -803,7 +820,7 @@ export function serve(
       }
       const value = typeof fn === "function"
         ? concurrentFuturesRun(fn, args)
-        : fn.then((fn) => concurrentFuturesRun(fn, args));
+        : thenOf(fn, (fn: Fn) => concurrentFuturesRun(fn, args));
       if (
         value !== null &&
         (typeof value === "object" || typeof value === "function") &&
@@ -819,6 +836,7 @@ export function serve(
     ref: FunctionRef,
     value: PromiseLike<unknown>,
   ): Promise<Outcome> {
+    promises.whilePending(isServing, dieOfPromises);
     try {
       return new Returned(await value);
     } catch (error) {
@@ -990,6 +1008,8 @@ export function serve(
             // What is left in memory took no time: one look at the clock does for both.
             const begin = ended ?? now();
             const pending = asTask ? asTask(() => run(started)) : run(started);
+            // It would be waited for in vain.
+            if (endIfSpoilt()) return;
             // In either case, what the call has left to microtasks runs before the next.
             const outcome = await pending;
             const end = now();
@@ -999,6 +1019,8 @@ export function serve(
             const later = answer(call, item, ms, outcome);
             ended = wasLeft ? end : undefined;
             if (later) await later;
+            const trial = promises.trial();
+            if (endIfSpoilt(trial && await trial)) return;
             if (lanes && end - turned > TURN) {
               await lanes.turn();
               turned = now();
@@ -1140,6 +1162,7 @@ export function serve(
       marker.modules = message.modules;
       if (message.ownModule) trackTasks();
       await importModules(message.modules);
+      if (endIfSpoilt()) return;
     }
     const { initializer } = message;
     if (initializer) {
@@ -1147,7 +1170,11 @@ export function serve(
       const first = captured
         ? { ...initializer, kept: keeper.take(captured) }
         : initializer;
-      const outcome = await (asTask ? asTask(() => run(first)) : run(first));
+      const pending = asTask ? asTask(() => run(first)) : run(first);
+      if (endIfSpoilt()) return;
+      const outcome = await pending;
+      const trial = promises.trial();
+      if (endIfSpoilt(trial && await trial)) return;
       if (outcome.is !== "returned") {
         say({ type: "initializer failed", outcome });
         return;

@@ -232,6 +232,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   // What workers print while bars stand on the terminal.
   "internal/printing.ts": [],
   "internal/print_forwarder.ts": [],
+  // Whether promises of a worker still give anything.
+  "internal/promise_watch.ts": [],
   // What a worker does: it sends these along, and knows nothing else.
   "internal/worker_runtime.ts": [
     "internal/clonable.ts",
@@ -242,6 +244,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/numbering.ts",
     "internal/print_forwarder.ts",
     "internal/program_text.ts",
+    "internal/promise_watch.ts",
     "internal/rebuild.ts",
     "internal/recording.ts",
   ],
@@ -262,6 +265,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/lookout.ts",
     "internal/numbering.ts",
     "internal/program_text.ts",
+    "internal/promise_watch.ts",
     "internal/rebuild.ts",
     "internal/recording.ts",
     "internal/results.ts",

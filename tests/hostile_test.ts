@@ -1,6 +1,6 @@
 /** Tasks that take away what the runtime of their worker stands on. */
 
-import { assertEquals, assertInstanceOf } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertMatch } from "@std/assert";
 import {
   BrokenExecutor,
   type Future,
@@ -313,5 +313,97 @@ for (
       }
       await within(executor.shutdown());
     }
+  });
+}
+
+// ---- Promises --------------------------------------------------------------
+
+/** What a task can put where promises ask, each by how it is told of. */
+const spoiling: Record<string, () => unknown> = {
+  "gives all objects a method named then": () => {
+    Reflect.set(Object.prototype, "then", () => {});
+  },
+  "gives all objects one, and an object back": () => {
+    Reflect.set(Object.prototype, "then", () => {});
+    return { a: 1 };
+  },
+  "gives all lists a method named then": () => {
+    Reflect.set(Array.prototype, "then", () => {});
+  },
+  "gives all functions one that ends promises with something else": () => {
+    Reflect.set(Function.prototype, "then", (give: (n: number) => void) => {
+      give(5);
+    });
+  },
+  "gives all objects one later, and then an object back": async () => {
+    await undefined;
+    Reflect.set(Object.prototype, "then", () => {});
+    return { a: 1 };
+  },
+  "has promises tell nobody": () => {
+    Reflect.set(Promise.prototype, "then", () => {});
+  },
+  "has promises give something else": () => {
+    const { then } = Promise.prototype;
+    Reflect.set(
+      Promise.prototype,
+      "then",
+      function (this: Promise<unknown>, done: (value: number) => void) {
+        return Reflect.apply(then, this, [() => done(6)]);
+      },
+    );
+  },
+};
+
+for (
+  const [kind, Pool] of Object.entries({
+    thread: ThreadPoolExecutor,
+    process: ProcessPoolExecutor,
+  })
+) {
+  for (const [what, fn] of Object.entries(spoiling)) {
+    for (const place of ["task", "initializer"]) {
+      Deno.test(`${kind} pool: ${place === "task" ? "a task" : "an initializer"} that ${what} breaks its pool, which says so, and no call waits for ever`, async () => {
+        const executor = new Pool({
+          maxWorkers: 1,
+          initializer: place === "task" ? undefined : fn,
+        });
+        const first = executor.submit(fn);
+        const later = [
+          executor.submit(async () => await Promise.resolve([7])),
+          executor.submit(() => Promise.resolve({ a: () => 1 }.a())),
+        ];
+        await within(first.exception());
+        for (const future of later) {
+          const error = await within(future.exception());
+          assertInstanceOf(error, BrokenExecutor);
+          assertMatch(
+            error.message,
+            /ended (?:by|with exit code 1 after) (?:a|the) method .*"then"/,
+          );
+        }
+        await within(executor.shutdown());
+      });
+    }
+  }
+
+  Deno.test(`${kind} pool: a task that has promises take note of who asks them changes no call`, async () => {
+    await using executor = new Pool({ maxWorkers: 1 });
+    await executor.submit(() => {
+      const { then } = Promise.prototype;
+      Reflect.set(
+        Promise.prototype,
+        "then",
+        function (this: Promise<unknown>, ...args: unknown[]) {
+          Reflect.set(globalThis, "asked", true);
+          return Reflect.apply(then, this, args);
+        },
+      );
+    }).result();
+    const future = executor.submit(async () => {
+      const found = await Promise.resolve([7]).then((list) => list[0]);
+      return [found, Reflect.get(globalThis, "asked")];
+    });
+    assertEquals(await within(future.result()), [7, true]);
   });
 }
