@@ -289,7 +289,8 @@ export class Dispatcher {
     });
   }
 
-  #stopWatching(): void {
+  /** No timer is left: a program would not end before it. */
+  stopWatching(): void {
     this.#stopWatch?.();
     this.#stopWatch = undefined;
     this.#stalls.stopWatching();
@@ -551,7 +552,7 @@ export class Dispatcher {
 
   /** Ends all workers, which have no calls. */
   endAll(): void {
-    this.#stopWatching();
+    this.stopWatching();
     for (const member of this.#crew) this.#crew.end(member);
   }
 
@@ -561,7 +562,7 @@ export class Dispatcher {
    */
   killAll(signal: Deno.Signal): Held[] {
     this.#stopped = true;
-    this.#stopWatching();
+    this.stopWatching();
     const held: Held[] = [];
     for (const member of this.#crew) {
       const { label } = member.link;

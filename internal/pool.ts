@@ -560,8 +560,10 @@ export class Pool implements Engine, ItemsOwner {
       if (this.#state.is === "draining") {
         this.#advance({ is: "closed" });
         this.#dispatcher.endAll();
-      } else if (this.#state.is === "open" && this.#dispatcher.workers > 0) {
-        this.#planIdleEnd();
+      } else if (this.#state.is === "open") {
+        if (this.#dispatcher.workers > 0) this.#planIdleEnd();
+        // The last one was ended for its call: its end has no timer of its own.
+        else this.#dispatcher.stopWatching();
       }
     }
     if (this.#isOver()) {

@@ -275,6 +275,29 @@ test("a call that does not end soon after it was stopped loses its worker, and a
   await pool.shutdown();
 });
 
+for (const isSlow of [false, true]) {
+  const kind = isSlow ? "slow" : "quick";
+  test(`a pool whose only worker, ${kind} to start, was ended for the call it ran leaves no timer behind`, async (clock) => {
+    const pool = new ControlPool();
+    const first = pool.with({ timeLimit: 50 }, unknownFn(), "a");
+    if (isSlow) await clock.pass(10);
+    pool.links[0].ready().start();
+    await clock.pass(50);
+    await clock.pass(GRACE_MS);
+    assertEquals(pool.links[0].killedBy, "SIGKILL");
+    assertInstanceOf(await failure(first), TimeoutError);
+    assertEquals(await clock.nextAsync(), false);
+    // It goes on with another, and watches that again.
+    const second = pool.with({ timeLimit: 50 }, unknownFn(), "b");
+    pool.links[1].ready().start();
+    await clock.pass(50);
+    assertInstanceOf(await failure(second), TimeoutError);
+    pool.links[1].die();
+    assertEquals(await clock.nextAsync(), false);
+    await pool.shutdown();
+  });
+}
+
 test("what a worker says that was replaced is about nothing any more", async (clock) => {
   const pool = new ControlPool();
   const controller = new AbortController();
