@@ -4,6 +4,8 @@
  * so it is refused, by each function that takes options, through this one door.
  */
 
+import { show } from "./timer.ts";
+
 /**
  * The names of an options object, as a list; the compiler sees to it that none of
  * the interface is missing.
@@ -15,16 +17,25 @@ export function optionNames<T>(
 }
 
 /**
- * Checks that all names of an options object are names of options.
+ * Checks that options are an object, and all its names are names of options.
  *
  * @param owner What takes the options, for the message.
- * @throws {TypeError} when one is not: with the one that was probably meant.
+ * @throws {TypeError} when it is something else, such as a number: who knows
+ * Python may pass a timeout so, which would change nothing in silence.
+ * @throws {TypeError} when a name is none: with the one that was probably meant.
  */
 export function checkNames(
   options: object,
   names: readonly string[],
   owner: string,
 ): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `${owner} takes an object of options ({ ${
+        names.join(", ")
+      } }): received ${show(options)}`,
+    );
+  }
   for (const name of Object.keys(options)) {
     if (names.includes(name)) continue;
     const meant = nearest(name, names);

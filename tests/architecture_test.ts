@@ -18,7 +18,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/codec.ts": [],
   "internal/reasons.ts": [],
   "internal/early.ts": [],
-  "internal/option_names.ts": [],
+  "internal/option_names.ts": ["internal/timer.ts"],
   "internal/context.ts": [],
   "internal/statistics.ts": [],
   // What a task can know of itself, and what is moved.

@@ -202,6 +202,31 @@ Deno.test("an option's name that is none is a TypeError at the call, that says w
   }
 });
 
+Deno.test("options that are no object, as a timeout alone, are a TypeError and not left out", async () => {
+  const takers: [string, (options: Any) => unknown][] = [
+    ["wait", (options) => wait([], options)],
+    ["asCompleted", (options) => asCompleted([], options)],
+  ];
+  for (const make of Object.values(executors)) {
+    takers.push(["shutdown", (options) => make({}).shutdown(options)]);
+  }
+  for (const [owner, call] of takers) {
+    for (const value of [500, 0, true, false, "", "500", null]) {
+      const act = () => call(value);
+      const says = `${owner} takes an object of options ({ ${
+        owner === "wait"
+          ? "timeout, returnWhen, signal"
+          : owner === "shutdown"
+          ? "wait, cancelFutures"
+          : "timeout, signal"
+      } }): received ${JSON.stringify(value)}`;
+      if (owner === "asCompleted") assertThrows(act, TypeError, says);
+      else await assertRejects(async () => await act(), TypeError, says);
+    }
+  }
+  await new EventLoopExecutor().shutdown(undefined);
+});
+
 Deno.test("a shutdown() whose option's name is none shuts nothing down", async () => {
   for (
     const make of [executors.ThreadPoolExecutor, executors.EventLoopExecutor]
