@@ -193,6 +193,20 @@ export function makeCloneChecker(
     spaces[spaces.length] = { prefix, all };
   };
   addSpace("", globalThis);
+  // Objects such as `Math`, which a copy would be an empty object of.
+  const emptied = list<readonly [name: string, value: object]>();
+  const addEmptied = (name: string, value: unknown) => {
+    if (typeof value !== "object" || value === null) return;
+    emptied[emptied.length] = [name, value];
+  };
+  addEmptied("Math", Math);
+  addEmptied("JSON", JSON);
+  addEmptied("Reflect", Reflect);
+  addEmptied("Atomics", globalThis.Atomics);
+  addEmptied("Intl", globalThis.Intl);
+  const { Temporal } = globalThis as { Temporal?: { Now?: object } };
+  addEmptied("Temporal", Temporal);
+  addEmptied("Temporal.Now", Temporal?.Now);
   for (const name of ["Deno", "WebAssembly", "Intl", "Temporal"]) {
     addSpace(
       `${name}.`,
@@ -301,6 +315,10 @@ export function makeCloneChecker(
 
   /** Why an object does not travel, though those of its class do. */
   function flawOf(value: object, kind: Kind): string | undefined {
+    if (kind === "plain") {
+      const name = nameOfEmptied(value);
+      return name && `built-in object (${name})`;
+    }
     const size = kind === "map"
       ? sizeOfMap
       : kind === "set"
@@ -317,6 +335,14 @@ export function makeCloneChecker(
         isIn(sharedPrototype, memoryOf(value))
       ? "view of shared memory"
       : undefined;
+  }
+
+  /** The name of an object such as `Math`; `undefined` for any other. */
+  function nameOfEmptied(value: object): string | undefined {
+    for (let i = 0; i < emptied.length; i++) {
+      if (emptied[i][1] === value) return emptied[i][0];
+    }
+    return undefined;
   }
 
   /** What a view shows. */
@@ -447,12 +473,14 @@ export function makeCloneChecker(
     if (depth > SHALLOW || --left < 0) return false;
     const proto = getPrototypeOf(value);
     if (proto === objectPrototype) {
+      let isEmpty = true;
       // Nothing that is inherited from there is met.
       for (const key in value) {
         const item = (value as Record<string, unknown>)[key];
         if (!isFine(item, depth + 1)) return false;
+        isEmpty = false;
       }
-      return true;
+      return !isEmpty || nameOfEmptied(value as object) === undefined;
     }
     if (proto === arrayPrototype) {
       const array = value as unknown[];

@@ -93,6 +93,8 @@ function cannotSend(
     : ADVICE[what] ??
       (what.endsWith("was moved before")
         ? "pass what came back, or a copy that was made before"
+        : what.startsWith("a built-in object ")
+        ? "the function has its own, by that name"
         : "pass the plain data that it is made from");
   const error = new DOMException(
     `Cannot send the arguments of ${

@@ -414,6 +414,45 @@ export function testValues(kind: ExecutorKind): void {
     assertEquals(await pool.submit(Math.sign, -3).result(), -1);
   });
 
+  if (kind.can.copy) {
+    test("a built-in object such as Math is no empty object there: it fails its call by its name, there and back", async () => {
+      await using pool = kind.make({ maxWorkers: 1 });
+      const found = { Math, JSON, Reflect, Atomics, Intl };
+      for (const [name, object] of Object.entries(found)) {
+        const there = pool.submit((value: unknown) => value, [{ in: object }]);
+        const back = pool.submit((name: string) => ({
+          a: [(globalThis as unknown as Record<string, unknown>)[name]],
+        }), name);
+        const thrown = pool.submit((name: string) => {
+          throw [(globalThis as unknown as Record<string, unknown>)[name]];
+        }, name);
+        for (
+          const [future, path] of [
+            [there, "args[0][0].in"],
+            [back, "result.a[0]"],
+            [thrown, "thrown[0]"],
+          ] as [Future<unknown>, string][]
+        ) {
+          const error = await rejection(future.result());
+          assertInstanceOf(error, DOMException);
+          assertEquals(error.name, "DataCloneError");
+          assertStringIncludes(
+            error.message,
+            `${path} is a built-in object (${name}), which can't be copied` +
+              (future === there ? "; the function has its own" : ""),
+          );
+        }
+      }
+      // What is empty, or only calls itself so, is fine.
+      const empty = { [Symbol.toStringTag]: "Math" };
+      assertEquals(
+        await pool.submit((...values: unknown[]) => values, {}, [empty])
+          .result(),
+        [{}, [{}]],
+      );
+    });
+  }
+
   if (!kind.can.shareMemory) {
     test("a view of shared memory fails its call, there and back", async () => {
       await using pool = kind.make({ maxWorkers: 1 });
