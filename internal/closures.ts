@@ -49,7 +49,6 @@ import {
   withHint,
 } from "./needs.ts";
 import { isCopied } from "./object_kinds.ts";
-
 import { namespaceOf, scriptFacts } from "./scripts.ts";
 import type { Captured, ClosureRef, Find, FunctionRef } from "./protocol.ts";
 import {
