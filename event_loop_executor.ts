@@ -123,7 +123,7 @@ export class EventLoopExecutor extends Executor {
    */
   constructor(options: EventLoopExecutorOptions = {}) {
     super();
-    checkOptions(options, OPTIONS, "EventLoopExecutor");
+    options = checkOptions(options, OPTIONS, "EventLoopExecutor");
     const {
       maxWorkers = Math.min(
         32,
@@ -372,6 +372,9 @@ class LoopLink implements WorkerLink {
       );
   }
 }
+
+// What a link leaves out, it has not: whatever a program gave to all objects.
+Object.setPrototypeOf(LoopLink.prototype, null);
 
 /** A call, as it sees itself. */
 class LoopTask implements CurrentTask {

@@ -374,7 +374,7 @@ export function processKind<I extends unknown[]>(
   options: ProcessPoolExecutorOptions<I>,
   detached = false,
 ): PoolKind {
-  checkOptions(options, OPTIONS, "ProcessPoolExecutor");
+  options = checkOptions(options, OPTIONS, "ProcessPoolExecutor");
   const windows = Deno.build.os === "windows";
   const {
     maxWorkers = windows

@@ -517,7 +517,7 @@ function checkOptions(
   names: readonly string[],
   owner: string,
 ): { label: string; quiet: boolean; output: ProgressOutput; every: number } {
-  checkNames(options, names, owner);
+  options = checkNames(options, names, owner);
   const { label = "", quiet = false, output = Deno.stderr } = options;
   if (typeof label !== "string") {
     throw new TypeError(`label must be a string: received ${show(label)}`);

@@ -319,7 +319,7 @@ const ownSubmit = ThreadPoolExecutor.prototype.submit;
 export function threadKind<I extends unknown[]>(
   options: ThreadPoolExecutorOptions<I>,
 ): PoolKind {
-  checkOptions(options, OPTIONS, "ThreadPoolExecutor");
+  options = checkOptions(options, OPTIONS, "ThreadPoolExecutor");
   const {
     maxWorkers = Math.min(32, navigator.hardwareConcurrency + 4),
     threadNamePrefix = `ThreadPoolExecutor-${pools}`,
@@ -523,7 +523,7 @@ class ThreadLink implements WorkerLink {
         ? { ...plain, captured: this.#deliveries.messageOf(carried, fresh) }
         : given;
       const { args } = call;
-      if (call.count !== undefined) return packedChunk(call);
+      if (given.count !== undefined) return packedChunk(call);
       if (Array.isArray(args)) return call;
       if (!(args instanceof Moving)) return { ...call, args: [args] };
       transfer.push(...args.transfer);
@@ -600,3 +600,6 @@ class ThreadLink implements WorkerLink {
     );
   };
 }
+
+// What a link leaves out, it has not: whatever a program gave to all objects.
+Object.setPrototypeOf(ThreadLink.prototype, null);

@@ -185,7 +185,7 @@ export async function wait<F extends Future<unknown>>(
   futures: Iterable<F>,
   options: WaitOptions = {},
 ): Promise<DoneAndNotDone<F>> {
-  checkNames(options, WAIT_OPTIONS, "wait");
+  options = checkNames(options, WAIT_OPTIONS, "wait");
   const { returnWhen = ALL_COMPLETED, signal } = options;
   if (
     returnWhen !== ALL_COMPLETED && returnWhen !== FIRST_COMPLETED &&
@@ -294,7 +294,7 @@ export function asCompleted<F extends Future<unknown>>(
   futures: Iterable<F>,
   options: AsCompletedOptions = {},
 ): AsyncIterableIterator<F> {
-  checkNames(options, AS_COMPLETED_OPTIONS, "asCompleted");
+  options = checkNames(options, AS_COMPLETED_OPTIONS, "asCompleted");
   const limit = checkTimeout(options.timeout);
   checkSignal(options.signal);
   return new AsCompleted(

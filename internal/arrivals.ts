@@ -15,6 +15,9 @@ type Fields = Readonly<Record<string, unknown>>;
 /** Whether a message is one that a worker may send. */
 export function isFromWorker(message: unknown): message is FromWorker {
   if (!isObject(message)) return false;
+  // Most are outcomes, which have all their parts. Of what others leave out,
+  // nothing is to be read that a program gave to all objects.
+  if (message.type !== "outcome") Reflect.setPrototypeOf(message, null);
   switch (message.type) {
     case "look":
       return true;

@@ -32,7 +32,7 @@ export interface Call {
   /** What may end it before its time; one with limits has a worker to itself. */
   limits: Limits | undefined;
   /** The items that it stands for, of a chunk; then it has no `args`. */
-  readonly chunk?: Chunk;
+  readonly chunk: Chunk | undefined;
 }
 
 /** Part of the items of a `map`, as one call; see `chunks.ts`. */
@@ -44,7 +44,7 @@ export interface Chunk {
   /** How many of them are done. */
   done: number;
   /** Those of them that were done before one that stands before them. */
-  early?: Set<number>;
+  early: Set<number> | undefined;
   /** Whether its worker will pass over what was cut off. */
   isCut: boolean;
 }
@@ -93,6 +93,7 @@ export function newCall(
     since: clock(),
     order: submitted = (submitted + 1) | 0,
     limits,
+    chunk: undefined,
   };
 }
 

@@ -256,7 +256,14 @@ export class Items implements Backlog, ChunkedItems {
 
   /** A chunk of items, as a call that waits; it may be part of another. */
   chunk(first: number, count: number, of?: Call): Call {
-    const chunk: Chunk = { items: this, first, count, done: 0, isCut: false };
+    const chunk: Chunk = {
+      items: this,
+      first,
+      count,
+      done: 0,
+      early: undefined,
+      isCut: false,
+    };
     const future = new ChunkFuture((end) => this.#endChunk(call, end));
     const fresh = newCall(future, this.fn, undefined);
     const { since, order } = of ?? fresh;

@@ -88,6 +88,13 @@ const scripts = new WeakMap<Fn, string>();
 /** Functions with nothing but a module around them: its variables will do for all. */
 const inModule = new WeakMap<Fn, { script: string; place: Place }>();
 
+/** Whether a source is not understood. */
+function isWrong(
+  facts: ReturnType<typeof factsOf>,
+): facts is Extract<typeof facts, { error: unknown }> {
+  return Object.hasOwn(facts, "error");
+}
+
 /** Whether a function is known to take nothing along: most come many times. */
 export function takesNothing(ref: FunctionRef): boolean {
   return (ref as Marked)[NOTHING] === true;
@@ -107,7 +114,7 @@ export function closureOf(fn: unknown, ref: FunctionRef): Closure | undefined {
   const facts = factsOf(ref);
   // What is not understood goes as it is. A class can't be called: the worker
   // says so.
-  if ("error" in facts || facts.isClass) return mark(ref);
+  if (isWrong(facts) || facts.isClass) return mark(ref);
   const isOfLanguage = needsLanguage(facts);
   if (
     isOfLanguage && (needsNothing(facts) || genuine.has(ref) || !mayLook())
@@ -258,7 +265,10 @@ class Capture {
     if (!ref) {
       const modules = new Set<string>();
       for (const find of finds) {
-        if ("module" in find && !find.module.startsWith("node:")) {
+        if (
+          !Object.hasOwn(find, "path") && "module" in find &&
+          !find.module.startsWith("node:")
+        ) {
           modules.add(find.module);
           taskModules.add(find.module);
         }
@@ -486,7 +496,7 @@ class Capture {
       );
     }
     const facts = factsOf(source);
-    if ("error" in facts) {
+    if (isWrong(facts)) {
       throw this.#cannot(
         path,
         `has a source that is not understood (${facts.error.message})`,

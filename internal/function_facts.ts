@@ -143,7 +143,8 @@ export function hasPrivate(fn: Fn): boolean {
   const ref = describe(fn, "a class");
   if (ref.by !== "source") return false;
   const facts = factsOf(ref);
-  return "hasPrivate" in facts && facts.hasPrivate;
+  return Object.hasOwn(facts, "hasPrivate") && "hasPrivate" in facts &&
+    facts.hasPrivate;
 }
 
 /**

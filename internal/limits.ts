@@ -71,7 +71,7 @@ export function checkSubmitOptions(
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`with takes an object: received ${show(options)}`);
   }
-  checkNames(options, OPTIONS, "with");
+  options = checkNames(options, OPTIONS, "with");
   const { signal, transfer } = options;
   checkSignal(signal);
   if (transfer !== undefined && !Array.isArray(transfer)) {
@@ -118,11 +118,11 @@ export interface Limits {
   /** Stops the timer that runs: of the time limit, or of what follows a stop. */
   stopTimer: (() => void) | undefined;
   /** Whether its worker has told that it started. */
-  started?: boolean;
+  started: boolean | undefined;
   /** Whether it has asked for its signal. */
-  listens?: boolean;
+  listens: boolean | undefined;
   /** Fails its future, unless that is done. There once the call was stopped. */
-  fail?: () => void;
+  fail: (() => void) | undefined;
 }
 
 /** Watches the limits of a pool's calls. */

@@ -108,8 +108,8 @@ export function splitMapArguments(
   const hasOptions = inputs.length > 0 &&
     (last === undefined ||
       (typeof last === "object" && last !== null && !isIterable(last)));
-  const options = (hasOptions ? inputs.pop() ?? {} : {}) as MapOptions;
-  checkNames(options, OPTIONS, "map");
+  const given = (hasOptions ? inputs.pop() ?? {} : {}) as MapOptions;
+  const options = checkNames(given, OPTIONS, "map");
   const { buffersize, signal, settled = false, unordered = false } = options;
   const chunksize = options.chunksize === "auto"
     ? undefined

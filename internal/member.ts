@@ -228,13 +228,17 @@ export class Member implements CallHolder {
     const messages = calls.map((call): CallMessage => {
       const { slot, fn, args, limits, chunk } = call;
       if (args instanceof WithCaptured) {
-        return { slot, fn, ...args, watched: limits ? call.order : undefined };
+        const watched = limits ? call.order : undefined;
+        return Object.assign(new Message(slot, fn, args), args, { watched });
       }
+      const message = new Message(slot, fn, args);
       return limits
-        ? { slot, fn, args, watched: call.order }
+        ? Object.assign(message, { watched: call.order })
         : chunk
-        ? { slot, fn, ...chunk.items.argsOf(chunk), count: sizeOf(call) }
-        : { slot, fn, args };
+        ? Object.assign(message, chunk.items.argsOf(chunk), {
+          count: sizeOf(call),
+        })
+        : message;
     });
     try {
       const begin = ownClock.now();
@@ -509,6 +513,22 @@ export class Member implements CallHolder {
     waits(call);
   }
 }
+
+/**
+ * A message that has nothing but what it was given: what a program puts on the
+ * prototype of all objects is no part of it, where parts are left out.
+ */
+class Message implements CallMessage {
+  readonly slot: number;
+  readonly fn: FunctionRef;
+  readonly args: unknown;
+  constructor(slot: number, fn: FunctionRef, args: unknown) {
+    this.slot = slot;
+    this.fn = fn;
+    this.args = args;
+  }
+}
+Object.setPrototypeOf(Message.prototype, null);
 
 /** How many have calls, and how many of these run one: of what was handed to a child, all but one waits. */
 export function countBusy(

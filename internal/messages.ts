@@ -255,6 +255,8 @@ export class MessageReader {
  * @throws {TypeError} when it announces nothing that can come.
  */
 function headOf(message: Record<string, unknown>): Head {
+  // What it leaves out is not to be read from all objects' prototype.
+  Object.setPrototypeOf(message, null);
   const { v8, buffers = [], is } = message;
   const isLength = (length: unknown) =>
     Number.isSafeInteger(length) && (length as number) >= 0;
@@ -262,7 +264,7 @@ function headOf(message: Record<string, unknown>): Head {
     !isLength(v8) || !Array.isArray(buffers) || !buffers.every(isLength) ||
     ![undefined, "text", "returned", "threw"].includes(is as Head["is"])
   ) throw new TypeError("bytes were announced in a way that makes no sense");
-  return { ...message, v8, buffers } as Head;
+  return Object.assign(message, { v8, buffers }) as unknown as Head;
 }
 
 /**

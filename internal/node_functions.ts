@@ -122,6 +122,6 @@ function eachIn(
 ): void {
   for (const key of Object.getOwnPropertyNames(holder)) {
     const found = Object.getOwnPropertyDescriptor(holder, key)!;
-    if ("value" in found) visit(key, found.value);
+    if (Object.hasOwn(found, "value")) visit(key, found.value);
   }
 }

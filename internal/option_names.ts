@@ -17,18 +17,20 @@ export function optionNames<T>(
 }
 
 /**
- * Checks that options are an object, and all its names are names of options.
+ * Checks that options are an object, and all its names are names of options. Gives
+ * the options without what a program put on the prototype of all objects, which is
+ * said of none of them.
  *
  * @param owner What takes the options, for the message.
  * @throws {TypeError} when it is something else, such as a number: who knows
  * Python may pass a timeout so, which would change nothing in silence.
  * @throws {TypeError} when a name is none: with the one that was probably meant.
  */
-export function checkNames(
-  options: object,
+export function checkNames<T extends object>(
+  options: T,
   names: readonly string[],
   owner: string,
-): void {
+): T {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
       `${owner} takes an object of options ({ ${
@@ -47,6 +49,27 @@ export function checkNames(
       }`,
     );
   }
+  return givenOf(options, names);
+}
+
+/** Options without those that all objects have by now. */
+function givenOf<T extends object>(options: T, names: readonly string[]): T {
+  let given: T | undefined;
+  for (let i = 0; i < names.length; i++) {
+    if (!Object.hasOwn(Object.prototype, names[i])) continue;
+    let owner: object | null = options;
+    while (owner && !Object.hasOwn(owner, names[i])) {
+      owner = Object.getPrototypeOf(owner);
+    }
+    if (owner !== Object.prototype) continue;
+    given ??= Object.create(options) as T;
+    Object.defineProperty(
+      given,
+      names[i],
+      Object.assign(Object.create(null), { value: undefined }),
+    );
+  }
+  return given ?? options;
 }
 
 const SHUTDOWN = ["wait", "cancelFutures"];
@@ -59,6 +82,11 @@ export function refusedShutdown(options: object): unknown {
   } catch (error) {
     return error;
   }
+}
+
+/** The options of `shutdown()` as they were given. */
+export function shutdownOf<T extends object>(options: T): T {
+  return givenOf(options, SHUTDOWN);
 }
 
 /** The name that is written most alike, if one is. */

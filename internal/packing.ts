@@ -253,17 +253,17 @@ export function checkOnWorkerLost(value: unknown): void {
  *
  * @throws {TypeError} when it is no object.
  */
-export function checkOptions(
-  options: unknown,
+export function checkOptions<T>(
+  options: T,
   names: readonly string[],
   executor: string,
-): void {
+): T & object {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
       `The options of an executor must be an object: received ${show(options)}`,
     );
   }
-  checkNames(options, names, executor);
+  return checkNames(options, names, executor);
 }
 
 /** Whether the program itself is among the modules that its workers import. */

@@ -108,7 +108,7 @@ import { cancelReasons } from "./reasons.ts";
 import { type PoolStats, Statistics } from "./statistics.ts";
 import { checkCount } from "./packing.ts";
 import { Stopping } from "./stopping.ts";
-import { refusedShutdown } from "./option_names.ts";
+import { refusedShutdown, shutdownOf } from "./option_names.ts";
 import { loadTimers, ownClock, planTimers, startQuietTimer } from "./timer.ts";
 import { capitalize, describe, label } from "./travel.ts";
 
@@ -137,6 +137,10 @@ export class Pool implements Engine, ItemsOwner {
   #closers: (() => void)[] = [];
 
   constructor(kind: PoolKind) {
+    // What a kind leaves out, it has not: whatever a program gave to all objects.
+    if (Object.getPrototypeOf(kind) === Object.prototype) {
+      Object.setPrototypeOf(kind, null);
+    }
     this.#kind = kind;
     this.#watch = new Stopping(
       kind,
@@ -213,7 +217,15 @@ export class Pool implements Engine, ItemsOwner {
       future,
       ref,
       undefined,
-      isPlain ? undefined : { signals, timeLimit, once, stopTimer: undefined },
+      isPlain ? undefined : {
+        signals,
+        timeLimit,
+        once,
+        stopTimer: undefined,
+        started: undefined,
+        listens: undefined,
+        fail: undefined,
+      },
     );
     if (this.#cancelIfAborted(future, signals)) return future;
     let now = dispatcher.isFree;
@@ -455,7 +467,7 @@ export class Pool implements Engine, ItemsOwner {
   shutdown(options: ShutdownOptions = {}): Promise<void> {
     const refused = refusedShutdown(options);
     if (refused) return Promise.reject(refused);
-    const { wait = true, cancelFutures = false } = options;
+    const { wait = true, cancelFutures = false } = shutdownOf(options);
     if (this.#state.is === "open") this.#advance({ is: "draining" });
     if (cancelFutures) {
       for (const { future } of this.#dispatcher.allCalls()) future.cancel();

@@ -54,6 +54,10 @@ function isOutcome(message: FromChild): boolean {
 /** Arguments as they wait; a number is the only one. */
 export type PackedArguments = Packed | UnreadText | number;
 
+function isUnread(packed: Packed | UnreadText): packed is UnreadText {
+  return Object.hasOwn(packed as object, "text");
+}
+
 function textOfArguments(packed: string | number): string {
   return typeof packed === "number" ? `[${packed}]` : packed;
 }
@@ -258,7 +262,7 @@ export class ProcessLink implements WorkerLink {
         text += `,[${slot},${id},${textOfArguments(packed)}]`;
         continue;
       }
-      if ("text" in packed) {
+      if (isUnread(packed)) {
         text += `,[${slot},${id},null,${packed.text.length},"text"]`;
         parts.push(packed.text);
         continue;
@@ -472,3 +476,6 @@ export class ProcessLink implements WorkerLink {
     );
   }
 }
+
+// What a link leaves out, it has not: whatever a program gave to all objects.
+Object.setPrototypeOf(ProcessLink.prototype, null);

@@ -51,7 +51,7 @@ import {
   type RemoteCall,
 } from "./remote_call.ts";
 import { Publishing } from "./remote_publishing.ts";
-import { refusedShutdown } from "./option_names.ts";
+import { refusedShutdown, shutdownOf } from "./option_names.ts";
 import { closedError, refusal, type RemoteState } from "./remote_state.ts";
 import { Stops } from "./remote_stops.ts";
 import { type Packing, type Target, Targets } from "./remote_targets.ts";
@@ -189,9 +189,15 @@ export class Remote implements CallOwner, Engine {
         future,
         target.ref,
         packed,
-        isPlain
-          ? undefined
-          : { signals, timeLimit, once: false, stopTimer: undefined },
+        isPlain ? undefined : {
+          signals,
+          timeLimit,
+          once: false,
+          stopTimer: undefined,
+          started: undefined,
+          listens: undefined,
+          fail: undefined,
+        },
       ),
       id: ++this.#ids,
       stage: QUEUED,
@@ -406,7 +412,7 @@ export class Remote implements CallOwner, Engine {
   shutdown(options: ShutdownOptions = {}): Promise<void> {
     const refused = refusedShutdown(options);
     if (refused) return Promise.reject(refused);
-    const { wait = true, cancelFutures = false } = options;
+    const { wait = true, cancelFutures = false } = shutdownOf(options);
     if (this.#state.is === "open") this.#advance({ is: "draining" });
     if (cancelFutures) {
       for (const { future } of [...this.#calls.values()]) future.cancel();

@@ -216,7 +216,7 @@ function valueOf(object: object, name: string): unknown {
     const found = Object.getOwnPropertyDescriptor(holder, name);
     if (found) {
       // Deno loads some of its functions when they are first asked for.
-      return "value" in found || holder === globalThis ||
+      return Object.hasOwn(found, "value") || holder === globalThis ||
           holder === globalOf("Deno")
         ? (object as Record<string, unknown>)[name]
         : undefined;
