@@ -160,12 +160,15 @@ for (
             executor.submit((n: number) => bare.seven + accessor.five + n, 1),
           13,
         ],
-        // The text of a Blob, which a prototype may have been given another for.
-        [
+      ];
+      // Not every version of the runtime copies Blobs.
+      if (structuredClone(new Blob()) instanceof Blob) {
+        // Its text, which a prototype may have been given another for.
+        calls.push([
           () => executor.submit((blob: unknown) => blob, new Blob(["four"])),
           "four",
-        ],
-      ];
+        ]);
+      }
       for (const [submit, expected] of calls) {
         let future: Future<unknown>;
         try {
