@@ -69,6 +69,8 @@ export interface Made {
   readonly index: number;
   readonly fn: Fn;
   readonly facts: SourceFacts;
+  /** Whether it is known to be no strict code. */
+  readonly isSloppy: boolean;
   /** What a message calls it. */
   readonly path: string;
   readonly cells: Cell[];
@@ -103,6 +105,10 @@ export function programOf(parts: Parts): string {
       text.includes(frame) || names.includes(frame)
     )
   ) frame += "$";
+  // The program is strict code, all of it or what is not known to be sloppy. With
+  // what no function has in its text: `rebuild.ts` takes it out where it must.
+  const strict = `"use strict";${frame};`;
+  const isMixed = made.some(({ isSloppy }) => isSloppy);
   const order = classesIn(parts);
   const functionText = (made: Made): string => {
     const { index, fn, facts } = made;
@@ -110,6 +116,9 @@ export function programOf(parts: Parts): string {
     let text = facts.form === "member"
       ? `${frame}.m({${facts.text}\n})`
       : `(${textOf(made, parts, frame)}\n)`;
+    if (isMixed && !made.isSloppy && !facts.isClass) {
+      text = `(()=>{${strict}return ${text}})()`;
+    }
     if (typeof name === "string" && name !== facts.ownName) {
       text = `${frame}.n(${text},${JSON.stringify(name)})`;
     }
@@ -154,7 +163,8 @@ export function programOf(parts: Parts): string {
     return `{${declared}${text}${inner}}`;
   };
   const first = functionsText(loose);
-  return `(${frame})=>{${first}${top.map(scopeText).join("")}}`;
+  const begin = isMixed ? "" : strict;
+  return `(${frame})=>{${begin}${first}${top.map(scopeText).join("")}}`;
 }
 
 /**

@@ -63,7 +63,7 @@ import {
 } from "./scopes.ts";
 import { isSure, nodeOf } from "./shared_variables.ts";
 import { noteTexts } from "./stacks.ts";
-import { describe, label, taskModules } from "./travel.ts";
+import { describe, isSloppy, label, taskModules } from "./travel.ts";
 
 /** A function as it is sent. */
 export interface Closure {
@@ -318,6 +318,7 @@ class Capture {
       index: this.#made.length,
       fn,
       facts,
+      isSloppy: isSloppy(fn, facts.text),
       path,
       cells: [],
       members: this.#classes.members(fn, facts, path),

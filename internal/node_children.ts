@@ -152,8 +152,8 @@ export class Children {
       : fn.by === "closure"
       // With all that tells apart two of the same source.
       ? `closure ${JSON.stringify(fn)}`
-      : `${fn.by} ${
-        fn.by === "source" && fn.exportedOnly
+      : `${fn.by} ${fn.by === "source" && fn.exportedOnly} ${
+        fn.by === "source" && fn.isSloppy
       } ${fn.name} ${fn.source}`;
     let found = this.#standIns.get(key);
     if (!found) {

@@ -10,6 +10,8 @@ export type FunctionRef =
     readonly by: "source";
     readonly name: string;
     readonly source: string;
+    /** Whether it is known to be no strict code: `this` and `arguments` are others there. */
+    readonly isSloppy?: true;
     /** What would have let it take along what is around it. */
     readonly hint?: string;
     /** Only the export will do: the source is not to be run. */

@@ -103,6 +103,7 @@ export function makeRebuilder(): Rebuilder {
   const isIn = uncurried(Object.prototype.isPrototypeOf);
   const startsWith = uncurried(String.prototype.startsWith);
   const slice = uncurried(String.prototype.slice);
+  const indexOf = uncurried(String.prototype.indexOf);
   const isKey = uncurried(OwnMap.prototype.has);
   const getFrom = uncurried(OwnMap.prototype.get);
   const setIn = uncurried(OwnMap.prototype.set);
@@ -138,14 +139,24 @@ export function makeRebuilder(): Rebuilder {
       }
     }
     shown ||= "anonymous";
-    const program = `(${code})\n//# sourceURL=${shown}`;
+    const end = `)\n//# sourceURL=${shown}`;
     try {
-      maker = evaluate(`"use strict";${program}`) as typeof maker;
+      maker = evaluate(`(${code}${end}`) as typeof maker;
     } catch (error) {
       if (!isIn(syntaxError, error)) throw error;
-      // Something of it may be sloppy code, of CommonJS or `new Function`.
+      // Something of it may be sloppy code and not be known as such: without
+      // what `closure_program.ts` has put there to make it strict.
+      const mark = `"use strict";${slice(code, 1, indexOf(code, ")"))};`;
+      let program = "";
+      let from = 0;
+      for (let at; (at = indexOf(code, mark, from)) >= 0;) {
+        program += slice(code, from, at);
+        from = at + mark.length;
+      }
       try {
-        maker = evaluate(program) as typeof maker;
+        maker = evaluate(
+          `(${program}${slice(code, from)}${end}`,
+        ) as typeof maker;
       } catch {
         throw error;
       }

@@ -81,7 +81,8 @@ function placed(stack: string, ref: FunctionRef): string {
 
 function programOf(ref: FunctionRef & { by: "source" | "closure" }): Program {
   // As `worker_runtime.ts` and `rebuild.ts` evaluate them.
-  const begin = `"use strict";(`;
+  const isStrict = ref.by === "source" && !ref.isSloppy;
+  const begin = isStrict ? `"use strict";(` : "(";
   const isMember = ref.by === "source" &&
     !/^(?:async\b\s*)?(?:function\b|class\b|\(|[\w$]+\s*=>)/.test(ref.source);
   const text = ref.by === "closure"

@@ -73,7 +73,9 @@ function describeNew(fn: Fn, isNear: boolean): FunctionRef {
   const source = Function.prototype.toString.call(fn);
   const path = builtinPath(fn, name, source);
   if (path) return { by: "name", name: path.join("."), path, source };
-  const key = `${name} ${source}`;
+  // The same text does other things as strict code.
+  const sloppy = isSloppy(fn, source) ? { isSloppy: true } as const : undefined;
+  const key = `${sloppy ? "sloppy" : "strict"} ${name} ${source}`;
   let ref = bySource.get(key);
   // All that have no source look alike.
   const isKnown = ref && notOfNode.has(ref) && !isNative(source);
@@ -83,10 +85,32 @@ function describeNew(fn: Fn, isNear: boolean): FunctionRef {
   }
   if (!ref) {
     if (bySource.size >= MOST_SOURCES) bySource.clear();
-    bySource.set(key, ref = { by: "source", name, source });
+    bySource.set(key, ref = { by: "source", name, source, ...sloppy });
   }
   if (!isNear) notOfNode.add(ref);
   return ref;
+}
+
+const { get: argumentsOf } = Object.getOwnPropertyDescriptor(
+  Function.prototype,
+  "arguments",
+)!;
+
+/**
+ * Whether a function is known to be no strict code, as those of CommonJS and
+ * `new Function()` may be. The runtime tells the arguments of such a one, and
+ * throws for all others: strict functions, and arrows, methods, generators and
+ * async functions of whatever code.
+ */
+export function isSloppy(fn: Fn, source: string): boolean {
+  // To throw takes a while, and no other source is of such a function.
+  if (!source.startsWith("function")) return false;
+  try {
+    Reflect.apply(argumentsOf!, fn, []);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A function that stands for one that is described already, in another program. */

@@ -134,6 +134,7 @@ function functionOf(value: unknown): FunctionRef {
         by: "source",
         name,
         source: textIn(fn, "source", Infinity),
+        ...(fn.isSloppy === true && { isSloppy: true }),
         ...(fn.hint !== undefined && { hint: textIn(fn, "hint") }),
         ...(fn.exportedOnly === true && { exportedOnly: true }),
       };

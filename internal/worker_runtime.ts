@@ -442,7 +442,7 @@ export function serve(
   }
 
   /** The function that a source is of, whatever its shape; throws `SyntaxError`. */
-  function evaluate(source: string, name: string): unknown {
+  function evaluate(source: string, name: string, isSloppy = false): unknown {
     let shown = "";
     for (let i = 0; i < name.length; i++) {
       const isWord = exec(/[\w$.]/, name[i]) !== null;
@@ -451,15 +451,16 @@ export function serve(
       }
     }
     shown ||= "anonymous";
-    const strict = (code: string) =>
-      evaluateText(`"use strict";${code}\n//# sourceURL=${shown}`);
+    const mode = isSloppy ? "" : '"use strict";';
+    const run = (code: string) =>
+      evaluateText(`${mode}${code}\n//# sourceURL=${shown}`);
     let first: unknown;
     // As an expression: functions and arrows. An arrow that calls itself does
     // so by the name of its variable, which is outside of its source.
     try {
-      const fn = strict(`(${source}\n)`);
+      const fn = run(`(${source}\n)`);
       return callsItself(source, name)
-        ? strict(`(() => { const ${name} = (${source}\n); return ${name}; })()`)
+        ? run(`(() => { const ${name} = (${source}\n); return ${name}; })()`)
         : fn;
     } catch (error) {
       if (!isIn(syntaxError, error)) throw error;
@@ -489,7 +490,7 @@ export function serve(
     for (let i = 0; i < members.length; i++) {
       let object: object;
       try {
-        object = strict(`({${members[i]}\n})`) as object;
+        object = run(`({${members[i]}\n})`) as object;
       } catch (error) {
         if (isIn(syntaxError, error)) continue;
         throw error;
@@ -543,6 +544,7 @@ export function serve(
   }
 
   function reviveSource(ref: FunctionRef & { source: string }): Fn {
+    const isSloppy = ref.by === "source" && ref.isSloppy;
     const cannot = (why: string, cause?: unknown) => {
       const error = dataCloneError(
         `Cannot send ${
@@ -562,7 +564,7 @@ export function serve(
     }
     let fn: unknown;
     try {
-      fn = evaluate(ref.source, ref.name);
+      fn = evaluate(ref.source, ref.name, isSloppy);
     } catch (error) {
       throw cannot(
         `its source does not stand alone (${(error as Error).message})`,
@@ -678,7 +680,8 @@ export function serve(
 
   function reviveSync(ref: FunctionRef & { readonly source: string }): Fn {
     const isExportedOnly = ref.by === "source" && ref.exportedOnly;
-    const by = isExportedOnly ? "export" : ref.by;
+    const isSloppy = ref.by === "source" && ref.isSloppy;
+    const by = isExportedOnly ? "export" : isSloppy ? "sloppy" : ref.by;
     const key = `${by} ${ref.name} ${ref.source}`;
     const known = revived.get(key);
     if (known) return known;

@@ -1043,3 +1043,91 @@ test("a function that the program has put among the globals is that function the
     delete globals.greet;
   }
 });
+
+test("functions that are captured keep being strict or sloppy, each as it is", async (pool) => {
+  const text = "arguments[0] = 2; return [a, typeof this]";
+  const sloppy = new Function("a", text);
+  const strict = new Function("a", `"use strict"; ${text}`);
+  const own = function (this: Any, a: number) {
+    arguments[0] = sloppy(a)[0];
+    return [a, typeof this];
+  };
+  const method = {
+    named(a: number) {
+      return (function (this: Any) {
+        return [a, typeof this];
+      })();
+    },
+  }.named;
+  const arrow = (a: number) => method(a);
+  let count = 0;
+  const counts = () => ++count;
+  class Holder {
+    static of = sloppy;
+    call(a: number) {
+      return Holder.of.call(undefined, a);
+    }
+  }
+  const results = await pool.submit((a: number) => [
+    sloppy(a),
+    strict(a),
+    own(a),
+    method(a),
+    arrow(a),
+    (function (this: Any) {
+      return typeof this;
+    })(),
+    new Holder().call(a),
+    [counts(), count],
+  ], 1).result();
+  assertEquals(results, [
+    [2, "object"],
+    [1, "undefined"],
+    [1, "undefined"],
+    [1, "undefined"],
+    [1, "undefined"],
+    "undefined",
+    [2, "object"],
+    [1, 1],
+  ]);
+});
+
+test("a sloppy function shares the variables of its script with what is strict there", async (pool) => {
+  // As a script of CommonJS is: a function in which others stand.
+  const script = new Function(`
+    let seen = [];
+    function sloppy(a) { arguments[0] = a + 1; seen.push(typeof this); return a; }
+    function strict(a) { "use strict"; arguments[0] = a + 1; seen.push(typeof this); return a; }
+    return {
+      sloppy,
+      all: function () { return [sloppy(1), strict(1), typeof this, seen]; },
+      later: async () => [sloppy(1), strict(1), seen],
+      odd: () => { with ({ a: 5 }) return [sloppy(a), strict(a), seen]; },
+    };
+  `);
+  const { all, later, sloppy } = script();
+  assertEquals(await pool.submit(all).result(), [2, 1, "object", [
+    "object",
+    "undefined",
+  ]]);
+  assertEquals(await pool.submit(later).result(), [2, 1, [
+    "object",
+    "undefined",
+  ]]);
+  assertEquals(await pool.submit(script().odd).result(), [6, 5, [
+    "object",
+    "undefined",
+  ]]);
+  assertEquals(await pool.submit(sloppy, 1).result(), 2);
+});
+
+test("functions of one name and one source are told apart by their mode", async (pool) => {
+  const text = "return function same(a) { arguments[0] = 2; return a }";
+  const sloppy = new Function(text)();
+  const strict = new Function(`"use strict"; ${text}`)();
+  assertEquals(String(sloppy), String(strict));
+  for (const [fn, expected] of [[sloppy, 2], [strict, 1], [sloppy, 2]]) {
+    assertEquals(await pool.submit(fn, 1).result(), expected);
+    assertEquals(await pool.submit((a: number) => fn(a), 1).result(), expected);
+  }
+});

@@ -272,6 +272,34 @@ const shapes: Record<string, Shape> = {
     [0, 5],
     6,
   ],
+  "sloppy function whose arguments follow its parameters": [
+    new Function("a", "arguments[0] = a + 1; return a") as AnyFn,
+    [5],
+    6,
+  ],
+  "sloppy function that looks at its object": [
+    new Function("return [typeof this, this === globalThis]") as AnyFn,
+    [],
+    ["object", true],
+  ],
+  "sloppy function that declares one in a block": [
+    new Function("{ function inner() {} } return typeof inner") as AnyFn,
+    [],
+    "function",
+  ],
+  "sloppy function that makes another one": [
+    new Function("return (() => (function () { return !!this })())()") as AnyFn,
+    [],
+    true,
+  ],
+  "strict function made by new Function": [
+    new Function(
+      "a",
+      '"use strict"; arguments[0] = 7; return [a, typeof this]',
+    ) as AnyFn,
+    [5],
+    [5, "undefined"],
+  ],
   "getter": [
     Object.getOwnPropertyDescriptor(methods, "getter")!.get!,
     [],
