@@ -1,6 +1,7 @@
 /** How calls are written to a child, and read there. */
 
 import type { Codec } from "./codec.ts";
+import type { Kept } from "./keeping.ts";
 import type {
   CallMessage,
   CarriedMessage,
@@ -53,12 +54,20 @@ export interface CallsLine {
   )[];
 }
 
+/** A call of which nothing is read that it has not. */
+export type WholeCall =
+  & Pick<CallMessage, "slot" | "fn" | "args">
+  & { readonly [K in Extra]: CallMessage[K] | undefined }
+  & { kept: Kept | undefined };
+
+type Extra = "captured" | "shared" | "watched" | "count" | "single";
+
 /** Reads the calls of a message: a `CallsLine`, then bytes, and buffers apart. */
 export type CallsReader = (
   data: Uint8Array<ArrayBuffer>,
   apart: readonly ArrayBuffer[],
   onForget: (ids: readonly number[]) => void,
-) => CallMessage[];
+) => WholeCall[];
 
 /**
  * Makes a reader.
@@ -116,7 +125,7 @@ export function makeCallsReader(codec: Codec): CallsReader {
     data: Uint8Array<ArrayBuffer>,
     apart: readonly ArrayBuffer[],
     onForget: (ids: readonly number[]) => void,
-  ): CallMessage[] {
+  ): WholeCall[] {
     const end: number = indexIn(data, 10);
     let at = end + 1;
     let next = 0;
@@ -142,15 +151,15 @@ export function makeCallsReader(codec: Codec): CallsReader {
           : copied(part(data, from, at)),
       };
     };
-    const callOf = (call: CallsLine["calls"][number]): CallMessage => {
-      // Not taken apart by iterating, which takes as long as all the rest.
-      own(call);
+    const callOf = (call: CallsLine["calls"][number]): WholeCall => {
+      // Not taken apart by iterating, which takes as long as all the rest. Nothing
+      // that is not there is read of it, nor of what is made of it, which has all
+      // that a call may have: a task may have given all objects more.
       const slot = call[0];
       const fn = fns[call[1]];
       const captured = carried && capturedOf(slot);
       const shared = carried?.[slot]?.[2] ?? undefined;
-      const number = call[3];
-      if (number === undefined) {
+      if (call.length < 4) {
         return {
           slot,
           fn,
@@ -158,17 +167,24 @@ export function makeCallsReader(codec: Codec): CallsReader {
           watched: watched[slot],
           captured,
           shared,
+          count: undefined,
+          single: undefined,
+          kept: undefined,
         };
       }
+      const number = call[3]!;
       const lengths = call[4];
       if (typeof lengths === "boolean") {
         return {
           slot,
           fn,
           args: call[2],
+          watched: undefined,
+          captured,
+          shared: undefined,
           count: number,
           single: lengths,
-          captured,
+          kept: undefined,
         };
       }
       const bytes = part(data, at, at += number);
@@ -183,13 +199,16 @@ export function makeCallsReader(codec: Codec): CallsReader {
         watched: watched[slot],
         captured,
         shared,
+        count: undefined,
+        single: undefined,
+        kept: undefined,
         // When the call starts: what can't be read fails that call alone.
         get args() {
           return argumentsIn(fn, bytes, buffers);
         },
       };
     };
-    const all = list<CallMessage>();
+    const all = list<WholeCall>();
     for (let i = 0; i < calls.length; i++) all[i] = callOf(calls[i]);
     return all;
   }

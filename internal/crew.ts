@@ -51,6 +51,12 @@ export class Crew {
     return this.#members.has(member);
   }
 
+  /** Whether a call waits behind another that its worker has. */
+  get hasWaiting(): boolean {
+    for (const { live } of this.#members) if (live > 1) return true;
+    return false;
+  }
+
   get hasIdle(): boolean {
     return this.#idle.length > 0;
   }

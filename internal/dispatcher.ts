@@ -71,8 +71,8 @@ export interface DispatcherEvents {
   onNotHeldUp(call: Call): void;
   /** A call leaves the pool. */
   onReleased(call: Call): void;
-  /** Something has ended: a call, or what a worker was still to pass over. */
-  onProgress(): void;
+  /** Something has ended, at `now`: a call, or what a worker was still to pass over. */
+  onProgress(now?: number): void;
   /** A worker is on its end, which `ended` waits for. */
   onEnding(ended: Promise<void>): void;
 }
@@ -257,9 +257,9 @@ export class Dispatcher {
   }
 
   /** Something has ended: hands out, and the pool may end. */
-  #goOn(): void {
+  #goOn(now?: number): void {
     this.dispatch();
-    this.#events.onProgress();
+    this.#events.onProgress(now);
   }
 
   /** See the head of this file. */
@@ -282,7 +282,7 @@ export class Dispatcher {
    */
   #watchForLong(): void {
     if (this.#stopped || this.#stopWatch) return;
-    if (![...this.#crew].some(({ live }) => live > 1)) return;
+    if (!this.#crew.hasWaiting) return;
     this.#stopWatch = startQuietTimer(LONG + 1, () => {
       this.#stopWatch = undefined;
       this.dispatch();
@@ -389,6 +389,7 @@ export class Dispatcher {
 
   /** Frees calls for idle workers, from whoever has the most. */
   #takeBackFromRichest(): boolean {
+    if (!this.#crew.hasWaiting) return false;
     const rich = [...this.#crew].filter((member) => member.canSpare)
       .sort((a, b) => b.live - a.live);
     for (const member of rich) {
@@ -532,7 +533,7 @@ export class Dispatcher {
       }
     }
     if (more) return;
-    this.#goOn();
+    this.#goOn(now);
   };
 
   /**

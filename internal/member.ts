@@ -205,7 +205,8 @@ export class Member implements CallHolder {
    * @throws what the link throws; the worker then has none of them.
    */
   take(calls: readonly Call[]): void {
-    if (this.isIdle) this.progress = ownClock.now();
+    const now = ownClock.now();
+    if (this.isIdle) this.progress = now;
     for (const call of calls) {
       const slot = call.slot = this.#freeSlots.pop()!;
       call.worker = this;
@@ -216,7 +217,7 @@ export class Member implements CallHolder {
       this.#tasksLeft--;
     }
     if (this.link.startsLate && !this.#ready) this.#kept.push(...calls);
-    else this.send(calls);
+    else this.send(calls, now);
   }
 
   /**
@@ -224,7 +225,7 @@ export class Member implements CallHolder {
    *
    * @throws what the link throws; the worker then has none of them.
    */
-  send(calls: readonly Call[]): void {
+  send(calls: readonly Call[], begin: number = ownClock.now()): void {
     const messages = calls.map((call): CallMessage => {
       const { slot, fn, args, limits, chunk } = call;
       if (args instanceof WithCaptured) {
@@ -241,7 +242,6 @@ export class Member implements CallHolder {
         : message;
     });
     try {
-      const begin = ownClock.now();
       this.link.send(messages);
       const ms = ownClock.now() - begin;
       const count = calls.reduce((sum, call) => sum + sizeOf(call), 0);

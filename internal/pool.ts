@@ -155,7 +155,7 @@ export class Pool implements Engine, ItemsOwner {
       onHeldUp: (call) => this.#watch.heldUp(call),
       onNotHeldUp: (call) => this.#watch.notHeldUp(call),
       onReleased: (call) => this.#watch.remove(call),
-      onProgress: () => this.#finishIfIdle(),
+      onProgress: (now) => this.#finishIfIdle(now),
       onEnding: (ended) => {
         this.#ending++;
         ended.then(() => {
@@ -566,14 +566,14 @@ export class Pool implements Engine, ItemsOwner {
   }
 
   /** Ends what can end: workers without calls, the pool that drains. */
-  #finishIfIdle(): void {
+  #finishIfIdle(now?: number): void {
     this.#room.look();
     if (this.#dispatcher.pending === 0) {
       if (this.#state.is === "draining") {
         this.#advance({ is: "closed" });
         this.#dispatcher.endAll();
       } else if (this.#state.is === "open") {
-        if (this.#dispatcher.workers > 0) this.#planIdleEnd();
+        if (this.#dispatcher.workers > 0) this.#planIdleEnd(now);
         // The last one was ended for its call: its end has no timer of its own.
         else this.#dispatcher.stopWatching();
       }
@@ -586,9 +586,9 @@ export class Pool implements Engine, ItemsOwner {
   }
 
   /** Has idle workers end after a while, unless calls come before. */
-  #planIdleEnd(): void {
+  #planIdleEnd(now = ownClock.now()): void {
     if (this.#kind.idleTimeout === Infinity) return;
-    this.#idleSince = ownClock.now();
+    this.#idleSince = now;
     loadTimers();
     // One timer for all: it looks again when it fires too early.
     if (!this.#stopIdleTimer) this.#armIdleTimer(this.#kind.idleTimeout);

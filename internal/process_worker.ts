@@ -463,7 +463,8 @@ function serveTasks(
     bytes: Uint8Array<ArrayBuffer>,
     buffers: readonly ArrayBuffer[],
   ): void {
-    tell({ type: "calls", calls: readCalls(bytes, buffers, forget) });
+    const calls = readCalls(bytes, buffers, forget);
+    tell({ type: "calls", calls, areWhole: true });
   }
 
   function forget(ids: readonly number[]): void {

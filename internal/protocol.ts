@@ -236,7 +236,12 @@ export type ToWorker =
   | { readonly type: "forget"; readonly ids: readonly number[] }
   /** Bars stand on the terminal: what is printed is to come by the pool's thread. */
   | { readonly type: "printing"; readonly isWatched: boolean }
-  | { readonly type: "calls"; readonly calls: readonly CallMessage[] };
+  | {
+    readonly type: "calls";
+    readonly calls: readonly CallMessage[];
+    /** Whether each has all that a call may have, if only `undefined`. */
+    readonly areWhole?: true;
+  };
 
 /** A value, or an exception of the record's list. */
 export type Slot = { readonly value: unknown } | { readonly error: number };

@@ -1098,13 +1098,13 @@ export function serve(
     return waiting?.call;
   }
 
-  function takeIn(calls: readonly CallMessage[]): void {
+  function takeIn(message: ToWorker & { type: "calls" }): void {
+    const { calls } = message;
+    const areWhole = hasOwn(message, "areWhole");
     for (let i = 0; i < calls.length; i++) {
+      const call: CallMessage & Runnable = calls[i];
       // What a task gives to all objects is no part of it.
-      const call: CallMessage & Runnable = setPrototypeOf(
-        calls[i],
-        null,
-      ) as CallMessage;
+      if (!areWhole) setPrototypeOf(call, null);
       if (call.captured) call.kept = keeper.take(call.captured);
       const waiting: Waiting = { call, next: undefined };
       if (first) last!.next = waiting;
@@ -1226,7 +1226,7 @@ export function serve(
       if (isOwn) event.stopImmediatePropagation();
       else stopPropagation(event);
       if (message.type === "start") start(message).catch(dieOf);
-      else if (message.type === "calls") takeIn(message.calls);
+      else if (message.type === "calls") takeIn(message);
       else if (message.type === "forget") keeper.forget(message.ids);
       else if (message.type === "printing") forwardPrints(message.isWatched);
       else abort(message);

@@ -253,7 +253,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/tray.ts": ["internal/lookout.ts"],
   // What a child does with its streams.
   "internal/streams.ts": [],
-  "internal/calls_line.ts": ["internal/codec.ts"],
+  "internal/calls_line.ts": ["internal/codec.ts", "internal/keeping.ts"],
   "internal/process_worker.ts": [
     "internal/own_json.ts",
     "internal/calls_line.ts",
