@@ -281,8 +281,7 @@ export class Dispatcher {
    * give no event for long, and those behind it must not pass for started.
    */
   #watchForLong(): void {
-    if (this.#stopped || this.#stopWatch) return;
-    if (!this.#crew.hasWaiting) return;
+    if (this.#stopped || this.#stopWatch || !this.#crew.hasWaiting) return;
     this.#stopWatch = startQuietTimer(LONG + 1, () => {
       this.#stopWatch = undefined;
       this.dispatch();

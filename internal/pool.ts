@@ -192,10 +192,7 @@ export class Pool implements Engine, ItemsOwner {
   }
 
   /** The future of a call that can't travel. */
-  #failed(
-    error: unknown,
-    future = new PooledFuture<unknown>(),
-  ): Future<unknown> {
+  #failed(error: unknown, future = new PooledFuture()): Future<unknown> {
     this.#statistics.failed++;
     future.setException(error);
     return future;
