@@ -78,7 +78,7 @@ async function connectByRuntime(
   conn.setNoDelay(true);
   return attempt.hold({
     ...wireOf(conn),
-    async secure(attempt) {
+    async secure(attempt: Attempt): Promise<Wire> {
       const secure = await Deno.startTls(conn, {
         hostname,
         caCerts: [...tls?.caCerts ?? []],
