@@ -16,8 +16,13 @@ import { Choices, writeCase, writeModule } from "./_surroundings.ts";
 type Any = any;
 
 const RUNS = Number(Deno.env.get("FAST_CHECK_RUNS") ?? 2000);
-/** How many cases travel in one batch. */
-const BATCH = 40;
+/** One case of so many has a pool of its own, with an initializer. */
+const POOLS = 40;
+/**
+ * How many cases stand in one module. The more modules there were, the longer it
+ * takes the inspector to begin, which tells of each.
+ */
+const BATCH = RUNS > 10_000 ? 10 * POOLS : POOLS;
 
 const SHAPES = import.meta.resolve("./modules/shapes.ts");
 
@@ -139,8 +144,7 @@ async function compare(
   ) as { cases: (() => Any)[] };
   let refused = 0;
   await Promise.all(cases.map(async (make, i) => {
-    // A pool of its own takes its time: so one of each batch.
-    const way = i === 0 ? "initializer" : WAYS[batch[i][1]];
+    const way = i % POOLS === 0 ? "initializer" : WAYS[batch[i][1]];
     let task: Any;
     try {
       task = make();
