@@ -26,6 +26,8 @@ export class Crew {
   readonly #kind: PoolKind;
   readonly #events: CrewEvents;
   readonly #members = new Set<Member>();
+  /** The same as a list, made anew when one comes or goes: each call looks there. */
+  #all: readonly Member[] = [];
   /** Those with nothing to do; the one used last is last. */
   readonly #idle: Member[] = [];
   /** How many are on their end. */
@@ -51,9 +53,15 @@ export class Crew {
     return this.#members.has(member);
   }
 
+  /** Those who live now. */
+  get all(): readonly Member[] {
+    return this.#all;
+  }
+
   /** Whether a call waits behind another that its worker has. */
   get hasWaiting(): boolean {
-    for (const { live } of this.#members) if (live > 1) return true;
+    const all = this.#all;
+    for (let i = 0; i < all.length; i++) if (all[i].live > 1) return true;
     return false;
   }
 
@@ -106,6 +114,7 @@ export class Crew {
         (call) => this.#events.onChunkDone(call),
       );
       this.#members.add(member);
+      this.#all = [...this.#members];
       this.#failed = undefined;
       return member;
     } catch (error) {
@@ -136,6 +145,7 @@ export class Crew {
    */
   end(member: Member, signal?: Deno.Signal, whenGone?: () => void): void {
     this.#members.delete(member);
+    this.#all = [...this.#members];
     const at = this.#idle.indexOf(member);
     if (at >= 0) this.#idle.splice(at, 1);
     const { link } = member;

@@ -265,7 +265,7 @@ export class Dispatcher {
   /** See the head of this file. */
   dispatch(): void {
     if (this.#stopped) return;
-    this.#takeBackFromLong();
+    if (this.#crew.hasWaiting) this.#takeBackFromLong();
     do this.#handOut(); while (
       !this.#kind.together && this.#crew.hasIdle &&
       this.#queue.size === 0 &&
@@ -362,7 +362,7 @@ export class Dispatcher {
     const most = Math.ceil(this.#queue.size / this.#crew.size);
     // Topped up at half, so that one message carries several calls; and not while
     // earlier calls are asked back, which would then come after these.
-    const hungry = [...this.#crew].filter((member) =>
+    const hungry = this.#crew.all.filter((member) =>
       member.ready && !member.isIdle && !member.recalling &&
       member.load < AHEAD / 2 && member.isHalfFree &&
       now - member.progress < LONG
@@ -389,7 +389,7 @@ export class Dispatcher {
   /** Frees calls for idle workers, from whoever has the most. */
   #takeBackFromRichest(): boolean {
     if (!this.#crew.hasWaiting) return false;
-    const rich = [...this.#crew].filter((member) => member.canSpare)
+    const rich = this.#crew.all.filter((member) => member.canSpare)
       .sort((a, b) => b.live - a.live);
     for (const member of rich) {
       const back = member.takeBackLast(Math.ceil((member.live - 1) / 2));
