@@ -565,8 +565,11 @@ function runCallbacks(round: Round): void {
 
 /** Runs the callbacks of several rounds, the last round first. */
 function drain(rounds: Round[]): void {
-  const fresh: Round[] = settledMeanwhile = [];
+  const fresh: Round[] = [];
+  // At the end of the stack even what stands in `finally` can be missed.
+  queueMicrotask(() => goOn(rounds, fresh));
   try {
+    settledMeanwhile = fresh;
     while (rounds.length > 0) {
       const round = rounds[rounds.length - 1];
       const { fn, context } = round.callbacks[round.next++];
@@ -579,11 +582,17 @@ function drain(rounds: Round[]): void {
     }
   } finally {
     settledMeanwhile = undefined;
-    // The stack is at its end, as deep as the caller stands: those that are left
-    // run on a stack of their own.
-    while (fresh.length > 0) rounds.push(fresh.pop()!);
-    if (rounds.length > 0) queueMicrotask(() => drain(rounds));
   }
+}
+
+/**
+ * What is left where the stack was at its end, as deep as the caller stood, runs
+ * on a stack of its own.
+ */
+function goOn(rounds: Round[], fresh: Round[]): void {
+  if (settledMeanwhile === fresh) settledMeanwhile = undefined;
+  while (fresh.length > 0) rounds.push(fresh.pop()!);
+  if (rounds.length > 0) drain(rounds);
 }
 
 function callBack<T>(future: Future<T>, fn: Callback<T>): void {

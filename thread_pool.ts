@@ -518,10 +518,12 @@ class ThreadLink implements WorkerLink {
     const transfer: Transferable[] = [];
     const fresh: Carried[] = [];
     const messages = calls.map((given): CallMessage => {
-      const { carried, ...plain } = given;
-      const call = carried
-        ? { ...plain, captured: this.#deliveries.messageOf(carried, fresh) }
-        : given;
+      let call = given;
+      if (given.carried) {
+        const { carried, ...plain } = given;
+        const captured = this.#deliveries.messageOf(carried, fresh);
+        call = { ...plain, captured };
+      }
       const { args } = call;
       if (given.count !== undefined) return packedChunk(call);
       if (Array.isArray(args)) return call;

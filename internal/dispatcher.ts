@@ -493,18 +493,18 @@ export class Dispatcher {
     item = 0,
     now = ownClock.now(),
   ) => {
-    if (!member.canEnd(slot, item, ms)) {
+    const call = member.callIn(slot);
+    if (!member.canEnd(call, slot, item, ms)) {
       const what = `an outcome of item ${item} of slot ${slot} after ${ms} ms`;
       return this.endings.onGarbled(member, what);
     }
-    const call = member.callIn(slot);
     const chunk = call?.chunk;
     try {
       if (chunk) {
         this.#pending--;
         member.itemDone(call);
       } else {
-        member.free(slot);
+        member.free(slot, call);
       }
       member.progress = now;
       member.hasWorked = true;

@@ -261,8 +261,7 @@ export class Member implements CallHolder {
   }
 
   /** A slot's call has ended, or was passed over. */
-  free(slot: number): Call | undefined {
-    const call = this.#calls.get(slot);
+  free(slot: number, call = this.#calls.get(slot)): Call | undefined {
     if (this.#calls.delete(slot)) this.#freeSlots.push(slot);
     if (call) {
       this.#live -= sizeOf(call);
@@ -272,12 +271,16 @@ export class Member implements CallHolder {
   }
 
   /**
-   * Whether an outcome can be one: of a call that is here, and of an item that has
-   * had none. It is asked once for each.
+   * Whether an outcome can be one: of a call that is here, as `callIn` gave it, and
+   * of an item that has had none. It is asked once for each.
    */
-  canEnd(slot: number, item: number, ms: number): boolean {
-    if (!(Number.isFinite(ms) && ms >= 0)) return false;
-    const call = this.#calls.get(slot);
+  canEnd(
+    call: Call | undefined,
+    slot: number,
+    item: number,
+    ms: number,
+  ): boolean {
+    if (typeof ms !== "number" || !(ms >= 0 && ms < Infinity)) return false;
     if (call?.chunk) return canEndItem(call.chunk, item);
     return item === 0 && (call !== undefined || this.#calls.has(slot));
   }
