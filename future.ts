@@ -53,12 +53,24 @@ interface Round {
   next: number;
 }
 
-/** Who waits for a future: for its result, or for its exception alone. */
+/** Who waits for a future: nearly all for its result, for as long as it takes. */
 interface Waiter {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** Who waits for no longer than some time, or for the exception alone. */
+class ChoosyWaiter implements Waiter {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
   readonly forException: boolean;
-  stopTimer: (() => void) | undefined;
+  stopTimer: (() => void) | undefined = undefined;
+
+  constructor({ resolve, reject }: Waiter, forException: boolean) {
+    this.resolve = resolve;
+    this.reject = reject;
+    this.forException = forException;
+  }
 }
 
 // Shared by all futures: 300,000 waiting ones hold no state object of their own.
@@ -500,14 +512,21 @@ export class Future<T> {
     forException: boolean,
     timeout: number | undefined,
   ): Promise<unknown> {
-    return new Promise((resolve, reject) => {
+    // There may be very many: what stands for one is the runtime's own object.
+    const waiter = Promise.withResolvers<unknown>();
+    if (timeout !== undefined || forException) {
+      this.#askChoosily(new ChoosyWaiter(waiter, forException), timeout);
+    } else if (this.done()) {
+      this.#answer(waiter);
+    } else {
+      this.#await(waiter);
+    }
+    return waiter.promise;
+  }
+
+  #askChoosily(waiter: ChoosyWaiter, timeout: number | undefined): void {
+    try {
       const limit = checkTimeout(timeout);
-      const waiter: Waiter = {
-        resolve,
-        reject,
-        forException,
-        stopTimer: undefined,
-      };
       if (this.done()) return this.#answer(waiter);
       if (limit !== undefined) {
         if (limit <= 0) return this.#expire(waiter, limit);
@@ -517,24 +536,34 @@ export class Future<T> {
           programClock,
         );
       }
-      const others = this.#waiters;
-      if (!others) this.#waiters = waiter;
-      else if (others instanceof Set) others.add(waiter);
-      else this.#waiters = new Set([others, waiter]);
-    });
+      this.#await(waiter);
+    } catch (error) {
+      waiter.reject(error);
+    }
+  }
+
+  #await(waiter: Waiter): void {
+    const others = this.#waiters;
+    if (!others) this.#waiters = waiter;
+    else if (others instanceof Set) others.add(waiter);
+    else this.#waiters = new Set([others, waiter]);
   }
 
   /** Tells what came of the call, which is known. */
-  #answer({ resolve, reject, forException, stopTimer }: Waiter): void {
-    stopTimer?.();
+  #answer(waiter: Waiter): void {
+    let forException = false;
+    if (waiter instanceof ChoosyWaiter) {
+      waiter.stopTimer?.();
+      forException = waiter.forException;
+    }
     const state = this.#state;
     if (state.is === "finished") {
       const { threw, value } = state;
-      if (threw && !forException) reject(value);
-      else resolve(threw || !forException ? value : undefined);
+      if (threw && !forException) waiter.reject(value);
+      else waiter.resolve(threw || !forException ? value : undefined);
       return;
     }
-    reject(
+    waiter.reject(
       cancelReasons.has(this)
         ? cancelReasons.get(this)
         : new CancelledError("The call was cancelled before it started"),

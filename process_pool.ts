@@ -408,6 +408,8 @@ export function processKind<I extends unknown[]>(
   if (env !== undefined) checkEnv(env);
   const modules = checkModules(options.module);
   const closures = checkClosures(options.closures, modules);
+  // Children that come and go count their calls.
+  const goTogether = onWorkerLost === "break" && maxTasksPerChild === undefined;
   const child: ChildOptions = {
     name: `ProcessPoolExecutor-${pools}`,
     codec: codec(),
@@ -422,6 +424,7 @@ export function processKind<I extends unknown[]>(
     env: env && { ...env },
     cwd,
     detached,
+    together: goTogether,
     modules,
     initializer: packInitializer(
       options.initializer,
@@ -449,16 +452,14 @@ export function processKind<I extends unknown[]>(
     pack: (fn, args, _now, transfer) => pack(fn, args, "args", transfer),
     carry,
     packsForGood: true,
-    // Children that come and go count their calls.
-    ...(onWorkerLost === "break" && maxTasksPerChild === undefined &&
-      {
-        chunks: {
-          isFlat,
-          takes: (packed) =>
-            typeof packed === "string" && isSmall(packed) ||
-            typeof packed === "number",
-        },
-      }),
+    ...(goTogether && {
+      chunks: {
+        isFlat,
+        takes: (packed) =>
+          typeof packed === "string" && isSmall(packed) ||
+          typeof packed === "number",
+      },
+    }),
     recycle,
     open: (index, depth, events) =>
       new ProcessLink(index, depth, child, events),

@@ -188,8 +188,26 @@ export function thrownBy(outcome: Outcome): unknown {
 /** What a call is taken for whose time is not known: it may be long. */
 export const UNKNOWN = 1;
 
-/** The mean time of a function's calls, in milliseconds. */
-const meanTimes = new WeakMap<FunctionRef, number>();
+/** What is known of a function's calls, in milliseconds. */
+interface Times {
+  /** Their mean time. */
+  mean: number | undefined;
+  /** The mean time that the ways there and back of their values take. */
+  sending: number | undefined;
+}
+
+const times = new WeakMap<FunctionRef, Times>();
+/** Those of the function that was asked for last: nearly always it is the same. */
+let lastFn: FunctionRef | undefined;
+let lastTimes: Times = { mean: undefined, sending: undefined };
+
+function timesOf(fn: FunctionRef): Times {
+  if (fn === lastFn) return lastTimes;
+  let found = times.get(fn);
+  if (!found) times.set(fn, found = { mean: undefined, sending: undefined });
+  lastFn = fn;
+  return lastTimes = found;
+}
 
 /** More than any call may take that shares a worker with another, in microseconds. */
 const TOO_LONG = 1e9;
@@ -198,12 +216,10 @@ const TOO_LONG = 1e9;
 export function expected({ fn, limits }: Call): number {
   // What may be stopped, or can't be sent again, shares a worker with no other.
   if (limits) return TOO_LONG;
-  const ms = (meanTimes.get(fn) ?? UNKNOWN) + (sendingTimes.get(fn) ?? 0);
-  return Math.min(ms * 1000, TOO_LONG) | 0;
+  const { mean = UNKNOWN, sending = 0 } = timesOf(fn);
+  return Math.min((mean + sending) * 1000, TOO_LONG) | 0;
 }
 
-/** The mean time that the ways there and back of a function's values take, in milliseconds. */
-const sendingTimes = new WeakMap<FunctionRef, number>();
 /** What a message takes of itself, amply, in milliseconds: more calls in it share that. */
 const SWIFT = 0.05;
 /** To be read over there takes as long as to be written; and a result may be as large. */
@@ -211,10 +227,10 @@ const WAYS = 3;
 
 /** Takes note of how long it took to send some calls of a function, in milliseconds. */
 export function learnSending(fn: FunctionRef, ms: number, calls: number): void {
-  const mean = sendingTimes.get(fn);
+  const known = timesOf(fn);
   const each = Math.max(ms - SWIFT, 0) * WAYS / calls;
-  if (mean === undefined && each === 0) return;
-  sendingTimes.set(fn, adjusted(mean, each));
+  if (known.sending === undefined && each === 0) return;
+  known.sending = adjusted(known.sending, each);
 }
 
 /** How much a millisecond is by `clock()`. */
@@ -232,7 +248,8 @@ export function elapsed(since: number, now: number): number {
 
 /** Takes note of how long a call took, in milliseconds. */
 export function learn(fn: FunctionRef, ms: number): void {
-  meanTimes.set(fn, adjusted(meanTimes.get(fn), ms));
+  const known = timesOf(fn);
+  known.mean = adjusted(known.mean, ms);
 }
 
 /**

@@ -313,8 +313,7 @@ export class Dispatcher {
 
   /** Calls that are short, for one worker, which take so many microseconds in all. */
   #takeAhead(member: Member, time: number, most: number): Call[] {
-    const accepts = (fn: FunctionRef) => member.accepts(fn);
-    return this.#queue.takeAhead(time, most, this.#crew.size, accepts);
+    return this.#queue.takeAhead(time, most, this.#crew.size, member);
   }
 
   /** An idle worker for a call; those that can't run it make room. */

@@ -6,12 +6,10 @@ import type { WorkerMarker } from "./protocol.ts";
 /** Pools inside of workers inside of pools: deeper is a mistake. */
 const DEEPEST = 6;
 
-/** What this thread is marked with, if it is a worker. */
-function workerMarker(): WorkerMarker | undefined {
-  return (globalThis as unknown as Record<symbol, WorkerMarker>)[
-    Symbol.for("@concurrent/futures worker")
-  ];
-}
+/** What this thread is marked with, if it is a worker: before it imports anything. */
+const marker = (globalThis as unknown as Record<symbol, WorkerMarker>)[
+  Symbol.for("@concurrent/futures worker")
+] as WorkerMarker | undefined;
 
 /**
  * Keeps a module that workers import from starting workers that import it.
@@ -25,7 +23,6 @@ export function depthInside(
     readonly modules: readonly string[];
   },
 ): number {
-  const marker = workerMarker();
   if (!marker) return 1;
   // A module may also come to start workers when its import is over.
   const late = marker.inTask()
@@ -54,7 +51,6 @@ export function depthInside(
  * @throws {RuntimeError} when that is so.
  */
 export function checkGuard(executor: string): void {
-  const marker = workerMarker();
   const module = marker?.importing[0];
   if (!marker || module === undefined) return;
   marker.unguarded = new RuntimeError(

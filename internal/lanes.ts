@@ -44,6 +44,8 @@ import { hearsNotify, ownClock } from "./timer.ts";
 
 /** How long a text may be, in code units, to be plain; a result has twice the room. */
 const SHORT = 64;
+/** The kind of a number in a cell; those below have no cell, of those above it is a text. */
+const NUMBER = 4;
 /** How many results can be left before the pool looks: the items of a chunk are many. */
 const RESULTS = 4096;
 /**
@@ -199,6 +201,8 @@ export class Lanes {
   readonly #results: Int32Array<SharedArrayBuffer>;
   readonly #arguments: Cells;
   readonly #values: Cells;
+  /** The same, where they are numbers. */
+  readonly #numbersLeft: Float64Array;
   readonly #onOutcome: LinkEvents["onOutcome"];
   readonly #onGarbled: () => void;
   /** How long a text may be that the worker left. */
@@ -230,6 +234,7 @@ export class Lanes {
     };
     this.#arguments = makeCells(this.shared.arguments);
     this.#values = makeCells(this.shared.values);
+    this.#numbersLeft = new Float64Array(this.shared.values.numbers);
     this.#longest = SHORT * 2;
     if (this.shared.calls) this.#watch();
   }
@@ -333,6 +338,7 @@ export class Lanes {
   /** Takes the results that the worker left. */
   look(): void {
     const ring = this.#results;
+    const numbers = this.#numbersLeft;
     const now = ownClock.now();
     // Before it is looked: what is left from here on is told of anew.
     Atomics.store(ring, 1, 0);
@@ -343,11 +349,14 @@ export class Lanes {
     while (this.#taken !== left) {
       const at = this.#taken & (RESULTS - 1);
       const entry = ring[3 + at];
-      if (!this.#values.has(at * 2, entry >> 12 & 7, this.#longest)) {
-        return this.#refuse();
-      }
-      const value = this.#values.read(at * 2, entry >> 12 & 7);
-      const ms = this.#values.read(at * 2 + 1, 4) as number;
+      const kind = entry >> 12 & 7;
+      if (
+        kind > NUMBER && !this.#values.has(at * 2, kind, this.#longest)
+      ) return this.#refuse();
+      const value = kind === NUMBER
+        ? numbers[at * 2]
+        : this.#values.read(at * 2, kind);
+      const ms = numbers[at * 2 + 1];
       this.#taken = (this.#taken + 1) | 0;
       // Its place may be used again.
       Atomics.store(ring, 2, this.#taken);

@@ -178,7 +178,8 @@ export class Member implements CallHolder {
   }
 
   accepts(fn: FunctionRef): boolean {
-    return this.link.accepts?.(fn) ?? true;
+    const { link } = this;
+    return link.accepts === undefined || link.accepts(fn);
   }
 
   hasStarted(call: Call): boolean {
@@ -226,28 +227,19 @@ export class Member implements CallHolder {
    * @throws what the link throws; the worker then has none of them.
    */
   send(calls: readonly Call[], begin: number = ownClock.now()): void {
-    const messages = calls.map((call): CallMessage => {
-      const { slot, fn, args, limits, chunk } = call;
-      if (args instanceof WithCaptured) {
-        const watched = limits ? call.order : undefined;
-        return Object.assign(new Message(slot, fn, args), args, { watched });
-      }
-      const message = new Message(slot, fn, args);
-      return limits
-        ? Object.assign(message, { watched: call.order })
-        : chunk
-        ? Object.assign(message, chunk.items.argsOf(chunk), {
-          count: sizeOf(call),
-        })
-        : message;
-    });
+    const messages: CallMessage[] = [];
+    let count = 0;
+    for (const call of calls) {
+      messages.push(messageOf(call));
+      count += sizeOf(call);
+    }
     try {
       this.link.send(messages);
       const ms = ownClock.now() - begin;
-      const count = calls.reduce((sum, call) => sum + sizeOf(call), 0);
-      for (let i = 0; i < calls.length; i++) {
-        const { fn } = calls[i];
-        if (fn !== calls[i - 1]?.fn) learnSending(fn, ms, count);
+      let last: FunctionRef | undefined;
+      for (const { fn } of calls) {
+        if (fn !== last) learnSending(fn, ms, count);
+        last = fn;
       }
     } catch (error) {
       messages.forEach(({ slot }, i) => {
@@ -532,6 +524,20 @@ class Message implements CallMessage {
   }
 }
 Object.setPrototypeOf(Message.prototype, null);
+
+function messageOf(call: Call): CallMessage {
+  const { slot, fn, args, limits, chunk } = call;
+  const message = new Message(slot, fn, args);
+  if (args instanceof WithCaptured) {
+    const watched = limits ? call.order : undefined;
+    return Object.assign(message, args, { watched });
+  }
+  if (limits) return Object.assign(message, { watched: call.order });
+  if (!chunk) return message;
+  return Object.assign(message, chunk.items.argsOf(chunk), {
+    count: sizeOf(call),
+  });
+}
 
 /** How many have calls, and how many of these run one: of what was handed to a child, all but one waits. */
 export function countBusy(

@@ -231,7 +231,7 @@ export class Pool implements Engine, ItemsOwner {
     try {
       if (target) args = joinCaptured(target, call, args);
       packCall(this.#kind, call, args, asTheyAre, transfer);
-      this.check(given, "submit");
+      if (this.#state.is !== "open") this.check(given, "submit");
       if (now && !dispatcher.isFree) {
         now = false;
         if (asTheyAre) this.#packLate(call, args, transfer);
@@ -263,6 +263,7 @@ export class Pool implements Engine, ItemsOwner {
     future: Future<unknown>,
     signals: readonly AbortSignal[],
   ): boolean {
+    if (signals.length === 0) return false;
     const aborted = signals.find((signal) => signal.aborted);
     if (!aborted) return false;
     cancelReasons.set(future, aborted.reason);

