@@ -31,7 +31,7 @@ import { textOf } from "./exception.ts";
 import type { LinkEvents, PoolKind } from "./link.ts";
 import { countBusy, type Member } from "./member.ts";
 import { AHEAD, CallQueue } from "./queue.ts";
-import type { Carried, FunctionRef, Outcome, Thrown } from "./protocol.ts";
+import type { Carried, Outcome, Thrown } from "./protocol.ts";
 import { placeStacks } from "./stacks.ts";
 import type { PoolStats, Statistics } from "./statistics.ts";
 import { Stalls } from "./stalls.ts";
