@@ -424,7 +424,7 @@ export function processKind<I extends unknown[]>(
     env: env && { ...env },
     cwd,
     detached,
-    together: goTogether,
+    resultsTogether: goTogether,
     modules,
     initializer: packInitializer(
       options.initializer,

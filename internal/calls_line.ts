@@ -18,23 +18,25 @@ import type {
 export interface CallsLine {
   readonly fns: readonly FunctionRef[];
   /** By their slots, the calls whose start is to be told: `CallMessage.watched`. */
-  readonly watched: Readonly<Record<number, number>>;
+  readonly watched: Readonly<Record<number, number>> | null;
   /**
    * By their slots, what the functions of calls captured: its number (`false`: behind the arguments), how many bytes
    * it is, which come before those of the arguments, and `CallMessage.shared`.
    */
-  readonly carried?: Readonly<
-    Record<
-      number,
-      readonly [
-        id: number | null | false,
-        bytes: number | null,
-        shared: SharedArguments | null,
-      ]
+  readonly carried:
+    | Readonly<
+      Record<
+        number,
+        readonly [
+          id: number | null | false,
+          bytes: number | null,
+          shared: SharedArguments | null,
+        ]
+      >
     >
-  >;
+    | null;
   /** What nobody needs any more of that. */
-  readonly forget?: readonly number[];
+  readonly forget: readonly number[] | null;
   readonly calls: readonly (
     | readonly [slot: number, fn: number, args: unknown]
     | readonly [
@@ -129,11 +131,11 @@ export function makeCallsReader(codec: Codec): CallsReader {
     const end: number = indexIn(data, 10);
     let at = end + 1;
     let next = 0;
-    const { fns, watched, carried, forget, calls }: CallsLine = own(
-      parse(decode(part(data, 0, end))),
-    );
-    own(watched);
-    if (carried) own(carried);
+    // It has all that it may have: nothing is read that a task gave to all objects.
+    const { fns, watched: told, carried: taken, forget, calls }: CallsLine =
+      parse(decode(part(data, 0, end)));
+    const watched = told && own(told);
+    const carried = taken && own(taken);
     if (forget) onForget(forget);
     const capturedOf = (slot: number): CarriedMessage | undefined => {
       const found = carried?.[slot];
@@ -157,14 +159,14 @@ export function makeCallsReader(codec: Codec): CallsReader {
       // that a call may have: a task may have given all objects more.
       const slot = call[0];
       const fn = fns[call[1]];
-      const captured = carried && capturedOf(slot);
+      const captured = carried ? capturedOf(slot) : undefined;
       const shared = carried?.[slot]?.[2] ?? undefined;
       if (call.length < 4) {
         return {
           slot,
           fn,
           args: call[2],
-          watched: watched[slot],
+          watched: watched?.[slot],
           captured,
           shared,
           count: undefined,
@@ -196,7 +198,7 @@ export function makeCallsReader(codec: Codec): CallsReader {
       return {
         slot,
         fn,
-        watched: watched[slot],
+        watched: watched?.[slot],
         captured,
         shared,
         count: undefined,

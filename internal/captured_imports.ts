@@ -166,11 +166,13 @@ function search(fn: object): Find | undefined {
   return undefined;
 }
 
+/** What this thread is marked with, if it is a worker: before it imports anything. */
+const marker = (globalThis as unknown as Record<symbol, unknown>)[
+  Symbol.for("@concurrent/futures worker")
+] as WorkerMarker | undefined;
+
 /** What a function that was made anew in this worker has of a module. */
 function foundHere(value: object): Find | undefined {
-  const marker = (globalThis as unknown as Record<symbol, unknown>)[
-    Symbol.for("@concurrent/futures worker")
-  ] as WorkerMarker | undefined;
   return marker?.found?.get(value);
 }
 

@@ -76,6 +76,14 @@ interface Step {
   readonly path: string;
 }
 
+/** What is plain data all through, which structured clone copies in any case. */
+const plain = new WeakSet<Captured>();
+
+/** Whether all that a function captured is known to be plain data. */
+export function isAllPlain(captured: Captured): boolean {
+  return plain.has(captured);
+}
+
 /** The ways to captured values, for messages. */
 const ways = new WeakMap<Captured, { names: string[]; paths: string[] }>();
 
@@ -123,6 +131,8 @@ export class CapturedValues {
   readonly #met = new Map<unknown, Met>();
   /** Functions and prototypes that have something of their own, to be written in any case. */
   readonly #forced: object[] = [];
+  /** Whether all values are plain data. */
+  #isPlain = true;
 
   constructor(source: Gatherer) {
     this.#source = source;
@@ -133,7 +143,10 @@ export class CapturedValues {
     if (
       !isFlat(value) &&
       !(isObject(value) && isPlainData(value, this.#source.mayFind))
-    ) this.#lookThrough(value as object, name, holds);
+    ) {
+      this.#isPlain = false;
+      this.#lookThrough(value as object, name, holds);
+    }
     this.#names.push(name);
     return this.#values.push(value) - 1;
   }
@@ -459,6 +472,7 @@ export class CapturedValues {
       ...(early && { early }),
     };
     if (numbers.size > 0) records.set(captured, numbers);
+    if (this.#isPlain && objects.length === 0) plain.add(captured);
     ways.set(captured, {
       names: this.#names,
       paths: todo.map((value) => this.#met.get(value)!.path),

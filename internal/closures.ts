@@ -23,7 +23,7 @@ import {
   findExport,
   findOfRuntime,
 } from "./captured_imports.ts";
-import { CapturedValues } from "./captured_values.ts";
+import { CapturedValues, isAllPlain } from "./captured_values.ts";
 import { ClassParts } from "./class_parts.ts";
 import {
   type Cell,
@@ -146,6 +146,7 @@ const copied = new WeakSet<ClosureRef>();
 
 function canBeCopied({ ref, captured }: Closure): boolean {
   if (ref.by !== "closure" || copied.has(ref)) return true;
+  if (captured && isAllPlain(captured)) return true;
   if (!isCopied(captured)) return false;
   copied.add(ref);
   return true;

@@ -98,6 +98,11 @@ export function makeKeeper(
     return true;
   }
 
+  /** Whether it is values alone, with nothing to be made from them. */
+  function isWhole({ values: _, ...more }: Captured): boolean {
+    return keysOf(more).length === 0;
+  }
+
   /** What objects hold, in one list: for each its keys and values, or its items. */
   class Snapshot {
     readonly #objects: object[] = list();
@@ -248,18 +253,23 @@ export function makeKeeper(
       if (copy && (readsOnly || this.#isFlat || this.#snapshot?.holds())) {
         return copy;
       }
+      // What nobody changes needs no copy.
+      const isSame = readsOnly && !read && isWhole(this.#sent as Captured);
       const made = own(
-        read ? read(this.#sent) : structuredClone(this.#sent),
+        read
+          ? read(this.#sent)
+          : isSame
+          ? this.#sent
+          : structuredClone(this.#sent),
       );
       this.#snapshot = undefined;
       this.#isFlat = isFlat(made);
-      const { values, ...more } = made;
       // Functions in it are made anew for each call.
-      const isWhole = keysOf(more).length === 0;
-      this.#copy = isWhole ? made : undefined;
-      if (isWhole && !readsOnly && !this.#isFlat) {
+      const canStay = isWhole(made);
+      this.#copy = canStay ? made : undefined;
+      if (canStay && !readsOnly && !this.#isFlat) {
         const snapshot = new Snapshot();
-        if (snapshot.take(values)) this.#snapshot = snapshot;
+        if (snapshot.take(made.values)) this.#snapshot = snapshot;
       }
       return made;
     }

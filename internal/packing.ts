@@ -4,7 +4,7 @@
  */
 
 import type { CloneChecker } from "./clonable.ts";
-import { nameOfCaptured } from "./captured_values.ts";
+import { isAllPlain, nameOfCaptured } from "./captured_values.ts";
 import { closureOf } from "./closures.ts";
 import type { Captured, FunctionRef, Initializer } from "./protocol.ts";
 import { checkNames } from "./option_names.ts";
@@ -125,7 +125,7 @@ export function packCaptured<R>(
   if (Object.keys(more).length === 0 && values.every(isPrimitive)) {
     return copy();
   }
-  const found = checker.find(captured, "");
+  const found = isAllPlain(captured) ? undefined : checker.find(captured, "");
   if (found) throw cannotSendCaptured(fn, captured, found.path, found.what);
   try {
     return copy();

@@ -62,6 +62,11 @@ function textOfArguments(packed: string | number): string {
   return typeof packed === "number" ? `[${packed}]` : packed;
 }
 
+/** An object as JSON, of its members with a comma before each; `null` of none. */
+function objectOf(members: string): string {
+  return members === "" ? "null" : `{${members.slice(1)}}`;
+}
+
 /** The bytes of what a function captured: of a text, or of V8's serialiser. */
 function bytesOf(packed: Packed): Uint8Array {
   return typeof packed === "string"
@@ -85,7 +90,7 @@ export interface ChildOptions {
   /** Whether what is typed at a terminal, such as Ctrl-C, is not for them. */
   readonly detached: boolean;
   /** See `StartMessage`. */
-  readonly together: boolean;
+  readonly resultsTogether: boolean;
   readonly modules: readonly string[];
   readonly initializer: StartMessage["initializer"];
 }
@@ -147,7 +152,7 @@ export class ProcessLink implements WorkerLink {
       modules: options.modules,
       ownModule: hasOwnModule(options.modules),
       initializer: options.initializer,
-      together: options.together,
+      resultsTogether: options.resultsTogether,
       depth,
       mainModule: mainModule(),
     };
@@ -225,7 +230,7 @@ export class ProcessLink implements WorkerLink {
     const fns = new Map<FunctionRef, number>();
     let texts = "";
     const slots: number[] = [];
-    const watched: Record<number, number> = {};
+    let watched = "";
     const parts: Uint8Array[] = [];
     const buffers: ArrayBuffer[] = [];
     const fresh: Carried[] = [];
@@ -234,7 +239,7 @@ export class ProcessLink implements WorkerLink {
     for (const call of calls) {
       const { slot, fn, args, carried, shared, count, single } = call;
       const number = call.watched;
-      if (number !== undefined) watched[slot] = number;
+      if (number !== undefined) watched += `,"${slot}":${number}`;
       if (carried) {
         const { id, captured } = this.#deliveries.messageOf(carried, fresh);
         const bytes = captured === undefined
@@ -278,11 +283,11 @@ export class ProcessLink implements WorkerLink {
       parts.push(bytes);
       buffers.push(...apart);
     }
-    const more = carriedText && `,"carried":{${carriedText.slice(1)}}`;
+    // Nothing is left out: it would be read from what a task gave to all objects.
     this.#writeCalls(
-      `{"fns":[${texts.slice(1)}],"watched":${jsonOf(watched)},"calls":[${
-        text.slice(1)
-      }]${more}}`,
+      `{"fns":[${texts.slice(1)}],"calls":[${text.slice(1)}],"watched":${
+        objectOf(watched)
+      },"carried":${objectOf(carriedText)},"forget":null}`,
       slots,
       parts,
       buffers,
@@ -294,7 +299,7 @@ export class ProcessLink implements WorkerLink {
     if (!this.#deliveries.forget(carried)) return;
     this.#sent = true;
     this.#writeCalls(
-      `{"fns":[],"watched":{},"calls":[],"forget":[${carried.id}]}`,
+      `{"fns":[],"calls":[],"watched":null,"carried":null,"forget":[${carried.id}]}`,
     );
   }
 

@@ -359,7 +359,7 @@ function serveTasks(
   const exit = Deno.exit;
   const now = performance.now.bind(performance);
   let say: FrameWriter;
-  let results: Results | undefined;
+  let results: Results;
   /** When results were written last. */
   let written = 0;
   let listener: (event: unknown) => void;
@@ -371,7 +371,6 @@ function serveTasks(
 
   // A worker ends alone: it is the main thread that ends the child.
   Deno.exit = (code?: number): never => {
-    if (results) writeResults();
     post({ exit: code ?? Deno.exitCode, secret });
     return exit(code);
   };
@@ -414,7 +413,7 @@ function serveTasks(
       value: unknown,
       isLast: boolean,
     ): boolean {
-      if (!isLast && results!.leave(slot, item, ms, value)) {
+      if (!isLast && results.leave(slot, item, ms, value)) {
         if (now() - written > TOGETHER) writeResults();
         return true;
       }
@@ -455,7 +454,7 @@ function serveTasks(
   }
 
   function writeResults(): void {
-    const taken = results!.take();
+    const taken = results.take();
     if (taken !== undefined) send(taken);
     written = now();
   }

@@ -215,7 +215,7 @@ export interface StartMessage {
    * Whether the results of short calls may be told together. Where a worker's death
    * does not end all calls, it must be known which had ended.
    */
-  readonly together?: boolean;
+  readonly resultsTogether?: boolean;
   /** How many pools this worker is inside of. */
   readonly depth: number;
   /** The main module of the program, which the runtime doesn't tell a worker. */

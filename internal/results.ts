@@ -1,7 +1,8 @@
 /**
- * Results of items that a child leaves in memory which its two threads share.
+ * Results that a child leaves in memory which its two threads share: of items of a
+ * chunk, and of short calls where the next call is of the same function.
  *
- * A frame for each of many short items would cost more than they do. So the worker
+ * A frame for each of many that are short would cost more than they do. So the worker
  * leaves plain results in a ring, and writes them out as one line when some time
  * has passed or nothing follows. Where the worker can't, in the middle of an item
  * that takes long, the main thread does when the pool asks for what waits behind

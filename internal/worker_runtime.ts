@@ -252,7 +252,7 @@ export function serve(
   /** The slots of calls that were taken back. */
   let skipped: number[] | undefined;
   /** Whether results of short calls may wait for each other. */
-  let together = false;
+  let resultsTogether = false;
   /** Whether no call may start any more. */
   let isOver = false;
   /** Whether the worker can't say any more that it dies. */
@@ -887,7 +887,7 @@ export function serve(
         const { value } = outcome;
         // What goes that way holds nothing that can't travel.
         const isLast = item + 1 >= (call.count ?? 1) &&
-          !(together && ms < SHORT && first?.call.fn === fn);
+          !(resultsTogether && ms < SHORT && first?.call.fn === fn);
         if (leave(slot, item, ms, value, isLast)) {
           tookNoTime = lanes !== undefined || !isLast;
           return;
@@ -1193,7 +1193,7 @@ export function serve(
 
   async function start(message: StartMessage): Promise<void> {
     token = message.token;
-    together = message.together === true;
+    resultsTogether = message.resultsTogether === true;
     flags = new Int32Array(message.flags);
     if (message.lanes) {
       lanes!.open(message.lanes, serveIfIdle, () => {
