@@ -416,7 +416,10 @@ export interface WorkerLanes {
    * once messages do not come any more.
    */
   open(shared: SharedLanes, onCalls: () => void, onLost?: () => void): void;
-  /** The next call; `posted` gives that of a message, if it is there. */
+  /**
+   * The next call, until it is asked for the one after it; `posted` gives that of a
+   * message, if it is there.
+   */
   next(posted: () => CallMessage | undefined): CallMessage | undefined;
   /** Waits for calls; `false` if there are some. */
   sleep(): boolean;
@@ -472,6 +475,21 @@ export function makeWorkerLanes(
   let callMask = 0;
   let size = 0;
   const cell = new Int32Array(new SharedArrayBuffer(4));
+  // With all that a call may have: else what a task gives to all objects counts.
+  // One for all: a call has ended before the next is asked for.
+  const call: { -readonly [K in keyof CallMessage]: CallMessage[K] } & {
+    kept: undefined;
+  } = {
+    slot: 0,
+    fn: undefined as unknown as FunctionRef,
+    args: undefined,
+    watched: undefined,
+    count: undefined,
+    single: undefined,
+    captured: undefined,
+    kept: undefined,
+    shared: undefined,
+  };
 
   function open(
     shared: SharedLanes,
@@ -502,7 +520,9 @@ export function makeWorkerLanes(
       const slot = entry & 0x3ff;
       const count = entry >> 10 & 3;
       // Written down as they are: a setter of a task's for items is not met then.
-      const args = count === 0
+      call.slot = slot;
+      call.fn = functions[(entry >> 18) - 1];
+      call.args = count === 0
         ? []
         : count === 1
         ? [cells.read(slot * 2, entry >> 12 & 7)]
@@ -510,25 +530,13 @@ export function makeWorkerLanes(
           cells.read(slot * 2, entry >> 12 & 7),
           cells.read(slot * 2 + 1, entry >> 15 & 7),
         ];
-      // With all that a call may have: else what a task gives to all objects counts.
-      const call: CallMessage & { kept: undefined } = {
-        slot,
-        fn: functions[(entry >> 18) - 1],
-        args,
-        watched: undefined,
-        count: undefined,
-        single: undefined,
-        captured: undefined,
-        kept: undefined,
-        shared: undefined,
-      };
       return call;
     }
-    const call = posted();
-    if (!call) return undefined;
+    const given = posted();
+    if (!given) return undefined;
     taken = (taken + 1) | 0;
-    if (entry < 0) functions[~entry] = call.fn;
-    return call;
+    if (entry < 0) functions[~entry] = given.fn;
+    return given;
   }
 
   function sleep(): boolean {

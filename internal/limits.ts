@@ -125,6 +125,23 @@ export interface Limits {
   fail: (() => void) | undefined;
 }
 
+/** The limits of a call that was just submitted. */
+export function limitsOf(
+  signals: readonly AbortSignal[],
+  timeLimit: number | undefined,
+  once: boolean,
+): Limits {
+  return {
+    signals,
+    timeLimit,
+    once,
+    stopTimer: undefined,
+    started: undefined,
+    listens: undefined,
+    fail: undefined,
+  };
+}
+
 /** Watches the limits of a pool's calls. */
 export class Watch<C extends Limited> {
   readonly #onStop: (call: C, stop: Stop) => void;

@@ -98,7 +98,7 @@ import { isApart, Target, WithCaptured } from "./carried.ts";
 import { takesNothing } from "./closures.ts";
 import type { Engine, MapShape } from "./engine.ts";
 import { depthInside } from "./guard.ts";
-import { type CheckedSubmitOptions, NO_OPTIONS } from "./limits.ts";
+import { type CheckedSubmitOptions, limitsOf, NO_OPTIONS } from "./limits.ts";
 import type { PoolKind } from "./link.ts";
 import { transferablesOf } from "./marks.ts";
 import { type Backlog, backlogOf } from "./backlog.ts";
@@ -210,20 +210,8 @@ export class Pool implements Engine, ItemsOwner {
     const transfer = transferablesOf(args, listed);
     const once = transfer.length > 0 && !this.#kind.packsForGood;
     const isPlain = signals.length === 0 && timeLimit === undefined && !once;
-    const call = newCall(
-      future,
-      ref,
-      undefined,
-      isPlain ? undefined : {
-        signals,
-        timeLimit,
-        once,
-        stopTimer: undefined,
-        started: undefined,
-        listens: undefined,
-        fail: undefined,
-      },
-    );
+    const limits = isPlain ? undefined : limitsOf(signals, timeLimit, once);
+    const call = newCall(future, ref, undefined, limits);
     if (this.#cancelIfAborted(future, signals)) return future;
     let now = dispatcher.isFree;
     // Where the pool goes on after a worker's death, another may be sent them.

@@ -130,16 +130,18 @@ export function serve(
   // What comes of a call. An object of no prototype that a task could have changed:
   // a promise that is to give it asks it for a method named "then".
   class Returned {
-    readonly is = "returned";
+    readonly is: "returned";
     readonly value: unknown;
     constructor(value: unknown) {
+      this.is = "returned";
       this.value = value;
     }
   }
   class Threw {
-    readonly is = "threw";
+    readonly is: "threw";
     readonly what: Thrown;
     constructor(what: Thrown) {
+      this.is = "threw";
       this.what = what;
     }
   }
@@ -1019,7 +1021,8 @@ export function serve(
           say({ type: "skipped", slots: skipped });
           skipped = undefined;
         }
-        if (endIfSpoilt()) return;
+        const trial = promises.trial();
+        if (endIfSpoilt() || trial && endIfSpoilt(await trial)) return;
       } while (lanes && !lanes.sleep());
       busy = false;
       onIdle?.();
@@ -1075,21 +1078,21 @@ export function serve(
     running = undefined;
     tookNoTime = false;
     const later = answer(call, item, end - began, outcome);
-    const trial = promises.trial();
     ended = tookNoTime ? end : undefined;
-    if (later || trial || isLate || lanes && end - turned > TURN) {
-      return concurrentFuturesConclude(later, trial, end);
+    // What a call does to promises, it does while they run, or long after.
+    if (later || isLate || lanes && end - turned > TURN) {
+      return concurrentFuturesConclude(later, end);
     }
   }
 
   async function concurrentFuturesConclude(
     later: Promise<void> | undefined,
-    trial: Promise<string | undefined> | undefined,
     end: number,
   ): Promise<boolean> {
     ended = undefined;
     if (later) await later;
-    if (endIfSpoilt(trial && await trial)) return true;
+    const trial = promises.trial();
+    if (endIfSpoilt() || trial && endIfSpoilt(await trial)) return true;
     if (lanes && end - turned > TURN) {
       await lanes.turn();
       turned = now();

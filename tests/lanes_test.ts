@@ -43,7 +43,9 @@ class Both {
   }
 
   next(): CallMessage | undefined {
-    return this.worker.next(() => this.posted.shift());
+    const call = this.worker.next(() => this.posted.shift());
+    // It is the same object each time.
+    return call && { ...call };
   }
 
   leave(slot: number, ms: number, value: unknown): boolean {
