@@ -501,7 +501,10 @@ export class Future<T> {
     this.#waiters = undefined;
     this.#callbacks = undefined;
     if (waiters instanceof Set) {
-      for (const waiter of waiters) this.#answer(waiter);
+      for (const waiter of waiters) {
+        if (waiter instanceof ChoosyWaiter) this.#answerChoosily(waiter);
+        else this.#answer(waiter);
+      }
     } else if (waiters) {
       this.#answer(waiters);
     }
@@ -527,7 +530,7 @@ export class Future<T> {
   #askChoosily(waiter: ChoosyWaiter, timeout: number | undefined): void {
     try {
       const limit = checkTimeout(timeout);
-      if (this.done()) return this.#answer(waiter);
+      if (this.done()) return this.#answerChoosily(waiter);
       if (limit !== undefined) {
         if (limit <= 0) return this.#expire(waiter, limit);
         waiter.stopTimer = startTimer(
@@ -536,7 +539,9 @@ export class Future<T> {
           programClock,
         );
       }
-      this.#await(waiter);
+      // A set, whoever else waits: that one is choosy is not asked of nearly all.
+      if (this.#waiters) this.#await(waiter);
+      else this.#waiters = new Set([waiter]);
     } catch (error) {
       waiter.reject(error);
     }
@@ -551,16 +556,10 @@ export class Future<T> {
 
   /** Tells what came of the call, which is known. */
   #answer(waiter: Waiter): void {
-    let forException = false;
-    if (waiter instanceof ChoosyWaiter) {
-      waiter.stopTimer?.();
-      forException = waiter.forException;
-    }
     const state = this.#state;
     if (state.is === "finished") {
-      const { threw, value } = state;
-      if (threw && !forException) waiter.reject(value);
-      else waiter.resolve(threw || !forException ? value : undefined);
+      if (state.threw) waiter.reject(state.value);
+      else waiter.resolve(state.value);
       return;
     }
     waiter.reject(
@@ -570,9 +569,17 @@ export class Future<T> {
     );
   }
 
+  #answerChoosily(waiter: ChoosyWaiter): void {
+    waiter.stopTimer?.();
+    const state = this.#state;
+    if (!waiter.forException || state.is !== "finished") {
+      return this.#answer(waiter);
+    }
+    waiter.resolve(state.threw ? state.value : undefined);
+  }
+
   #expire(waiter: Waiter, limit: number): void {
     if (this.#waiters instanceof Set) this.#waiters.delete(waiter);
-    else if (this.#waiters === waiter) this.#waiters = undefined;
     const is = this.running() ? "running" : this.#state.is;
     waiter.reject(
       new TimeoutError(

@@ -74,16 +74,17 @@ export function packCall(
   now: boolean,
   transfer: readonly Transferable[],
 ): void {
-  const { fn } = call;
-  if (!(call.args instanceof WithCaptured)) {
+  const { fn, args: before } = call;
+  // A call that was just made has none.
+  if (before === undefined || !(before instanceof WithCaptured)) {
     call.args = pack(fn, args, now, transfer);
     return;
   }
   try {
-    call.args.args = pack(fn, args, now, transfer);
+    before.args = pack(fn, args, now, transfer);
   } catch (error) {
     // Where it is what was captured that can't travel, this names it.
-    if (!call.args.carried) carry!(fn, args.at(-1) as Captured);
+    if (!before.carried) carry!(fn, args.at(-1) as Captured);
     throw error;
   }
 }

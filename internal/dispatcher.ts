@@ -215,7 +215,10 @@ export class Dispatcher {
       this.#stalls.remove(call);
       this.#events.onReleased(call);
     }
-    if (call.args instanceof WithCaptured) call.args.carried?.drop();
+    const { args } = call;
+    if (typeof args === "object" && args instanceof WithCaptured) {
+      args.carried?.drop();
+    }
     call.args = undefined;
     call.worker = undefined;
     call.slot = RELEASED;

@@ -528,7 +528,7 @@ Object.setPrototypeOf(Message.prototype, null);
 function messageOf(call: Call): CallMessage {
   const { slot, fn, args, limits, chunk } = call;
   const message = new Message(slot, fn, args);
-  if (args instanceof WithCaptured) {
+  if (typeof args === "object" && args instanceof WithCaptured) {
     const watched = limits ? call.order : undefined;
     return Object.assign(message, args, { watched });
   }

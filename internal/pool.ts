@@ -106,7 +106,7 @@ import { Room } from "./room.ts";
 import type { Carried, FunctionRef } from "./protocol.ts";
 import { cancelReasons } from "./reasons.ts";
 import { type PoolStats, Statistics } from "./statistics.ts";
-import { checkCount } from "./packing.ts";
+import { checkCount, isPrimitive } from "./packing.ts";
 import { Stopping } from "./stopping.ts";
 import { refusedShutdown, shutdownOf } from "./option_names.ts";
 import { loadTimers, ownClock, planTimers, startQuietTimer } from "./timer.ts";
@@ -207,7 +207,9 @@ export class Pool implements Engine, ItemsOwner {
   ): Future<unknown> {
     const dispatcher = this.#dispatcher;
     const future = new PooledFuture<unknown>();
-    const transfer = transferablesOf(args, listed);
+    const transfer = args.length === 1 && isPrimitive(args[0])
+      ? listed
+      : transferablesOf(args, listed);
     const once = transfer.length > 0 && !this.#kind.packsForGood;
     const isPlain = signals.length === 0 && timeLimit === undefined && !once;
     const limits = isPlain ? undefined : limitsOf(signals, timeLimit, once);

@@ -59,7 +59,7 @@ export function describe(
       `${caller} takes a function first: received ${show(fn)}`,
     );
   }
-  const known = taskReferences.get(fn as Fn) ?? described.get(fn as Fn) ??
+  const known = described.get(fn as Fn) ?? taskReferences.get(fn as Fn) ??
     (isNear ? describedNear.get(fn as Fn) : undefined);
   if (known) return known;
   const ref = describeNew(fn as Fn, isNear);
