@@ -268,7 +268,10 @@ export class Dispatcher {
   /** See the head of this file. */
   dispatch(): void {
     if (this.#stopped) return;
-    if (this.#crew.hasWaiting) this.#takeBackFromLong();
+    const areWaiting = this.#crew.hasWaiting;
+    // Nothing is to be handed out, nor taken back.
+    if (!areWaiting && this.#queue.size === 0) return this.#stalls.check();
+    if (areWaiting) this.#takeBackFromLong();
     do this.#handOut(); while (
       !this.#kind.together && this.#crew.hasIdle &&
       this.#queue.size === 0 &&
