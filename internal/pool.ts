@@ -90,7 +90,13 @@
 import { RuntimeError } from "../errors.ts";
 import type { ShutdownOptions } from "../executor.ts";
 import type { Future } from "../future.ts";
-import { type Call, newCall, PooledFuture, WAITING } from "./call.ts";
+import {
+  type Call,
+  forgetLast,
+  newCall,
+  PooledFuture,
+  WAITING,
+} from "./call.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Items, type ItemsOwner, sizeOf } from "./chunks.ts";
 import { joinCaptured, packCall, targetOf } from "./call_arguments.ts";
@@ -557,6 +563,7 @@ export class Pool implements Engine, ItemsOwner {
   #finishIfIdle(now?: number): void {
     this.#room.look();
     if (this.#dispatcher.pending === 0) {
+      forgetLast();
       if (this.#state.is === "draining") {
         this.#advance({ is: "closed" });
         this.#dispatcher.endAll();
