@@ -1022,8 +1022,10 @@ export function serve(
           skipped = undefined;
         }
         const trial = promises.trial();
-        if (endIfSpoilt() || trial && endIfSpoilt(await trial)) return;
+        if (trial && endIfSpoilt(await trial)) return;
       } while (lanes && !lanes.sleep());
+      // Only now: who looks out for the next call is to see it at once.
+      if (endIfSpoilt()) return;
       busy = false;
       onIdle?.();
     } catch (error) {
