@@ -65,6 +65,25 @@ export class Crew {
     return false;
   }
 
+  /**
+   * Those that can be given calls ahead, the one with the least to do first.
+   *
+   * @param load How much they may have to do, in microseconds.
+   * @param since When they ended their last call, at the latest.
+   */
+  hungry(load: number, since: number): Member[] {
+    return this.#all.filter((member) =>
+      member.ready && !member.isIdle && !member.recalling &&
+      member.load < load && member.isHalfFree && member.progress > since
+    ).sort((a, b) => a.load - b.load);
+  }
+
+  /** Those that have what another could have, the one with most calls first. */
+  get richest(): Member[] {
+    return this.#all.filter((member) => member.canSpare)
+      .sort((a, b) => b.live - a.live);
+  }
+
   get hasIdle(): boolean {
     return this.#idle.length > 0;
   }

@@ -237,8 +237,7 @@ export class Dispatcher {
 
   /** All calls, those that run first. */
   allCalls(): Call[] {
-    const calls: Call[] = [];
-    for (const member of this.#crew) calls.push(...member.calls());
+    const calls = this.#crew.all.flatMap((member) => [...member.calls()]);
     return [...calls, ...this.waiting()];
   }
 
@@ -268,10 +267,9 @@ export class Dispatcher {
   /** See the head of this file. */
   dispatch(): void {
     if (this.#stopped) return;
-    const areWaiting = this.#crew.hasWaiting;
+    if (this.#crew.hasWaiting) this.#takeBackFromLong();
     // Nothing is to be handed out, nor taken back.
-    if (!areWaiting && this.#queue.size === 0) return this.#stalls.check();
-    if (areWaiting) this.#takeBackFromLong();
+    else if (this.#queue.size === 0) return this.#stalls.check();
     do this.#handOut(); while (
       !this.#kind.together && this.#crew.hasIdle &&
       this.#queue.size === 0 &&
@@ -367,12 +365,7 @@ export class Dispatcher {
     const most = Math.ceil(this.#queue.size / this.#crew.size);
     // Topped up at half, so that one message carries several calls; and not while
     // earlier calls are asked back, which would then come after these.
-    const hungry = this.#crew.all.filter((member) =>
-      member.ready && !member.isIdle && !member.recalling &&
-      member.load < AHEAD / 2 && member.isHalfFree &&
-      now - member.progress < LONG
-    );
-    for (const member of hungry.sort((a, b) => a.load - b.load)) {
+    for (const member of this.#crew.hungry(AHEAD / 2, now - LONG)) {
       const room = Math.min(most, member.room);
       const calls = this.#takeAhead(member, AHEAD - member.load, room);
       if (calls.length > 0) this.#handOver(member, calls);
@@ -381,22 +374,17 @@ export class Dispatcher {
 
   /** Frees the calls that wait behind one that turned out long. */
   #takeBackFromLong(): void {
-    let now: number | undefined;
-    for (const member of this.#crew) {
-      if (member.live < 2) continue;
-      now ??= ownClock.now();
-      if (now - member.progress >= LONG) {
-        this.#requeue(member.takeBackLast(Infinity));
-      }
+    const now = ownClock.now();
+    for (const member of this.#crew.all) {
+      if (member.live < 2 || now - member.progress < LONG) continue;
+      this.#requeue(member.takeBackLast(Infinity));
     }
   }
 
   /** Frees calls for idle workers, from whoever has the most. */
   #takeBackFromRichest(): boolean {
     if (!this.#crew.hasWaiting) return false;
-    const rich = this.#crew.all.filter((member) => member.canSpare)
-      .sort((a, b) => b.live - a.live);
-    for (const member of rich) {
+    for (const member of this.#crew.richest) {
       const back = member.takeBackLast(Math.ceil((member.live - 1) / 2));
       this.#requeue(back);
       if (back.length > 0) return true;
