@@ -413,8 +413,7 @@ export function makeCloneChecker(
             type === "symbol") && visit(item, `[${i}]`)
         ) return;
       }
-      // Properties besides the items; of a long array, nobody has any.
-      if (array.length > 10_000) return;
+      // Properties besides the items.
       const keys = keysOf(array);
       const isMore = keys.length > array.length ||
         keys.length > 0 && matches(/\D/, keys[keys.length - 1]);

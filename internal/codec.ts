@@ -556,6 +556,10 @@ export function makeCodec(): Codec {
   // It makes plain errors of DOMExceptions, and empty objects of Blobs. These
   // stand in for them on the way, and are found again by identity.
 
+  function isIndex(key: string): boolean {
+    return `${key as unknown as number >>> 0}` === key;
+  }
+
   /** Calls `visit` with each object in a value, itself included, once. */
   function walk(root: unknown, visit: (object: object) => void): void {
     const seen = new Set<object>();
@@ -583,6 +587,11 @@ export function makeCodec(): Codec {
         if (hasOwn(value, "cause")) add((value as Error).cause);
       } else if (isArray(value) && value.length > 1e4 && value.length < 1e7) {
         for (let i = 0; i < value.length; i++) add(value[i]);
+        // What it has besides comes last.
+        const keys = keysOf(value);
+        for (let i = keys.length - 1; i >= 0 && !isIndex(keys[i]); i--) {
+          add((value as unknown as Record<string, unknown>)[keys[i]]);
+        }
       } else if (!isView(value)) {
         const keys = keysOf(value);
         for (let i = 0; i < keys.length; i++) {

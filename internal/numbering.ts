@@ -28,6 +28,10 @@ export function makeNumbering(): (root: object) => object[] {
   const setPrototype = Set.prototype;
   const errorPrototype = Error.prototype;
 
+  function isIndex(key: string): boolean {
+    return `${key as unknown as number >>> 0}` === key;
+  }
+
   return (root) => {
     // While it is filled it inherits nothing: a setter for its items would be met, too.
     const objects: object[] = setPrototypeOf([], null);
@@ -54,8 +58,12 @@ export function makeNumbering(): (root: object) => object[] {
       } else if (isIn(errorPrototype, object)) {
         add((object as Error).cause);
       } else if (isArray(object) && object.length > 1e4) {
-        // Its keys would be a long list of texts.
         for (let i = 0; i < object.length; i++) add(object[i]);
+        // What it has besides comes last.
+        const names = keys(object);
+        for (let i = names.length - 1; i >= 0 && !isIndex(names[i]); i--) {
+          add((object as unknown as Record<string, unknown>)[names[i]]);
+        }
       } else {
         const names = keys(object);
         for (let i = 0; i < names.length; i++) {

@@ -161,14 +161,33 @@ export function isPlainArray(array: unknown[]): boolean {
     for (let i = 0; i < length; i++) {
       if (getterOf.call(array, i) !== undefined) return false;
     }
-    return true;
+    return namesBeside(array).every((name) => {
+      const found = Object.getOwnPropertyDescriptor(array, name)!;
+      return isData(found) && attributesOf(found) === PLAIN;
+    });
   }
-  return Reflect.ownKeys(array).every((key) => {
-    if (key === "length") return true;
+  const keys = Reflect.ownKeys(array);
+  for (let i = 0; i < keys.length; i++) {
+    const key = keys[i];
+    if (key === "length") continue;
+    if (typeof key !== "string") return false;
     const found = Object.getOwnPropertyDescriptor(array, key)!;
-    return typeof key === "string" && isData(found) &&
-      attributesOf(found) === PLAIN;
-  });
+    if (!isData(found) || attributesOf(found) !== PLAIN) return false;
+  }
+  return true;
+}
+
+/** The names of what an array has besides its items, among those that structured clone copies. */
+export function namesBeside(array: readonly unknown[]): string[] {
+  const names = Object.keys(array);
+  // They come last.
+  let first = names.length;
+  while (first > 0 && !isIndex(names[first - 1])) first--;
+  return names.slice(first);
+}
+
+function isIndex(name: string): boolean {
+  return String(Number(name) >>> 0) === name;
 }
 
 /** Whether an array seems to have its items side by side. */
@@ -200,6 +219,10 @@ export function eachIn(
     if (isDense(array)) {
       for (let i = 0; i < array.length; i++) {
         if (!isFlat(array[i])) visit(array[i], step(i));
+      }
+      for (const name of namesBeside(array)) {
+        const value = (array as unknown as Record<string, unknown>)[name];
+        if (!isFlat(value)) visit(value, stepOf(name));
       }
     } else {
       for (const key of Object.keys(array)) {

@@ -45,7 +45,7 @@ export function isData(found: PropertyDescriptor): boolean {
 }
 
 export function attributesOf(found: PropertyDescriptor): number {
-  return (isData(found) && found.writable ? WRITABLE : 0) |
+  return (found.writable === true && isData(found) ? WRITABLE : 0) |
     (found.enumerable ? ENUMERABLE : 0) |
     (found.configurable ? CONFIGURABLE : 0);
 }

@@ -4,7 +4,7 @@
  */
 
 import { isPlainObject, typesOf } from "./object_kinds.ts";
-import { isPlainArray } from "./object_records.ts";
+import { isPlainArray, namesBeside } from "./object_records.ts";
 import { isData } from "./own_properties.ts";
 
 /**
@@ -45,6 +45,10 @@ export function isPlainData(
       // A hole reads as what the prototype has, which is not this array's.
       for (let i = 0; i < object.length; i++) {
         if (!visit(object[i])) return false;
+      }
+      const beside = namesBeside(object) as unknown as number[];
+      for (let i = 0; i < beside.length; i++) {
+        if (!visit(object[beside[i]])) return false;
       }
       continue;
     }

@@ -341,8 +341,17 @@ export function privatesOf(object: object): ReadonlyMap<string, unknown> {
   }
 }
 
+/** A script whose address was asked for, of which more will be: to ask takes its time. */
+let read: { readonly id: string; readonly script: Script } | undefined;
+
 /** Finds a script, by its number. */
 export function scriptOf(id: string): Script {
+  if (read?.id === id) {
+    const { script } = read;
+    // Whoever has it keeps what there is to know of it.
+    read = undefined;
+    return script;
+  }
   return withScripts((urls) => readScript(id, urls.get(id) ?? ""));
 }
 
@@ -353,7 +362,15 @@ export function scriptUrlOf(fn: unknown): string {
 
 /** The address of a script, by its number. */
 export function urlOf(id: string): string {
-  if (!known.has(id)) withScripts((urls) => known = urls);
+  if (!known.has(id)) {
+    withScripts((urls) => {
+      known = urls;
+      const url = urls.get(id) ?? "";
+      if (/^(?:file|https?|data|blob):/.test(url)) {
+        read = { id, script: readScript(id, url) };
+      }
+    });
+  }
   return known.get(id) ?? "";
 }
 

@@ -586,6 +586,14 @@ test("what belongs to its program is refused by the path to it, wherever it stan
           `captured "holder\\.deep\\[0\\]\\.get\\("k"\\)" is ${words}`,
         ),
       );
+      for (const length of [1, 20_000]) {
+        const beside = Array.from({ length }, () => 1);
+        Object.assign(beside, { deep: { thing } });
+        assertMatch(
+          await refusal(pool, () => beside),
+          new RegExp(`captured "beside\\.deep\\.thing" is ${words}`),
+        );
+      }
       const inherited = Object.create({ thing });
       assertMatch(
         await refusal(pool, () => inherited.thing),
