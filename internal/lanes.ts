@@ -23,7 +23,8 @@
  * ## Waking
  *
  * A worker that has nothing to do looks out for calls for a moment
- * (`lookout.ts`), and then sleeps.
+ * (`lookout.ts`), and then sleeps. A pool that has sent short calls to a worker that
+ * is awake looks out for results, for a shorter one, since the program waits.
  *
  * Who sleeps takes note of that before it looks a last time; who leaves something
  * does so before it looks whether the other sleeps: so whatever comes in between
@@ -33,7 +34,7 @@
  */
 
 import type { LinkEvents } from "./link.ts";
-import type { makeLookout } from "./lookout.ts";
+import { type Lookout, makeLookout } from "./lookout.ts";
 import type {
   CallMessage,
   FunctionRef,
@@ -59,6 +60,8 @@ const FUNCTION = 18;
 const POSTED = 0;
 /** Until the entry is written: of a message whose function is to have a number. */
 const UNNUMBERED = -1;
+/** How long the pool looks out for the result of a short call, in milliseconds. */
+const PATIENCE = 0.01;
 /** How many functions a worker knows by number. */
 export const FUNCTIONS = 256;
 
@@ -212,16 +215,23 @@ export class Lanes {
   #left = 0;
   #taken = 0;
   #closed = false;
+  readonly #looksOut: Lookout;
+  #isLooking = false;
+  /** How long the call took whose result came last, in milliseconds. */
+  #lastMs = 0;
 
   /**
    * @param slots A power of two.
    * @param onGarbled Told of what no worker leaves there.
+   * @param looksOut How the pool looks out for results.
    */
   constructor(
     slots: number,
     onOutcome: LinkEvents["onOutcome"],
     onGarbled: () => void = () => {},
+    looksOut: Lookout = makeLookout(PATIENCE, ownClock.now),
   ) {
+    this.#looksOut = looksOut;
     this.#onOutcome = onOutcome;
     this.#onGarbled = onGarbled;
     this.#calls = new Int32Array(new SharedArrayBuffer((2 + slots) * 4));
@@ -279,9 +289,34 @@ export class Lanes {
       ring[2 + (this.#left & (ring.length - 3))] = entry;
       this.#left = (this.#left + 1) | 0;
     }
+    const areShort = messages.length === 0 && this.#lastMs < PATIENCE;
+    if (areShort && Atomics.load(ring, 1) === 0) this.#lookOut();
     Atomics.store(ring, 0, this.#left);
     if (Atomics.exchange(ring, 1, 0) === 1) Atomics.notify(ring, 1);
   }
+
+  /**
+   * Looks out for a result at the end of this turn, after which the program would go
+   * to sleep and be woken a moment later. Until then the worker need not tell.
+   */
+  #lookOut(): void {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    Atomics.store(this.#results, 1, 1);
+    queueMicrotask(() => {
+      this.#isLooking = false;
+      if (this.#closed) return;
+      if (!this.#looksOut(this.#hasResults)) {
+        Atomics.store(this.#results, 1, 0);
+        // What was left before that was not told of.
+        if (!this.#hasResults()) return;
+      }
+      // They are taken in a turn of their own, as what the worker tells of is.
+      Atomics.notify(this.#results, 1);
+    });
+  }
+
+  readonly #hasResults = () => this.#taken !== Atomics.load(this.#results, 0);
 
   /**
    * Sends messages. To read what they hold may run a caller's code, which submits
@@ -356,7 +391,7 @@ export class Lanes {
       const value = kind === NUMBER
         ? numbers[at * 2]
         : this.#values.read(at * 2, kind);
-      const ms = numbers[at * 2 + 1];
+      const ms = this.#lastMs = numbers[at * 2 + 1];
       this.#taken = (this.#taken + 1) | 0;
       // Its place may be used again.
       Atomics.store(ring, 2, this.#taken);
@@ -452,10 +487,13 @@ export function makeWorkerLanes(
    * about as long as the pool takes to hear of a result, and to send the next.
    */
   const PATIENCE = 0.05;
+  /** A call that wakes the worker so soon may have come in that time, in milliseconds. */
+  const SOON = 0.1;
   /** After so long a message that was posted has come, in milliseconds. */
   const LOST = 2000;
   // Taken before any task runs: one may put its own in their place.
   const { setTimeout: setTimer } = globalThis;
+  const now = performance.now.bind(performance);
   const { exchange, load, notify, store, waitAsync } = Atomics;
   let calls: Int32Array<SharedArrayBuffer> | undefined;
   let results: Int32Array<SharedArrayBuffer>;
@@ -465,6 +503,7 @@ export function makeWorkerLanes(
   let wake: () => void;
   let lose: (() => void) | undefined;
   let isWaiting = false;
+  let wasSoon = false;
   let isWatching = false;
   let taken = 0;
   const looksOut = lookoutOf(PATIENCE);
@@ -547,7 +586,7 @@ export function makeWorkerLanes(
       watchForMessage();
       return true;
     }
-    if (looksOut(hasCalls)) return false;
+    if (looksOut(hasCalls, wasSoon)) return false;
     store(calls, 1, 1);
     if (hasCalls()) {
       store(calls, 1, 0);
@@ -578,7 +617,9 @@ export function makeWorkerLanes(
   }
 
   async function wait(until: Promise<unknown>): Promise<void> {
+    const asleep = now();
     await until;
+    wasSoon = now() - asleep < SOON;
     isWaiting = false;
     wake();
   }

@@ -3,12 +3,17 @@
  * in 20 to 50 µs, which is longer than many a call.
  *
  * Where things come later than that, looking out is a waste of the processor. So
- * who did it in vain does it less often, once in 64 times at last; and where
- * something came meanwhile, each time again.
+ * who did it in vain does it less often, once in 64 times at last, or once in seven
+ * if things came soon after all; and where something came meanwhile, each time again.
  */
 
-/** Looks out until something has come; `false` if that takes too long. */
-export type Lookout = (hasCome: () => boolean) => boolean;
+/**
+ * Looks out until something has come; `false` if that takes too long.
+ *
+ * @param wasSoon Whether what came last, to who slept, came so soon that it would have
+ * been seen.
+ */
+export type Lookout = (hasCome: () => boolean, wasSoon?: boolean) => boolean;
 
 /**
  * Makes a lookout.
@@ -16,18 +21,20 @@ export type Lookout = (hasCome: () => boolean) => boolean;
  * Self-contained: workers get it as its source.
  *
  * @param patience How long it looks out, in milliseconds.
+ * @param now The clock, in milliseconds.
  */
-export function makeLookout(patience: number): Lookout {
+export function makeLookout(
+  patience: number,
+  now: () => number = performance.now.bind(performance),
+): Lookout {
   /** How many times it does not look out, at the most, after it did so in vain. */
   const RARE = 63;
-  // Taken before any task runs: one may put its own in its place.
-  const now = performance.now.bind(performance);
   let pauses = 0;
   let left = 0;
 
-  return (hasCome) => {
+  return (hasCome, wasSoon = false) => {
     if (left > 0) {
-      left--;
+      left = wasSoon ? left >> 1 : left - 1;
       return false;
     }
     const until = now() + patience;

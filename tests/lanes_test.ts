@@ -5,6 +5,7 @@ import { type Future, ThreadPoolExecutor } from "../mod.ts";
 import { Lanes, makeCells, makeWorkerLanes } from "../internal/lanes.ts";
 import { type Lookout, makeLookout } from "../internal/lookout.ts";
 import type { CallMessage, FunctionRef } from "../internal/protocol.ts";
+import { turn } from "./_helpers.ts";
 
 // deno-lint-ignore no-explicit-any -- values of any type
 type Any = any;
@@ -14,8 +15,9 @@ class Both {
   readonly results: [number, number, unknown, boolean][] = [];
   readonly posted: CallMessage[] = [];
   readonly pool: Lanes;
-  /** How the worker looks out for calls: not at all. */
+  /** How the worker looks out for calls, and the pool for results: not at all. */
   looksOut: Lookout = () => false;
+  poolLooksOut: Lookout = () => false;
   readonly worker = makeWorkerLanes(
     makeCells,
     () => (hasCome) => this.looksOut(hasCome),
@@ -23,10 +25,15 @@ class Both {
   wakes = 0;
 
   constructor(slots = 4) {
-    this.pool = new Lanes(slots, (slot, ms, outcome, more) => {
-      const { value } = outcome as { value: unknown };
-      this.results.push([slot, ms, value, more ?? false]);
-    });
+    this.pool = new Lanes(
+      slots,
+      (slot, ms, outcome, more) => {
+        const { value } = outcome as { value: unknown };
+        this.results.push([slot, ms, value, more ?? false]);
+      },
+      () => {},
+      (hasCome) => this.poolLooksOut(hasCome),
+    );
     this.worker.open(this.pool.shared, () => this.wakes++);
   }
 
@@ -55,6 +62,11 @@ class Both {
   [Symbol.dispose](): void {
     this.pool.close();
   }
+}
+
+/** Lets the event loop turn until something is true, or will not be any more. */
+async function turnUntil(isTrue: () => boolean): Promise<void> {
+  for (let i = 0; i < 100 && !isTrue(); i++) await turn();
 }
 
 function functionRef(name = "f"): FunctionRef {
@@ -307,6 +319,85 @@ test("a worker looks out for calls before it sleeps, and need not be told of the
   assertEquals(both.worker.sleep(), false);
   assertEquals(both.next()!.slot, 1);
   assertEquals([looks, both.wakes], [1, 0]);
+});
+
+test("a pool looks out for the result of a short call, which it then hears of untold", async () => {
+  const { notify } = Atomics;
+  let told = 0;
+  Atomics.notify = (...args: unknown[]) => {
+    told++;
+    return Reflect.apply(notify, Atomics, args);
+  };
+  // Made meanwhile, the worker's end takes this one.
+  using both = new Both(8);
+  Atomics.notify = notify;
+  if (!both.works) return;
+  const fn = functionRef();
+  let looks = 0;
+  both.poolLooksOut = (hasCome) => {
+    looks++;
+    assertEquals([hasCome(), both.results.length], [false, 0]);
+    both.leave(both.next()!.slot, 0, "soon");
+    return hasCome();
+  };
+  both.send({ slot: 0, fn, args: [] });
+  both.next();
+  both.send({ slot: 1, fn, args: [] });
+  await turnUntil(() => both.results.length > 0);
+  assertEquals(both.results, [[1, 0, "soon", false]]);
+  assertEquals([looks, told], [1, 0]);
+});
+
+for (const isThere of [true, false]) {
+  test(`a pool that looked out in vain hears of a result that ${isThere ? "was left just then" : "is left later"}`, async () => {
+    using both = new Both(8);
+    if (!both.works) return;
+    const fn = functionRef();
+    let looks = 0;
+    both.poolLooksOut = () => {
+      looks++;
+      if (isThere) both.leave(1, 0, "left");
+      return false;
+    };
+    both.send({ slot: 0, fn, args: [] });
+    both.next();
+    both.send({ slot: 1, fn, args: [] });
+    await turnUntil(() => looks > 0);
+    if (!isThere) both.leave(1, 0, "left");
+    await turnUntil(() => both.results.length > 0);
+    assertEquals(both.results, [[1, 0, "left", false]]);
+    assertEquals(looks, 1);
+  });
+}
+
+test("a pool does not look out for what may take long, or whose worker sleeps", async () => {
+  using both = new Both(8);
+  if (!both.works) return;
+  const fn = functionRef();
+  let looks = 0;
+  both.poolLooksOut = () => {
+    looks++;
+    return false;
+  };
+  const ended = async (ms: number) => {
+    const before = both.results.length;
+    both.leave(0, ms, 1);
+    await turnUntil(() => both.results.length > before);
+    return looks;
+  };
+  both.send({ slot: 0, fn, args: [] });
+  both.next();
+  assertEquals(await ended(5), 0, "its first call goes by message");
+  both.send({ slot: 0, fn, args: [] });
+  both.next();
+  assertEquals(await ended(0), 0, "the last call was long");
+  both.worker.sleep();
+  both.send({ slot: 0, fn, args: [] });
+  both.next();
+  assertEquals(await ended(0), 0, "the worker sleeps");
+  both.send({ slot: 0, fn, args: [] });
+  both.next();
+  assertEquals(await ended(0), 1);
 });
 
 test("timers go on here, while results keep coming", async () => {

@@ -33,3 +33,16 @@ test("who looks out in vain does it less and less, and each time again once some
   for (let i = 0; i < 3; i++) assertEquals(looksOut(() => true), true);
   assertEquals([pauses(), pauses()], [0, 1]);
 });
+
+test("who sees that things come soon looks out again sooner", () => {
+  const looksOut = makeLookout(0);
+  const pauses = (wasSoon: boolean) => {
+    let asked = 0;
+    for (let looks = 0; looks === 0; asked++) {
+      looksOut(() => ++looks < 0, wasSoon);
+    }
+    return asked - 1;
+  };
+  for (let i = 0; i < 9; i++) pauses(false);
+  assertEquals([pauses(true), pauses(true), pauses(false)], [6, 6, 63]);
+});
