@@ -4,13 +4,11 @@ import type { Subscription } from "./nats_client.ts";
 import { type Connection, RECONNECT_WAIT } from "./nats_connection.ts";
 import { headerOf, statusOf } from "./nats_messages.ts";
 import type { Msg } from "./nats_protocol.ts";
-import { ownClock, startTimer } from "./timer.ts";
+import { ownClock } from "./timer.ts";
 import { Malformed } from "./wire.ts";
 
 /** How long a request for messages stands, in milliseconds. */
 const STANDS = 20_000;
-/** How long one waits for others, to go together, in milliseconds. */
-const TOGETHER = 2;
 
 /** What a message of a stream says of itself. */
 export interface Delivery {
@@ -55,9 +53,6 @@ export class Puller {
   readonly #onMessage: (msg: Msg, delivery: Delivery) => void;
   /** How many messages are wanted and are still to come. */
   #asked = 0;
-  /** How many of these the server was not asked for yet, while it has others to give. */
-  #held = 0;
-  #stopHolding: (() => void) | undefined;
   /** How many of these are to be asked for again, since their request has ended. */
   #lapsed = 0;
   #isAsking = false;
@@ -88,29 +83,12 @@ export class Puller {
 
   ask(count: number): void {
     this.#asked += count;
-    this.#held += count;
-    if (this.#asked === this.#held) return this.#requestHeld();
-    this.#stopHolding ??= startTimer(TOGETHER, () => this.#requestHeld());
-  }
-
-  /** Asks for what was held back: one request for several is a third of the work. */
-  #requestHeld(): void {
-    this.#letGo();
-    const held = this.#held;
-    this.#held = 0;
-    if (held > 0) this.#request(held);
-  }
-
-  #letGo(): void {
-    this.#stopHolding?.();
-    this.#stopHolding = undefined;
+    this.#request(count);
   }
 
   /** Asks again for all that did not come. */
   renew(): void {
     this.#heard = ownClock.now();
-    this.#letGo();
-    this.#held = 0;
     if (this.#asked > 0) this.#request(this.#asked);
   }
 
@@ -130,8 +108,7 @@ export class Puller {
     if (msg.subject !== this.#inbox) {
       const delivery = this.#deliveryOf(msg);
       if (!delivery) throw new Malformed("it was delivered by no such stream");
-      this.#asked = Math.max(this.#held, this.#asked - 1);
-      if (this.#held > 0 && this.#asked === this.#held) this.#requestHeld();
+      this.#asked = Math.max(0, this.#asked - 1);
       return this.#onMessage(msg, delivery);
     }
     const status = statusOf(msg);
@@ -148,7 +125,7 @@ export class Puller {
 
   /** Asks for so many again; one request for all that is told in this turn. */
   #again(count: number): void {
-    this.#lapsed = Math.min(this.#lapsed + count, this.#asked - this.#held);
+    this.#lapsed = Math.min(this.#lapsed + count, this.#asked);
     if (this.#isAsking) return;
     this.#isAsking = true;
     queueMicrotask(() => {
@@ -172,13 +149,11 @@ export class Puller {
   /** Asks no more; resolves when nothing can come any more. */
   async drain(): Promise<void> {
     clearInterval(this.#watch);
-    this.#letGo();
     if (!this.#connection.nc.isClosed()) await this.#subscription.drain();
   }
 
   stop(): void {
     clearInterval(this.#watch);
-    this.#letGo();
     this.#subscription.unsubscribe();
   }
 }

@@ -56,7 +56,7 @@ import { Absent, keepFew } from "./node_absent.ts";
 import { type Allowed, resolve } from "./node_allowed.ts";
 import { Children, type ChildrenOptions } from "./node_children.ts";
 import type { FunctionRef, Outcome } from "./protocol.ts";
-import { startTimer } from "./timer.ts";
+import { ownClock, startTimer } from "./timer.ts";
 import type { Job, Transport, WorkerLink } from "./transport.ts";
 import { taskModules } from "./travel.ts";
 import {
@@ -84,6 +84,10 @@ const AGAIN = 500;
 const RARELY = 10_000;
 /** How many calls are kept that a submitter was told are not here. */
 const MOST_DENIED = 1000;
+/** How long one that may run more waits for others, to ask together, in milliseconds. */
+const TOGETHER = 2;
+/** A call that is here for longer ends at whatever time, in milliseconds. */
+const YOUNG = 10;
 /** How soon is asked again where no answer came, in milliseconds. */
 const RETRY = 50;
 /** How many answers of a submitter to one question may be none. */
@@ -138,6 +142,8 @@ export class Node {
   /** How many calls more it may run, and how many it has asked for. */
   #free: number;
   #asked = 0;
+  /** The places that calls take, and since when. */
+  readonly #places = new Set<{ readonly since: number }>();
   /** The calls that are here, and those among them of which it is known whose. */
   readonly #here = new Set<Run>();
   readonly #runs = new Map<string, Run>();
@@ -151,6 +157,7 @@ export class Node {
   #stopped: Promise<void> | undefined;
   #away = false;
   #stopAwayTimer: (() => void) | undefined;
+  #stopWaiting: (() => void) | undefined;
   #relinking: Promise<void> | undefined;
   #idle: (() => void) | undefined;
   readonly #pauses = new Set<() => void>();
@@ -193,6 +200,7 @@ export class Node {
 
   async #stop(): Promise<void> {
     this.#stopping = true;
+    this.#stopWaiting?.();
     for (const end of [...this.#pauses]) end();
     await this.#relinking;
     const link = this.#link;
@@ -286,13 +294,35 @@ export class Node {
 
   // ---- A call ------------------------------------------------------------------
 
-  /** Asks for as many calls as it may run, and has not asked for. */
+  /**
+   * Asks for as many calls as it may run, and has not asked for: soon, while others
+   * are to come anyway, or will soon have ended. What is asked for together comes
+   * together, which is half of the work for all who have to do with it.
+   */
   #want(): void {
+    if (this.#free <= this.#asked || this.#stopping) return;
+    if (this.#asked > 0 || this.#hasYoung()) {
+      this.#stopWaiting ??= startTimer(TOGETHER, () => this.#ask());
+    } else {
+      this.#ask();
+    }
+  }
+
+  #ask(): void {
+    this.#stopWaiting?.();
+    this.#stopWaiting = undefined;
     const count = this.#free - this.#asked;
     // A link that is made anew asks for all that is free.
-    if (count <= 0 || this.#relinking) return;
+    if (count <= 0 || this.#relinking || this.#stopping) return;
     this.#asked += count;
     this.#link.want(count);
+  }
+
+  /** Whether a place was taken just now. */
+  #hasYoung(): boolean {
+    const since = ownClock.now() - YOUNG;
+    for (const place of this.#places) if (place.since > since) return true;
+    return false;
   }
 
   #onJob(job: Job): void {
@@ -336,10 +366,10 @@ export class Node {
   /** Has something take the place of a call. */
   #occupy(fn: (free: () => void) => Promise<void>): void {
     this.#free--;
-    let isHeld = true;
+    const place = { since: ownClock.now() };
+    this.#places.add(place);
     const free = () => {
-      if (!isHeld) return;
-      isHeld = false;
+      if (!this.#places.delete(place)) return;
       this.#free++;
       this.#want();
     };

@@ -413,8 +413,10 @@ function serveTasks(
       value: unknown,
       isLast: boolean,
     ): boolean {
-      if (!isLast && results.leave(slot, item, ms, value)) {
-        if (now() - written > TOGETHER) writeResults();
+      // The last goes with those that wait for it.
+      const goesAlong = !isLast || results.hasSome();
+      if (goesAlong && results.leave(slot, item, ms, value)) {
+        if (isLast || now() - written > TOGETHER) writeResults();
         return true;
       }
       const text = value === undefined ? "" : codec.text(value);

@@ -31,6 +31,8 @@ export interface SharedResults {
 export interface Results {
   /** Leaves a result, if it is plain and there is room. */
   leave(slot: number, item: number, ms: number, value: unknown): boolean;
+  /** Whether there are some that nobody has taken. */
+  hasSome(): boolean;
   /**
    * Takes what has come since as a line of JSON, without its end; what one thread
    * has taken the other has not.
@@ -78,6 +80,10 @@ export function makeResults(shared: SharedResults): Results {
     return true;
   }
 
+  function hasSome(): boolean {
+    return load(ring, 1) !== load(ring, 0);
+  }
+
   function take(): string | undefined {
     while (true) {
       const taken = load(ring, 1);
@@ -104,7 +110,7 @@ export function makeResults(shared: SharedResults): Results {
     return value - value === 0 ? `${value}` : `"${value}"`;
   }
 
-  return { leave, take };
+  return { leave, hasSome, take };
 }
 
 /** The value that a text stands for. */

@@ -657,7 +657,9 @@ Deno.test("results that were left are taken once each, exact, across the wraps o
     }
     // There is no more room until these are taken; and some things are not plain.
     assertEquals(threads[0].leave(0, 0, 0, 1), false);
+    assertEquals(threads.map((one) => one.hasSome()), [true, true]);
     const { type, results } = JSON.parse(threads[round % 2].take()!);
+    assertEquals(threads.map((one) => one.hasSome()), [false, false]);
     assertEquals(threads[0].leave(0, 0, 0, "text"), false);
     assertEquals(type, "results");
     const got: unknown[] = [];

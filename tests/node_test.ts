@@ -11,6 +11,7 @@ import {
   toBytes,
 } from "../internal/envelope.ts";
 import { Node, type NodeOptions } from "../internal/node.ts";
+import { ownClock } from "../internal/timer.ts";
 import type { Job, WorkerEvents, WorkerLink } from "../internal/transport.ts";
 import { describe } from "../internal/travel.ts";
 import {
@@ -21,6 +22,7 @@ import {
 } from "../internal/wire.ts";
 import { processKind } from "../process_pool.ts";
 import { threadKind } from "../thread_pool.ts";
+import { turn } from "./_helpers.ts";
 import { type Gate, socketGate } from "./contract.ts";
 import { until } from "./contract/kind.ts";
 
@@ -36,11 +38,14 @@ class HandLink implements WorkerLink {
   opened = 0;
   /** How many calls were asked for and are still to come. */
   wanted = 0;
+  /** How many were asked for each time. */
+  readonly wants: number[] = [];
   /** The calls that have ended. */
   readonly ended: string[] = [];
 
   want(count: number): void {
     this.wanted += count;
+    this.wants.push(count);
   }
 
   /** What was said of them. */
@@ -175,6 +180,55 @@ test(
     assertEquals([link.wanted, ...link.ended], [1, "1", "2"]);
     assertEquals(gate.ids.has(3), false);
   },
+);
+
+test(
+  "calls that end one soon after the other are replaced together, and wait for none that takes long",
+  async (link, gate) => {
+    const clock = { ...ownClock };
+    let now = 0;
+    let giveUp = () => {};
+    Object.assign(ownClock, {
+      now: () => now,
+      start(fn: () => void) {
+        giveUp = fn;
+        return () => {};
+      },
+    });
+    try {
+      const answers = Array.from(
+        { length: 7 },
+        () => Promise.withResolvers<Answer>(),
+      );
+      link.answers = () => answers[link.claims.length - 1].promise;
+      const end = async (...ids: number[]) => {
+        const done = link.done + ids.length;
+        for (const id of ids) answers[id].resolve("no");
+        await until(() => link.done === done);
+        await turn();
+        return link.wants;
+      };
+      for (const id of [0, 1, 2]) link.deliver(id, gate);
+      await until(() => link.claims.length === 3);
+      assertEquals(await end(0), [3], "two others have come just now");
+      assertEquals(await end(1, 2), [3, 3], "none is left");
+      for (const id of [3, 4, 5]) link.deliver(id, gate);
+      await until(() => link.claims.length === 6);
+      await end(3);
+      giveUp();
+      assertEquals(link.wants, [3, 3, 1], "they took too long");
+      link.deliver(6, gate);
+      await until(() => link.claims.length === 7);
+      now += 1000;
+      assertEquals(await end(4), [3, 3, 1, 1], "they are here for long");
+      await end(5, 6);
+      giveUp();
+      assertEquals(link.wanted, 3);
+    } finally {
+      Object.assign(ownClock, clock);
+    }
+  },
+  { slots: 3 },
 );
 
 test(
