@@ -408,8 +408,7 @@ export function processKind<I extends unknown[]>(
   if (env !== undefined) checkEnv(env);
   const modules = checkModules(options.module);
   const closures = checkClosures(options.closures, modules);
-  // Children that come and go count their calls.
-  const goTogether = onWorkerLost === "break" && maxTasksPerChild === undefined;
+  const maxTasks = maxTasksPerChild ?? Infinity;
   const child: ChildOptions = {
     name: `ProcessPoolExecutor-${pools}`,
     codec: codec(),
@@ -424,7 +423,6 @@ export function processKind<I extends unknown[]>(
     env: env && { ...env },
     cwd,
     detached,
-    resultsTogether: goTogether,
     modules,
     initializer: packInitializer(
       options.initializer,
@@ -447,12 +445,12 @@ export function processKind<I extends unknown[]>(
     idleTimeout: checkIdleTimeout(idleTimeout),
     broken: BrokenProcessPool,
     slots: SLOTS,
-    maxTasks: maxTasksPerChild ?? Infinity,
+    maxTasks,
     onWorkerLost,
     pack: (fn, args, _now, transfer) => pack(fn, args, "args", transfer),
     carry,
     packsForGood: true,
-    ...(goTogether && {
+    ...(tellTogether({ onWorkerLost, maxTasks }) && {
       chunks: {
         isFlat,
         takes: (packed) =>
@@ -461,9 +459,20 @@ export function processKind<I extends unknown[]>(
       },
     }),
     recycle,
-    open: (index, depth, events) =>
-      new ProcessLink(index, depth, child, events),
+    open: (index, depth, events, pool) =>
+      new ProcessLink(index, depth, child, events, tellTogether(pool)),
   };
+}
+
+/**
+ * Whether the children of a pool may tell results together. Those that come and go
+ * count their calls; and where one that dies is replaced, it must have been told
+ * which of its calls had ended.
+ */
+function tellTogether(
+  { onWorkerLost, maxTasks }: Pick<PoolKind, "onWorkerLost" | "maxTasks">,
+): boolean {
+  return onWorkerLost === "break" && maxTasks === Infinity;
 }
 
 /** What a function captured, as it is sent. */

@@ -125,7 +125,8 @@ export class Crew {
     let index = 0;
     while (taken.has(index)) index++;
     try {
-      const link = this.#kind.open(index, depth, eventsOf(() => member));
+      const events = eventsOf(() => member);
+      const link = this.#kind.open(index, depth, events, this.#kind);
       const member: Member = new Member(
         index,
         link,

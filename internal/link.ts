@@ -143,8 +143,13 @@ export interface PoolKind {
   readonly stopNote?: string;
   /** How a function is found; by default, as it travels. With it, nothing travels. */
   describe?(fn: unknown, caller: string): FunctionRef;
-  /** Starts a worker; `index` is free among those that live. */
-  open(index: number, depth: number, events: LinkEvents): WorkerLink;
+  /** Starts a worker of a pool; `index` is free among those that live. */
+  open(
+    index: number,
+    depth: number,
+    events: LinkEvents,
+    pool: Pick<PoolKind, "onWorkerLost" | "maxTasks">,
+  ): WorkerLink;
   /**
    * Checks arguments, and copies them unless they are sent `now`. What it gives
    * is for the kind's links alone to understand.

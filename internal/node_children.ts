@@ -176,7 +176,7 @@ export class Children {
       closures: false,
       // See `#argumentsOf`.
       pack: (_fn, args) => packed ? args[0] : args,
-      open: (index, depth, events) => {
+      open: (index, depth, events, pool) => {
         const raw: LinkEvents = {
           ...events,
           onOutcome: (slot, ms, outcome, more) =>
@@ -187,7 +187,7 @@ export class Children {
               more,
             ),
         };
-        return kind.open(index, depth, raw);
+        return kind.open(index, depth, raw, pool);
       },
     };
   }

@@ -89,8 +89,6 @@ export interface ChildOptions {
   readonly cwd: string | URL | undefined;
   /** Whether what is typed at a terminal, such as Ctrl-C, is not for them. */
   readonly detached: boolean;
-  /** See `StartMessage`. */
-  readonly resultsTogether: boolean;
   readonly modules: readonly string[];
   readonly initializer: StartMessage["initializer"];
 }
@@ -127,11 +125,13 @@ export class ProcessLink implements WorkerLink {
   /** Resolves when the child is gone and all it has written is read. */
   readonly #gone: Promise<void>;
 
+  /** @param resultsTogether See `StartMessage`. */
   constructor(
     index: number,
     depth: number,
     options: ChildOptions,
     events: LinkEvents,
+    resultsTogether: boolean,
   ) {
     const { moduleFlags, permissions, cwd, env } = options;
     const modules = new Set([...options.modules, ...taskModules]);
@@ -152,7 +152,7 @@ export class ProcessLink implements WorkerLink {
       modules: options.modules,
       ownModule: hasOwnModule(options.modules),
       initializer: options.initializer,
-      resultsTogether: options.resultsTogether,
+      resultsTogether,
       depth,
       mainModule: mainModule(),
     };

@@ -74,15 +74,18 @@ class HandLink implements WorkerLink {
 
   /** A call that waits at a gate. */
   #call(id: number, gate: Gate): Uint8Array {
-    const fn = describe(gate.pass, "submit");
+    return this.callOf(id, gate.pass, [gate.handle, id]);
+  }
+
+  callOf(id: number, fn: unknown, args: readonly unknown[]): Uint8Array {
     const head: CallHead = {
       v: PROTOCOL,
       id: `${id}`,
       from: "me",
       lease: this.lease,
-      fn,
+      fn: describe(fn, "submit"),
     };
-    return toBytes(head, codec.encode([gate.handle, id], 1));
+    return toBytes(head, codec.encode(args, 1));
   }
 
   hand(id: number, gate: Gate): boolean {
@@ -229,6 +232,37 @@ test(
     }
   },
   { slots: 3 },
+);
+
+/** A call that is short; but that of one number kills its child. */
+function oneKills(x: number, odd: number): number {
+  if (x === odd) Deno.kill(Deno.pid, "SIGKILL");
+  return x;
+}
+
+test(
+  "a child that dies takes no call along that had ended, though all came together",
+  async (link) => {
+    const submit = async (odd: number) => {
+      const told = link.told.length + 8;
+      for (let x = 0; x < 8; x++) {
+        const id = told + x;
+        link.deliverBytes(id, link.callOf(id, oneKills, [x, odd]));
+      }
+      await until(() => link.told.length === told);
+      const told8 = link.told.slice(-8);
+      told8.sort((a, b) => Number(a.head.id) - Number(b.head.id));
+      return told8.map(({ head }) => head.is);
+    };
+    // Known as short, they are handed to one child.
+    for (let i = 0; i < 20; i++) await submit(-1);
+    const results = await submit(5);
+    assertEquals(
+      results,
+      results.map((_, x) => x === 5 ? "lost" : "outcome"),
+    );
+  },
+  { slots: 8, kind: processKind({ permissions: "inherit" }) },
 );
 
 test(
