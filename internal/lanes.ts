@@ -23,8 +23,9 @@
  * ## Waking
  *
  * A worker that has nothing to do looks out for calls for a moment
- * (`lookout.ts`), and then sleeps. A pool that has sent short calls to a worker that
- * is awake looks out for results, for a shorter one, since the program waits.
+ * (`lookout.ts`), and then sleeps. A pool that has sent a short call to a worker that
+ * is awake looks out for its result, for a shorter one, since the program waits; of
+ * several calls, results had better be taken together.
  *
  * Who sleeps takes note of that before it looks a last time; who leaves something
  * does so before it looks whether the other sleeps: so whatever comes in between
@@ -289,14 +290,15 @@ export class Lanes {
       ring[2 + (this.#left & (ring.length - 3))] = entry;
       this.#left = (this.#left + 1) | 0;
     }
-    const areShort = messages.length === 0 && this.#lastMs < PATIENCE;
-    if (areShort && Atomics.load(ring, 1) === 0) this.#lookOut();
+    const isShort = calls.length === 1 && messages.length === 0 &&
+      this.#lastMs < PATIENCE;
+    if (isShort && Atomics.load(ring, 1) === 0) this.#lookOut();
     Atomics.store(ring, 0, this.#left);
     if (Atomics.exchange(ring, 1, 0) === 1) Atomics.notify(ring, 1);
   }
 
   /**
-   * Looks out for a result at the end of this turn, after which the program would go
+   * Looks out for the result at the end of this turn, after which the program would go
    * to sleep and be woken a moment later. Until then the worker need not tell.
    */
   #lookOut(): void {
