@@ -34,20 +34,12 @@
  * calls go by message.
  */
 
+import { type Cells, makeCells, NUMBER, shareCells, SHORT } from "./cells.ts";
 import type { LinkEvents } from "./link.ts";
 import { type Lookout, makeLookout } from "./lookout.ts";
-import type {
-  CallMessage,
-  FunctionRef,
-  SharedCells,
-  SharedLanes,
-} from "./protocol.ts";
+import type { CallMessage, FunctionRef, SharedLanes } from "./protocol.ts";
 import { hearsNotify, ownClock } from "./timer.ts";
 
-/** How long a text may be, in code units, to be plain; a result has twice the room. */
-const SHORT = 64;
-/** The kind of a number in a cell; those below have no cell, of those above it is a text. */
-const NUMBER = 4;
 /** How many results can be left before the pool looks: the items of a chunk are many. */
 const RESULTS = 4096;
 /**
@@ -65,82 +57,6 @@ const UNNUMBERED = -1;
 const PATIENCE = 0.01;
 /** How many functions a worker knows by number. */
 export const FUNCTIONS = 256;
-
-/** Cells for plain values: `undefined`, `null`, booleans, numbers, short texts. */
-interface Cells {
-  /** Writes a value down; gives its kind, or nothing if it is not plain. */
-  write(cell: number, value: unknown, mostUnits: number): number | undefined;
-  read(cell: number, kind: number): unknown;
-  /** Whether a cell holds something of a kind; of a text, no more than so many units. */
-  has(cell: number, kind: number, mostUnits: number): boolean;
-}
-
-/**
- * Makes what writes to cells, and reads them.
- *
- * Self-contained: workers get it as its source.
- */
-export function makeCells(shared: SharedCells): Cells {
-  const values = new Float64Array(shared.numbers);
-  const texts = new Uint16Array(shared.texts);
-  const PLAIN = [undefined, null, false, true];
-  const NUMBER = 4;
-  const TEXT = 5;
-  const units = texts.length / values.length;
-  // Taken before any task runs: one may put its own in their place.
-  const { apply } = Reflect;
-  const { fromCharCode } = String;
-  const unitOf: (text: string, i: number) => number = Function.prototype.call
-    .bind(String.prototype.charCodeAt);
-  // It inherits nothing: a setter for its items would be met, too.
-  const codes: number[] = Object.setPrototypeOf([], null);
-
-  function write(
-    cell: number,
-    value: unknown,
-    mostUnits: number,
-  ): number | undefined {
-    if (typeof value === "number") {
-      values[cell] = value;
-      return NUMBER;
-    }
-    if (typeof value === "string") {
-      const { length } = value;
-      if (length > mostUnits) return undefined;
-      values[cell] = length;
-      const at = cell * units;
-      for (let i = 0; i < length; i++) texts[at + i] = unitOf(value, i);
-      return TEXT;
-    }
-    return value === undefined
-      ? 0
-      : value === null
-      ? 1
-      : value === false
-      ? 2
-      : value === true
-      ? 3
-      : undefined;
-  }
-
-  function read(cell: number, kind: number): unknown {
-    if (kind < NUMBER) return PLAIN[kind];
-    if (kind === NUMBER) return values[cell];
-    const length = values[cell];
-    const at = cell * units;
-    codes.length = 0;
-    for (let i = 0; i < length; i++) codes[i] = texts[at + i];
-    return apply(fromCharCode, undefined, codes);
-  }
-
-  function has(cell: number, kind: number, mostUnits: number): boolean {
-    if (kind !== TEXT) return kind < TEXT;
-    const length = values[cell];
-    return length >= 0 && length <= mostUnits && length % 1 === 0;
-  }
-
-  return { write, read, has };
-}
 
 /**
  * Which function has which number, as the worker will know it when it has read all
@@ -429,13 +345,6 @@ export class Lanes {
     this.#closed = true;
     Atomics.notify(this.#results, 1);
   }
-}
-
-function shareCells(count: number): SharedCells {
-  return {
-    numbers: new SharedArrayBuffer(count * 8),
-    texts: new SharedArrayBuffer(count * SHORT * 2),
-  };
 }
 
 /** Lets the event loop do what else there is. */

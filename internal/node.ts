@@ -55,8 +55,9 @@ import {
 import { Absent, keepFew } from "./node_absent.ts";
 import { type Allowed, resolve } from "./node_allowed.ts";
 import { Children, type ChildrenOptions } from "./node_children.ts";
+import { Places } from "./node_places.ts";
 import type { FunctionRef, Outcome } from "./protocol.ts";
-import { ownClock, startTimer } from "./timer.ts";
+import { startTimer } from "./timer.ts";
 import type { Job, Transport, WorkerLink } from "./transport.ts";
 import { taskModules } from "./travel.ts";
 import {
@@ -84,10 +85,6 @@ const AGAIN = 500;
 const RARELY = 10_000;
 /** How many calls are kept that a submitter was told are not here. */
 const MOST_DENIED = 1000;
-/** How long one that may run more waits for others, to ask together, in milliseconds. */
-const TOGETHER = 2;
-/** A call that is here for longer ends at whatever time, in milliseconds. */
-const YOUNG = 10;
 /** How soon is asked again where no answer came, in milliseconds. */
 const RETRY = 50;
 /** How many answers of a submitter to one question may be none. */
@@ -139,11 +136,8 @@ export class Node {
   readonly #id = crypto.randomUUID().replaceAll("-", "");
   readonly #codec: Codec = makeCodec();
   readonly #children: Children;
-  /** How many calls more it may run, and how many it has asked for. */
-  #free: number;
-  #asked = 0;
-  /** The places that calls take, and since when. */
-  readonly #places = new Set<{ readonly since: number }>();
+  /** Where calls take place, and what asks for them. */
+  readonly #places: Places;
   /** The calls that are here, and those among them of which it is known whose. */
   readonly #here = new Set<Run>();
   readonly #runs = new Map<string, Run>();
@@ -157,7 +151,6 @@ export class Node {
   #stopped: Promise<void> | undefined;
   #away = false;
   #stopAwayTimer: (() => void) | undefined;
-  #stopWaiting: (() => void) | undefined;
   #relinking: Promise<void> | undefined;
   #idle: (() => void) | undefined;
   readonly #pauses = new Set<() => void>();
@@ -167,7 +160,11 @@ export class Node {
     this.#options = options;
     this.#complaints = new Complaints(options.log);
     for (const url of options.modules.values()) taskModules.add(url);
-    this.#free = options.slots;
+    this.#places = new Places(options.slots, (count) => {
+      // A link that is made anew asks for all that is free.
+      if (!this.#relinking) this.#link.want(count);
+      return !this.#relinking;
+    });
     this.#children = new Children(options);
   }
 
@@ -190,7 +187,7 @@ export class Node {
     this.#beat = setInterval(() => {
       for (const { job } of this.#here) job.extend();
     }, BEAT);
-    this.#want();
+    this.#places.want();
   }
 
   /** Takes no more calls, ends those that it has, and leaves nothing. May be called again. */
@@ -200,7 +197,7 @@ export class Node {
 
   async #stop(): Promise<void> {
     this.#stopping = true;
-    this.#stopWaiting?.();
+    this.#places.stop();
     for (const end of [...this.#pauses]) end();
     await this.#relinking;
     const link = this.#link;
@@ -268,8 +265,7 @@ export class Node {
       try {
         this.#link = await this.#connect();
         this.#relinking = undefined;
-        this.#asked = 0;
-        this.#want();
+        this.#places.askAnew();
         return this.#options.log("ready again");
       } catch (error) {
         this.#options.log(`${error}`);
@@ -294,46 +290,15 @@ export class Node {
 
   // ---- A call ------------------------------------------------------------------
 
-  /**
-   * Asks for as many calls as it may run, and has not asked for: soon, while others
-   * are to come anyway, or will soon have ended. What is asked for together comes
-   * together, which is half of the work for all who have to do with it.
-   */
-  #want(): void {
-    if (this.#free <= this.#asked || this.#stopping) return;
-    if (this.#asked > 0 || this.#hasYoung()) {
-      this.#stopWaiting ??= startTimer(TOGETHER, () => this.#ask());
-    } else {
-      this.#ask();
-    }
-  }
-
-  #ask(): void {
-    this.#stopWaiting?.();
-    this.#stopWaiting = undefined;
-    const count = this.#free - this.#asked;
-    // A link that is made anew asks for all that is free.
-    if (count <= 0 || this.#relinking || this.#stopping) return;
-    this.#asked += count;
-    this.#link.want(count);
-  }
-
-  /** Whether a place was taken just now. */
-  #hasYoung(): boolean {
-    const since = ownClock.now() - YOUNG;
-    for (const place of this.#places) if (place.since > since) return true;
-    return false;
-  }
-
   #onJob(job: Job): void {
-    this.#asked = Math.max(0, this.#asked - 1);
-    if (this.#stopping || this.#free === 0) return job.giveBack();
+    this.#places.hasCome();
+    if (this.#stopping || this.#places.areTaken) return job.giveBack();
     this.#occupy((free) => this.#run(job, this.#link, free));
   }
 
   /** A call that came past the queue, and may start. */
   #onHanded(bytes: Uint8Array): boolean {
-    if (this.#stopping || this.#free === 0) return false;
+    if (this.#stopping || this.#places.areTaken) return false;
     const call = this.#read(bytes);
     // What is refused is refused when it comes by the queue.
     if (!call || !("head" in call)) return false;
@@ -365,14 +330,7 @@ export class Node {
 
   /** Has something take the place of a call. */
   #occupy(fn: (free: () => void) => Promise<void>): void {
-    this.#free--;
-    const place = { since: ownClock.now() };
-    this.#places.add(place);
-    const free = () => {
-      if (!this.#places.delete(place)) return;
-      this.#free++;
-      this.#want();
-    };
+    const free = this.#places.take();
     fn(free).catch((error) => {
       this.#complaints.add(`a call was left: ${error}`);
     }).finally(() => {

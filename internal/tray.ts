@@ -47,8 +47,9 @@ export function makeTray(
   const NOBODY = 0;
   const WAITING = 1;
   const FULL = 2;
-  /** How long the worker waits, in milliseconds. */
+  /** How long the worker waits, and where what came last came soon, in milliseconds. */
   const PATIENCE = 0.5;
+  const SOON = 2.5;
   /** After so long, what else happens in the worker has its turn, in milliseconds. */
   const TURN = 5;
   // Taken before any task runs: one may put its own in their place.
@@ -61,6 +62,9 @@ export function makeTray(
   const setIn: (to: Uint8Array, from: Uint8Array) => void = Function.prototype
     .call.bind(set);
   let turn = 0;
+  let patience = PATIENCE;
+  /** When it waited in vain. */
+  let left = -Infinity;
 
   const isTold = () => load(state, 0) !== WAITING;
   const isPostEmpty = () => load(state, 2) === load(state, 3);
@@ -88,14 +92,19 @@ export function makeTray(
     received() {
       add(state, 3, 1);
       turn = now();
+      if (turn - left < SOON) patience = SOON;
     },
     take() {
       if (now() - turn > TURN) return undefined;
       store(state, 0, WAITING);
       if (isPostEmpty() && !looksOut(isTold)) {
-        wait(state, 0, WAITING, PATIENCE);
+        wait(state, 0, WAITING, patience);
       }
-      if (compareExchange(state, 0, WAITING, NOBODY) !== FULL) return undefined;
+      if (compareExchange(state, 0, WAITING, NOBODY) !== FULL) {
+        patience = PATIENCE;
+        left = now();
+        return undefined;
+      }
       const length = state[1];
       const bytes = new Bytes(length);
       setIn(bytes, new Bytes(memory, 16, length));

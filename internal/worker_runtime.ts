@@ -7,10 +7,11 @@
  * function travel: by its source.
  */
 
+import { makeCells } from "./cells.ts";
 import { type CloneChecker, makeCloneChecker } from "./clonable.ts";
 import { listErrorClasses } from "./error_classes.ts";
 import { type Keeper, type Kept, makeKeeper } from "./keeping.ts";
-import { makeCells, makeWorkerLanes, type WorkerLanes } from "./lanes.ts";
+import { makeWorkerLanes, type WorkerLanes } from "./lanes.ts";
 import { makeLookout } from "./lookout.ts";
 import { makeNumbering } from "./numbering.ts";
 import { type ForwardPrints, makePrintForwarder } from "./print_forwarder.ts";

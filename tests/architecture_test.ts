@@ -224,7 +224,9 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/link.ts": [],
   // What pool and thread share; a thread gets its end as its source.
   "internal/lookout.ts": [],
+  "internal/cells.ts": [],
   "internal/lanes.ts": [
+    "internal/cells.ts",
     "internal/link.ts",
     "internal/lookout.ts",
     "internal/timer.ts",
@@ -236,6 +238,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "internal/promise_watch.ts": [],
   // What a worker does: it sends these along, and knows nothing else.
   "internal/worker_runtime.ts": [
+    "internal/cells.ts",
     "internal/clonable.ts",
     "internal/error_classes.ts",
     "internal/keeping.ts",
@@ -711,8 +714,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   "internal/node_absent.ts": ["internal/timer.ts"],
   "internal/node_allowed.ts": ["internal/travel.ts"],
+  "internal/node_places.ts": ["internal/timer.ts"],
   "internal/node.ts": [
     "errors.ts",
+    "internal/node_places.ts",
     "internal/node_absent.ts",
     "internal/node_allowed.ts",
     "internal/codec.ts",

@@ -2,11 +2,11 @@
 
 import { assert, assertEquals } from "@std/assert";
 import * as fc from "fast-check";
+import { makeCells } from "../internal/cells.ts";
 import {
   FunctionNumbers,
   FUNCTIONS,
   Lanes,
-  makeCells,
   makeWorkerLanes,
 } from "../internal/lanes.ts";
 import type { CallMessage, FunctionRef } from "../internal/protocol.ts";

@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Future, ThreadPoolExecutor } from "../mod.ts";
-import { Lanes, makeCells, makeWorkerLanes } from "../internal/lanes.ts";
+import { makeCells } from "../internal/cells.ts";
+import { Lanes, makeWorkerLanes } from "../internal/lanes.ts";
 import { type Lookout, makeLookout } from "../internal/lookout.ts";
 import type { CallMessage, FunctionRef } from "../internal/protocol.ts";
 import { turn } from "./_helpers.ts";

@@ -13,13 +13,16 @@ interface Ends {
   meanwhile: () => unknown;
   /** How often it has waited. */
   waited: number;
+  /** How long it waits at the most, in milliseconds. */
+  patience: number;
   now: number;
 }
 
 function test(sentence: string, fn: (ends: Ends) => void): void {
   Deno.test(`tray: ${sentence}`, () => {
-    using _wait = stub(Atomics, "wait", () => {
+    using _wait = stub(Atomics, "wait", (...args: unknown[]) => {
       ends.waited++;
+      ends.patience = args[3] as number;
       ends.meanwhile();
       return "ok" as const;
     });
@@ -31,6 +34,7 @@ function test(sentence: string, fn: (ends: Ends) => void): void {
       worker,
       meanwhile: () => {},
       waited: 0,
+      patience: 0,
       now: 0,
     };
     fn(ends);
@@ -110,6 +114,30 @@ test("a worker that has had no event for a while does not wait", (ends) => {
   main.posting();
   worker.received();
   assertEquals(worker.take(), bytes);
+});
+
+test("a worker waits longer where the last message came soon, until it does so in vain", (ends) => {
+  const { main, worker } = ends;
+  const message = (now: number) => {
+    ends.now = now;
+    main.posting();
+    worker.received();
+  };
+  const patience = () => {
+    worker.take();
+    return ends.patience;
+  };
+  const short = patience();
+  message(1);
+  ends.meanwhile = () => main.put(bytes);
+  const long = patience();
+  assertEquals([long > 1, patience()], [true, long]);
+  message(100);
+  assertEquals(patience(), long, "what it was handed came soon, too");
+  ends.meanwhile = () => {};
+  assertEquals(patience(), long);
+  message(200);
+  assertEquals(patience(), short);
 });
 
 test("what is too large is not put", (ends) => {
