@@ -28,7 +28,7 @@ import type {
   WorkerMarker,
 } from "./internal/protocol.ts";
 import { LoopCopies } from "./internal/loop_copies.ts";
-import { ownClock, show } from "./internal/timer.ts";
+import { ownClock, show, soon } from "./internal/timer.ts";
 import { describe, label } from "./internal/travel.ts";
 import { transfer } from "./transfer.ts";
 
@@ -300,7 +300,7 @@ class LoopLink implements WorkerLink {
     this.#copies = copies;
     this.label = `EventLoopExecutor_${index}`;
     this.#events = events;
-    queueMicrotask(() => events.onReady());
+    soon(() => events.onReady());
   }
 
   send([call]: readonly CallMessage[]): void {

@@ -21,6 +21,7 @@ import {
   checkTimeout,
   programClock,
   show,
+  soon,
   startTimer,
 } from "./internal/timer.ts";
 import { stays } from "./internal/stays.ts";
@@ -603,7 +604,7 @@ function runCallbacks(round: Round): void {
 function drain(rounds: Round[]): void {
   const fresh: Round[] = [];
   // At the end of the stack even what stands in `finally` can be missed.
-  queueMicrotask(() => goOn(rounds, fresh));
+  soon(() => goOn(rounds, fresh));
   try {
     settledMeanwhile = fresh;
     while (rounds.length > 0) {

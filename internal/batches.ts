@@ -3,6 +3,8 @@
  * go in turn, those that come while others are under way.
  */
 
+import { soon } from "./timer.ts";
+
 interface Waiting<Q, A> {
   readonly question: Q;
   readonly resolve: (answer: A) => void;
@@ -39,7 +41,7 @@ export class Batches<Q, A> {
         waiting.push(one);
       } else {
         this.#waiting.set(whom, [one]);
-        queueMicrotask(() => this.#run(whom));
+        soon(() => this.#run(whom));
       }
     });
   }

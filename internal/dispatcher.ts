@@ -35,7 +35,7 @@ import type { Carried, Outcome, Thrown } from "./protocol.ts";
 import { placeStacks } from "./stacks.ts";
 import type { PoolStats, Statistics } from "./statistics.ts";
 import { Stalls } from "./stalls.ts";
-import { ownClock, startQuietTimer } from "./timer.ts";
+import { ownClock, soon, startQuietTimer } from "./timer.ts";
 import { Warming } from "./warming.ts";
 
 /** How much goes to an idle worker at once, where short calls go together. */
@@ -252,7 +252,7 @@ export class Dispatcher {
   plan(): void {
     if (this.#planned || this.#queue.size === 0) return;
     this.#planned = true;
-    queueMicrotask(() => {
+    soon(() => {
       this.#planned = false;
       this.#goOn();
     });

@@ -38,7 +38,7 @@ import { type Cells, makeCells, NUMBER, shareCells, SHORT } from "./cells.ts";
 import type { LinkEvents } from "./link.ts";
 import { type Lookout, makeLookout } from "./lookout.ts";
 import type { CallMessage, FunctionRef, SharedLanes } from "./protocol.ts";
-import { hearsNotify, ownClock } from "./timer.ts";
+import { hearsNotify, ownClock, soon } from "./timer.ts";
 
 /** How many results can be left before the pool looks: the items of a chunk are many. */
 const RESULTS = 4096;
@@ -221,7 +221,7 @@ export class Lanes {
     if (this.#isLooking) return;
     this.#isLooking = true;
     Atomics.store(this.#results, 1, 1);
-    queueMicrotask(() => {
+    soon(() => {
       this.#isLooking = false;
       if (this.#closed) return;
       if (!this.#looksOut(this.#hasResults)) {

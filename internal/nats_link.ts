@@ -10,7 +10,7 @@ import { nextTick } from "node:process";
 import { joined } from "./framing.ts";
 import type { Server } from "./nats_servers.ts";
 import type { ServerInfo, Wire } from "./nats_wire.ts";
-import { startTimer } from "./timer.ts";
+import { soon, startTimer } from "./timer.ts";
 
 /** What is larger is not copied for the sake of a write less, in bytes. */
 const LARGE = 65_536;
@@ -43,7 +43,7 @@ export class Link {
     if (!this.isOpen) return;
     // The tick that is next in a microtask is after all that promises lead to.
     if (this.unwritten.length === 0) {
-      queueMicrotask(() => nextTick(() => this.#write()));
+      soon(() => nextTick(() => this.#write()));
     }
     this.unwritten.push(...frames);
   }

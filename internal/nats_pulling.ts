@@ -4,7 +4,7 @@ import type { Subscription } from "./nats_client.ts";
 import { type Connection, RECONNECT_WAIT } from "./nats_connection.ts";
 import { headerOf, statusOf } from "./nats_messages.ts";
 import type { Msg } from "./nats_protocol.ts";
-import { ownClock } from "./timer.ts";
+import { ownClock, soon } from "./timer.ts";
 import { Malformed } from "./wire.ts";
 
 /** How long a request for messages stands, in milliseconds. */
@@ -128,7 +128,7 @@ export class Puller {
     this.#lapsed = Math.min(this.#lapsed + count, this.#asked);
     if (this.#isAsking) return;
     this.#isAsking = true;
-    queueMicrotask(() => {
+    soon(() => {
       this.#isAsking = false;
       const lapsed = this.#lapsed;
       this.#lapsed = 0;

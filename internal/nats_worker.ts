@@ -10,6 +10,7 @@ import type { Msg } from "./nats_protocol.ts";
 import { type Delivery, Puller } from "./nats_pulling.ts";
 import type { Job, WorkerEvents, WorkerLink } from "./transport.ts";
 import { MOST_CLAIMS, readAnswers, readQuestion } from "./wire.ts";
+import { soon } from "./timer.ts";
 
 /** How long an answer may take, in milliseconds. */
 const CLAIM = 5000;
@@ -145,7 +146,7 @@ export class NatsWorker implements WorkerLink {
   want(count: number): void {
     this.#wanted += count;
     if (this.#wanted > count) return;
-    queueMicrotask(() => {
+    soon(() => {
       const wanted = this.#wanted;
       this.#wanted = 0;
       if (!this.#resting) this.#puller.ask(wanted);

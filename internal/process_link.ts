@@ -23,7 +23,7 @@ import type {
 } from "./protocol.ts";
 import { drained, readAll, readFrames } from "./reading.ts";
 import { type ResultsMessage, type ResultText, valueOf } from "./results.ts";
-import { ownClock, startQuietTimer, startTimer } from "./timer.ts";
+import { ownClock, soon, startQuietTimer, startTimer } from "./timer.ts";
 import { taskModules } from "./travel.ts";
 
 /** How long a child that was asked to end may take, in milliseconds. */
@@ -386,7 +386,7 @@ export class ProcessLink implements WorkerLink {
 
   /** Writes all that one turn of the event loop has to say at once. */
   #write(...parts: readonly Uint8Array[]): void {
-    if (this.#unwritten.length === 0) queueMicrotask(() => this.#flush());
+    if (this.#unwritten.length === 0) soon(() => this.#flush());
     this.#unwritten.push(...parts);
   }
 

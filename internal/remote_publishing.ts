@@ -25,6 +25,7 @@ import {
 import { Handing } from "./remote_handing.ts";
 import type { SubmitterLink } from "./transport.ts";
 import { label } from "./travel.ts";
+import { soon } from "./timer.ts";
 
 /** How many calls may be on their way to the server at once. */
 const MOST_UNDER_WAY = 256;
@@ -123,7 +124,7 @@ export class Publishing {
   plan(): void {
     if (this.#planned) return;
     this.#planned = true;
-    queueMicrotask(() => {
+    soon(() => {
       this.#planned = false;
       this.#pump();
     });

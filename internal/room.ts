@@ -1,7 +1,7 @@
 /** Those who wait until fewer calls wait. */
 
 import { Deque } from "./deque.ts";
-import { startTimer } from "./timer.ts";
+import { soon, startTimer } from "./timer.ts";
 
 interface Waiter {
   readonly limit: number;
@@ -56,7 +56,7 @@ export class Room {
 
   #endTurnAfter(microtasks: number): void {
     if (microtasks > 0) {
-      queueMicrotask(() => this.#endTurnAfter(microtasks - 1));
+      soon(() => this.#endTurnAfter(microtasks - 1));
       return;
     }
     this.#inTurn = false;

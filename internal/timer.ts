@@ -33,6 +33,18 @@ export const programClock: Clock = {
   startQuiet: undefined,
 };
 
+const DONE = Promise.resolve();
+
+/**
+ * Runs something at the end of what goes on now, as `queueMicrotask` does, which a
+ * test of a program may have faked.
+ *
+ * @param fn It never throws.
+ */
+export function soon(fn: () => void): void {
+  DONE.then(fn);
+}
+
 /** The clock of the library's own life. Tests, and they alone, put another there. */
 export const ownClock: Clock = {
   start(fn, ms) {
@@ -136,7 +148,7 @@ let planned = false;
 export function planTimers(): void {
   if (planned) return;
   planned = true;
-  queueMicrotask(loadTimers);
+  soon(loadTimers);
 }
 
 /**

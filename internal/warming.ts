@@ -3,6 +3,7 @@
 import { RuntimeError } from "../errors.ts";
 import { reviveThrown } from "./exception.ts";
 import type { Thrown } from "./protocol.ts";
+import { soon } from "./timer.ts";
 
 /** A worker, as those see it who wait for it. */
 interface Warm {
@@ -88,7 +89,7 @@ export class Warming {
   plan(): void {
     if (this.#planned || !this.isAwaited) return;
     this.#planned = true;
-    queueMicrotask(() => {
+    soon(() => {
       this.#planned = false;
       this.look();
     });

@@ -333,7 +333,11 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/timer.ts",
   ],
   // Those who wait for workers, and for room.
-  "internal/warming.ts": ["errors.ts", "internal/exception.ts"],
+  "internal/warming.ts": [
+    "errors.ts",
+    "internal/exception.ts",
+    "internal/timer.ts",
+  ],
   "internal/room.ts": ["internal/deque.ts", "internal/timer.ts"],
   // Both see a worker only as a link: neither the workers nor their codec.
   "internal/dispatcher.ts": [
@@ -495,7 +499,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   // Calls on other machines: nothing that `mod.ts` loads.
   "internal/module_names.ts": [],
-  "internal/batches.ts": [],
+  "internal/batches.ts": ["internal/timer.ts"],
   "internal/queue_options.ts": ["internal/timer.ts"],
   "internal/complaints.ts": ["internal/timer.ts"],
   "internal/envelope.ts": ["internal/codec.ts", "internal/own_json.ts"],
@@ -610,6 +614,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/nats_messages.ts",
     "internal/nats_protocol.ts",
     "internal/nats_pulling.ts",
+    "internal/timer.ts",
     "internal/transport.ts",
     "internal/wire.ts",
   ],
@@ -663,6 +668,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "internal/envelope.ts",
     "internal/remote_call.ts",
     "internal/remote_handing.ts",
+    "internal/timer.ts",
     "internal/transport.ts",
     "internal/travel.ts",
   ],

@@ -8,6 +8,7 @@ import {
   EventLoopExecutor,
   type Executor,
   Future,
+  ProcessPoolExecutor,
   ThreadPoolExecutor,
   TimeoutError,
   wait,
@@ -64,6 +65,33 @@ Deno.test("a call that waits behind one that turned out long moves on though tim
     [300, 300, 0, 0, 0, 0],
   );
 });
+
+const POOLS: Record<string, () => Executor> = {
+  "a thread pool": () => new ThreadPoolExecutor({ maxWorkers: 1 }),
+  "a process pool": () => new ProcessPoolExecutor({ maxWorkers: 1 }),
+  "an event loop": () => new EventLoopExecutor(),
+};
+
+for (const [name, make] of Object.entries(POOLS)) {
+  Deno.test(`${name} needs no queueMicrotask, which may be faked`, async () => {
+    await using pool = make();
+    const numbers = Array.from({ length: 50 }, (_, n) => n);
+    const roots = numbers.map(Math.sqrt);
+    // One after the other: known as short, and the worker is awake.
+    for (const n of numbers) await pool.submit(Math.sqrt, n).result();
+    using _faked = stub(globalThis, "queueMicrotask", () => {});
+    for (const n of numbers) {
+      assertEquals(await within(pool.submit(Math.sqrt, n).result()), roots[n]);
+    }
+    const futures = numbers.map((n) => pool.submit(Math.sqrt, n));
+    const results = Promise.all(futures.map((future) => future.result()));
+    assertEquals(await within(results), roots);
+    const mapped = Array.fromAsync(pool.map(Math.sqrt, numbers));
+    assertEquals(await within(mapped), roots);
+    await within(pool.warmUp());
+    await within(pool.room(1));
+  });
+}
 
 const TIMES: Record<string, (ms: number) => Promise<unknown>> = {
   "result()": (ms) => new Future().result(ms),
