@@ -29,6 +29,10 @@ export function makeLookout(
 ): Lookout {
   /** How many times it does not look out, at the most, after it did so in vain. */
   const RARE = 63;
+  /** How often it looks between two looks at the clock, which takes longer. */
+  const LOOKS = 50;
+  // A clock may stand still that a program has put there: so many take longer, by far.
+  const most = 1 + patience * 1e5;
   let pauses = 0;
   let left = 0;
 
@@ -38,15 +42,15 @@ export function makeLookout(
       return false;
     }
     const until = now() + patience;
+    let rounds = 0;
     do {
-      // The clock takes longer than a look.
-      for (let i = 0; i < 50; i++) {
+      for (let i = 0; i < LOOKS; i++) {
         if (hasCome()) {
           pauses = 0;
           return true;
         }
       }
-    } while (now() < until);
+    } while (++rounds < most && now() < until);
     pauses = pauses < RARE ? 2 * pauses + 1 : RARE;
     left = pauses;
     return false;

@@ -34,6 +34,13 @@ test("who looks out in vain does it less and less, and each time again once some
   assertEquals([pauses(), pauses()], [0, 1]);
 });
 
+test("who looks out by a clock that stands still does not do so for ever", () => {
+  const looksOut = makeLookout(0.01, () => 1);
+  let looks = 0;
+  assertEquals(looksOut(() => ++looks < 0), false);
+  assertEquals([looks >= 1000, looks <= 100_000], [true, true]);
+});
+
 test("who sees that things come soon looks out again sooner", () => {
   const looksOut = makeLookout(0);
   const pauses = (wasSoon: boolean) => {
