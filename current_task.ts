@@ -4,9 +4,12 @@
  * @module
  */
 
-import { localTask } from "./internal/local_task.ts";
-import { workerGlobals } from "./internal/worker_globals.ts";
-import type { CurrentTask, WorkerMarker } from "./internal/protocol.ts";
+import type { CurrentTask } from "./internal/call/protocol.ts";
+import {
+  localTask,
+  workerGlobals,
+  workerMarker,
+} from "./internal/call/realm.ts";
 
 export type { CurrentTask };
 
@@ -37,10 +40,7 @@ export type { CurrentTask };
  * ```
  */
 export function currentTask(): CurrentTask | undefined {
-  const marker = (globalThis as unknown as Record<symbol, unknown>)[
-    Symbol.for("@concurrent/futures worker")
-  ] as WorkerMarker | undefined;
-  return localTask.current() ?? marker?.currentTask();
+  return localTask.current() ?? workerMarker?.currentTask();
 }
 
 workerGlobals.set(currentTask, "currentTask");

@@ -13,23 +13,26 @@ import {
   keepContext,
   type Storage,
   storageClass,
-} from "./internal/context.ts";
-import { setEngine, submitTo } from "./internal/engine.ts";
-import type { LinkEvents, PoolKind, WorkerLink } from "./internal/link.ts";
-import { localTask } from "./internal/local_task.ts";
-import { optionNames } from "./internal/option_names.ts";
-import { checkCount, checkOptions } from "./internal/packing.ts";
-import { Pool } from "./internal/pool.ts";
+} from "./internal/base/async_context.ts";
+import { checkCount, optionNames, show } from "./internal/base/checks.ts";
+import { ownClock, soon } from "./internal/base/timers.ts";
+import { setEngine, submitTo } from "./internal/call/engine.ts";
 import type {
   CallMessage,
   CurrentTask,
   FunctionRef,
   Outcome,
-  WorkerMarker,
-} from "./internal/protocol.ts";
-import { LoopCopies } from "./internal/loop_copies.ts";
-import { ownClock, show, soon } from "./internal/timer.ts";
-import { describe, label } from "./internal/travel.ts";
+} from "./internal/call/protocol.ts";
+import { localTask, workerMarker } from "./internal/call/realm.ts";
+import { LoopCopies } from "./internal/event_loop/copies.ts";
+import { describe, label } from "./internal/functions/describe.ts";
+import { Pool } from "./internal/pool/pool.ts";
+import type {
+  LinkEvents,
+  PoolKind,
+  WorkerLink,
+} from "./internal/pool/pool_link.ts";
+import { checkOptions } from "./internal/pool/pool_options.ts";
 import { transfer } from "./transfer.ts";
 
 /** The options of {@linkcode EventLoopExecutor}. */
@@ -478,12 +481,11 @@ function runAs(
 /** What a function finds on a worker, it finds here, too. */
 function defineGlobals(): void {
   const globals = globalThis as unknown as Record<string | symbol, unknown>;
-  const marker = globals[Symbol.for("@concurrent/futures worker")] as
-    | WorkerMarker
-    | undefined;
   for (const [name, fn] of Object.entries({ currentTask, transfer })) {
     // That of a worker knows nothing of calls in here; the program's own stays.
-    if (name in globals && globals[name] !== marker?.currentTask) continue;
+    if (name in globals && globals[name] !== workerMarker?.currentTask) {
+      continue;
+    }
     Object.defineProperty(globals, name, {
       value: fn,
       writable: true,

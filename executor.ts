@@ -6,20 +6,21 @@
  */
 
 import type { Future } from "./future.ts";
+import { stays } from "./internal/base/stays.ts";
 import {
   type Engine,
   engineForMap,
   engineOf,
   takingOptions,
   withOptions,
-} from "./internal/engine.ts";
+} from "./internal/call/engine.ts";
 import {
   type CheckedSubmitOptions,
   checkSubmitOptions,
   NO_OPTIONS,
   type SubmitOptions,
-} from "./internal/limits.ts";
-import { type Backlog, backlogOf } from "./internal/backlog.ts";
+} from "./internal/call/limits.ts";
+import { type Backlog, backlogOf } from "./internal/call/map_backlog.ts";
 import {
   type Input,
   type Inputs,
@@ -27,9 +28,8 @@ import {
   type MapOutcome,
   Results,
   splitMapArguments,
-} from "./internal/mapping.ts";
-import type { PoolStats } from "./internal/statistics.ts";
-import { stays } from "./internal/stays.ts";
+} from "./internal/call/map_results.ts";
+import type { PoolStats } from "./internal/call/statistics.ts";
 
 export type { Input, Inputs, MapOptions, MapOutcome, SubmitOptions };
 

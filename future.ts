@@ -15,16 +15,11 @@
  */
 
 import { CancelledError, InvalidStateError, TimeoutError } from "./errors.ts";
-import { contextFor, type Kept } from "./internal/context.ts";
-import { cancelReasons } from "./internal/reasons.ts";
-import {
-  checkTimeout,
-  programClock,
-  show,
-  soon,
-  startTimer,
-} from "./internal/timer.ts";
-import { stays } from "./internal/stays.ts";
+import { contextFor, type Kept } from "./internal/base/async_context.ts";
+import { cancelReasons } from "./internal/base/cancel_reasons.ts";
+import { checkTimeout, show } from "./internal/base/checks.ts";
+import { stays } from "./internal/base/stays.ts";
+import { programClock, soon, startTimer } from "./internal/base/timers.ts";
 
 type State<T> =
   | { readonly is: "pending" }

@@ -42,5 +42,5 @@ export {
 export * from "./event_loop_executor.ts";
 export * from "./current_task.ts";
 export * from "./transfer.ts";
-export type { PoolStats, TimeStats } from "./internal/statistics.ts";
-export { type TaskModule, taskModule } from "./internal/travel.ts";
+export type { PoolStats, TimeStats } from "./internal/call/statistics.ts";
+export { type TaskModule, taskModule } from "./internal/functions/describe.ts";

@@ -35,31 +35,31 @@
 
 import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
-import { makeCloneChecker } from "./internal/clonable.ts";
-import { early } from "./internal/early.ts";
-import { makeCodec } from "./internal/codec.ts";
-import { byName, nameOfModule } from "./internal/module_names.ts";
-import { NatsTransport } from "./internal/nats_transport.ts";
 import {
-  checkArguments,
-  checkClosures,
   checkCount,
-  checkModules,
-  explained,
-  packCaptured,
-} from "./internal/packing.ts";
+  checkNames,
+  checkTimeout,
+  optionNames,
+  show,
+} from "./internal/base/checks.ts";
+import { early } from "./internal/base/early.ts";
+import { setEngine, submitTo } from "./internal/call/engine.ts";
+import type { Captured, FunctionRef } from "./internal/call/protocol.ts";
+import { packCaptured } from "./internal/closures/pack_captured.ts";
+import type { NatsCredentials } from "./internal/nats/credentials.ts";
+import { checkServers, type NatsTls } from "./internal/nats/servers.ts";
+import { NatsTransport } from "./internal/nats/transport.ts";
+import { checkClosures, checkModules } from "./internal/pool/pool_options.ts";
 import {
   ALSO_BETWEEN_PROCESSES,
   NOT_BETWEEN_PROCESSES,
-} from "./internal/process_worker.ts";
-import { checkNames, optionNames } from "./internal/option_names.ts";
-import type { Captured, FunctionRef } from "./internal/protocol.ts";
-import type { NatsCredentials } from "./internal/nats_credentials.ts";
-import { checkServers, type NatsTls } from "./internal/nats_servers.ts";
-import { checkLease, checkQueue } from "./internal/queue_options.ts";
-import { Remote } from "./internal/remote.ts";
-import { setEngine, submitTo } from "./internal/engine.ts";
-import { checkTimeout, show } from "./internal/timer.ts";
+} from "./internal/processes/child_program.ts";
+import { byName, nameOfModule } from "./internal/remote/module_names.ts";
+import { checkLease, checkQueue } from "./internal/remote/queue_options.ts";
+import { Remote } from "./internal/remote/submitter.ts";
+import { checkArguments, explained } from "./internal/values/arguments.ts";
+import { makeCloneChecker } from "./internal/values/clone_checker.ts";
+import { makeCodec } from "./internal/values/codec.ts";
 
 export type { NatsCredentials, NatsTls };
 

@@ -7,40 +7,46 @@
 import { BrokenProcessPool, RuntimeError } from "./errors.ts";
 import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
-import { makeCloneChecker } from "./internal/clonable.ts";
-import { early } from "./internal/early.ts";
-import { makeCodec, type PackedWithBuffers } from "./internal/codec.ts";
-import { moduleFlags } from "./internal/config.ts";
-import { setEngine, submitTo } from "./internal/engine.ts";
-import type { PoolKind } from "./internal/link.ts";
-import { optionNames } from "./internal/option_names.ts";
 import {
-  checkArguments,
-  checkClosures,
   checkCount,
+  checkText,
+  checkTexts,
+  optionNames,
+  show,
+} from "./internal/base/checks.ts";
+import { early } from "./internal/base/early.ts";
+import { pathOf } from "./internal/base/file_path.ts";
+import { setEngine, submitTo } from "./internal/call/engine.ts";
+import type { Captured, FunctionRef } from "./internal/call/protocol.ts";
+import { packCaptured } from "./internal/closures/pack_captured.ts";
+import { Pool } from "./internal/pool/pool.ts";
+import type { PoolKind } from "./internal/pool/pool_link.ts";
+import {
+  checkClosures,
   checkIdleTimeout,
   checkModules,
   checkOnWorkerLost,
   checkOptions,
-  checkText,
-  explained,
-  isSmall,
-  packCaptured,
   packInitializer,
-} from "./internal/packing.ts";
-import { childPermissions, pathOf } from "./internal/permissions.ts";
-import { Pool } from "./internal/pool.ts";
+} from "./internal/pool/pool_options.ts";
+import {
+  ALSO_BETWEEN_PROCESSES,
+  NOT_BETWEEN_PROCESSES,
+} from "./internal/processes/child_program.ts";
+import { moduleFlags } from "./internal/processes/find_config.ts";
+import { childPermissions } from "./internal/processes/permissions.ts";
 import {
   type ChildOptions,
   type PackedArguments,
   ProcessLink,
-} from "./internal/process_link.ts";
+} from "./internal/processes/process_link.ts";
 import {
-  ALSO_BETWEEN_PROCESSES,
-  NOT_BETWEEN_PROCESSES,
-} from "./internal/process_worker.ts";
-import type { Captured, FunctionRef } from "./internal/protocol.ts";
-import { show } from "./internal/timer.ts";
+  checkArguments,
+  explained,
+  isSmall,
+} from "./internal/values/arguments.ts";
+import { makeCloneChecker } from "./internal/values/clone_checker.ts";
+import { makeCodec, type PackedWithBuffers } from "./internal/values/codec.ts";
 
 /**
  * The options of {@linkcode ProcessPoolExecutor}.
@@ -483,15 +489,6 @@ function carry(fn: FunctionRef, captured: Captured): unknown {
     captured,
     () => codec().encode(captured, 2),
   );
-}
-
-function checkTexts(list: unknown, name: string): void {
-  if (!Array.isArray(list)) {
-    throw new TypeError(
-      `${name} must be an array of strings: received ${show(list)}`,
-    );
-  }
-  list.forEach((item, i) => checkText(item, `${name}[${i}]`));
 }
 
 function checkEnv(env: unknown): void {

@@ -28,11 +28,15 @@
  * @module
  */
 
-import { Lines, type Output } from "./internal/lines.ts";
-import { type Ending, Meter } from "./internal/meter.ts";
-import { checkNames, optionNames } from "./internal/option_names.ts";
-import { checkTimeout, show } from "./internal/timer.ts";
-import { stays } from "./internal/stays.ts";
+import {
+  checkNames,
+  checkTimeout,
+  optionNames,
+  show,
+} from "./internal/base/checks.ts";
+import { stays } from "./internal/base/stays.ts";
+import { Lines, type Output } from "./internal/progress/lines.ts";
+import { type Ending, Meter } from "./internal/progress/meter.ts";
 
 /** Where {@linkcode progress} is shown; `Deno.stderr` is one. */
 export interface ProgressOutput {
@@ -367,7 +371,7 @@ function openView(
   isWanted: () => boolean,
 ): View | Promise<View | undefined> {
   if (!output.isTerminal()) return new Lines(output, meter, every);
-  return import("./internal/bars.ts").then(
+  return import("./internal/progress/bars.ts").then(
     ({ Bar }) => isWanted() ? new Bar(output, meter) : undefined,
   ).catch(() => isWanted() ? new Lines(output, meter, every) : undefined);
 }

@@ -7,22 +7,12 @@
 import { BrokenThreadPool } from "./errors.ts";
 import { Executor, type ShutdownOptions } from "./executor.ts";
 import type { Future } from "./future.ts";
-import { GARBLED, isFromWorker } from "./internal/arrivals.ts";
-import { makeCloneChecker } from "./internal/clonable.ts";
-import { early } from "./internal/early.ts";
-import { Lanes } from "./internal/lanes.ts";
-import { thrownBy } from "./internal/call.ts";
-import { Deliveries } from "./internal/carried.ts";
-import { setEngine, submitTo } from "./internal/engine.ts";
-import { textOf } from "./internal/exception.ts";
-import {
-  type LinkEvents,
-  type PoolKind,
-  tell,
-  type WorkerLink,
-} from "./internal/link.ts";
-import { mainModule } from "./internal/main_module.ts";
-import { Pool } from "./internal/pool.ts";
+import { checkCount, checkText, optionNames } from "./internal/base/checks.ts";
+import { early } from "./internal/base/early.ts";
+import { hearOfBars, printFor } from "./internal/base/printing.ts";
+import { thrownBy } from "./internal/call/call.ts";
+import { GARBLED, isFromWorker } from "./internal/call/check_message.ts";
+import { setEngine, submitTo } from "./internal/call/engine.ts";
 import type {
   CallMessage,
   Captured,
@@ -32,26 +22,36 @@ import type {
   Outcome,
   StartMessage,
   ToWorker,
-} from "./internal/protocol.ts";
-import { optionNames } from "./internal/option_names.ts";
+} from "./internal/call/protocol.ts";
+import { mainModule } from "./internal/call/realm.ts";
+import { textOf } from "./internal/call/revive_error.ts";
+import { Deliveries } from "./internal/closures/carried.ts";
+import { packCaptured } from "./internal/closures/pack_captured.ts";
+import { Pool } from "./internal/pool/pool.ts";
 import {
-  checkArguments,
+  type LinkEvents,
+  type PoolKind,
+  tell,
+  type WorkerLink,
+} from "./internal/pool/pool_link.ts";
+import {
   checkClosures,
-  checkCount,
   checkIdleTimeout,
   checkModules,
   checkOnWorkerLost,
   checkOptions,
-  checkText,
-  explained,
   hasOwnModule,
+  packInitializer,
+} from "./internal/pool/pool_options.ts";
+import { Lanes } from "./internal/threads/shared_calls.ts";
+import { workerProgram } from "./internal/threads/thread_program.ts";
+import {
+  checkArguments,
+  explained,
   isPrimitive,
   isSmall,
-  packCaptured,
-  packInitializer,
-} from "./internal/packing.ts";
-import { hearOfBars, printFor } from "./internal/printing.ts";
-import { workerProgram } from "./internal/worker_runtime.ts";
+} from "./internal/values/arguments.ts";
+import { makeCloneChecker } from "./internal/values/clone_checker.ts";
 
 /**
  * The options of {@linkcode ThreadPoolExecutor}.

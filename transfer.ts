@@ -4,8 +4,8 @@
  * @module
  */
 
-import { transferMarks } from "./internal/marks.ts";
-import { workerGlobals } from "./internal/worker_globals.ts";
+import { workerGlobals } from "./internal/call/realm.ts";
+import { transferMarks } from "./internal/values/transfer_marks.ts";
 
 /**
  * Marks a value so that what it holds is moved and not copied when it is passed

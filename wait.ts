@@ -12,16 +12,16 @@
 
 import { TimeoutError } from "./errors.ts";
 import { Future } from "./future.ts";
-import { needsNoContext } from "./internal/context.ts";
-import { checkNames, optionNames } from "./internal/option_names.ts";
+import { needsNoContext } from "./internal/base/async_context.ts";
 import {
+  checkNames,
   checkSignal,
   checkTimeout,
-  programClock,
+  optionNames,
   show,
-  startTimer,
-} from "./internal/timer.ts";
-import { stays } from "./internal/stays.ts";
+} from "./internal/base/checks.ts";
+import { stays } from "./internal/base/stays.ts";
+import { programClock, startTimer } from "./internal/base/timers.ts";
 
 /** `returnWhen`: wait until all futures are done. The default. */
 export const ALL_COMPLETED = "ALL_COMPLETED" as const;

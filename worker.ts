@@ -20,9 +20,9 @@ import {
   HELP,
   parseCommand,
   SECRET_VARIABLES,
-} from "./internal/command.ts";
-import { NatsTransport } from "./internal/nats_transport.ts";
-import { Node } from "./internal/node.ts";
+} from "./internal/nats/command.ts";
+import { NatsTransport } from "./internal/nats/transport.ts";
+import { Node } from "./internal/remote/remote_worker.ts";
 import { processKind } from "./process_pool.ts";
 import { threadKind } from "./thread_pool.ts";
 

@@ -7,7 +7,7 @@
  */
 
 import { ThreadPoolExecutor, transfer } from "@concurrent/futures";
-import { Times } from "../internal/statistics.ts";
+import { Times } from "../internal/call/statistics.ts";
 
 const ROUNDS = 15;
 const SIZE = 64 * 2 ** 20;

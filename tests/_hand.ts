@@ -3,10 +3,18 @@
 import { assert, assertEquals } from "@std/assert";
 import { BrokenThreadPool } from "../errors.ts";
 import type { Future } from "../future.ts";
-import type { LinkEvents, PoolKind, WorkerLink } from "../internal/link.ts";
-import { Pool } from "../internal/pool.ts";
-import type { CallMessage, Outcome, Thrown } from "../internal/protocol.ts";
-import { taskModule } from "../internal/travel.ts";
+import type {
+  CallMessage,
+  Outcome,
+  Thrown,
+} from "../internal/call/protocol.ts";
+import { taskModule } from "../internal/functions/describe.ts";
+import { Pool } from "../internal/pool/pool.ts";
+import type {
+  LinkEvents,
+  PoolKind,
+  WorkerLink,
+} from "../internal/pool/pool_link.ts";
 import { FakeClock, turn } from "./_helpers.ts";
 
 // deno-lint-ignore no-explicit-any -- calls of whatever type

@@ -2,10 +2,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { BrokenProcessPool } from "../errors.ts";
-import { NO_OPTIONS } from "../internal/limits.ts";
-import type { PoolKind } from "../internal/link.ts";
-import { Results, splitMapArguments } from "../internal/mapping.ts";
-import type { CallMessage, Outcome } from "../internal/protocol.ts";
+import { NO_OPTIONS } from "../internal/call/limits.ts";
+import { Results, splitMapArguments } from "../internal/call/map_results.ts";
+import type { CallMessage, Outcome } from "../internal/call/protocol.ts";
+import type { PoolKind } from "../internal/pool/pool_link.ts";
 import { type Any, type Got, HandLink, HandPool, returned } from "./_hand.ts";
 
 /** More than any chunk has items. */

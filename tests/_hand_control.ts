@@ -2,9 +2,12 @@
 
 import { assert } from "@std/assert";
 import type { Future } from "../future.ts";
-import { checkSubmitOptions, type SubmitOptions } from "../internal/limits.ts";
-import type { PoolKind } from "../internal/link.ts";
-import type { CallMessage } from "../internal/protocol.ts";
+import {
+  checkSubmitOptions,
+  type SubmitOptions,
+} from "../internal/call/limits.ts";
+import type { CallMessage } from "../internal/call/protocol.ts";
+import type { PoolKind } from "../internal/pool/pool_link.ts";
 import { type Any, type Got, HandLink, HandPool, nameOf } from "./_hand.ts";
 
 /** What a worker was asked to stop. */

@@ -2,7 +2,7 @@
 
 import { FakeTime } from "@std/testing/time";
 import { Future } from "../future.ts";
-import { ownClock, programClock } from "../internal/timer.ts";
+import { ownClock, programClock } from "../internal/base/timers.ts";
 
 /** The longest that anything may take before a test calls it a hang: a bound, never a wait. */
 export const UPPER_BOUND_MS = 60_000;

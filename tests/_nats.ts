@@ -1,13 +1,13 @@
 /** A NATS server of the tests' own, and workers in this process. */
 
-import { JetStream } from "../internal/nats_api.ts";
-import { Client, type ClientEvents } from "../internal/nats_client.ts";
-import { Messages } from "../internal/nats_messages.ts";
-import type { NatsCredentials } from "../internal/nats_credentials.ts";
-import { checkServers, type NatsTls } from "../internal/nats_servers.ts";
-import { Node, type NodeOptions } from "../internal/node.ts";
-import { byName } from "../internal/module_names.ts";
-import { NatsTransport } from "../internal/nats_transport.ts";
+import { JetStream } from "../internal/nats/api.ts";
+import { Client, type ClientEvents } from "../internal/nats/client.ts";
+import type { NatsCredentials } from "../internal/nats/credentials.ts";
+import { Messages } from "../internal/nats/messages.ts";
+import { checkServers, type NatsTls } from "../internal/nats/servers.ts";
+import { NatsTransport } from "../internal/nats/transport.ts";
+import { byName } from "../internal/remote/module_names.ts";
+import { Node, type NodeOptions } from "../internal/remote/remote_worker.ts";
 import {
   processKind,
   type ProcessPoolExecutorOptions,

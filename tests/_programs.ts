@@ -1,7 +1,7 @@
 /** Whole programs, and the processes that they leave or do not leave. */
 
-import { UPPER_BOUND_MS } from "./_helpers.ts";
 import { assert } from "@std/assert";
+import { UPPER_BOUND_MS } from "./_helpers.ts";
 /** The longest that a program may take: a bound, never a wait. */
 const BOUND_MS = UPPER_BOUND_MS / 2;
 

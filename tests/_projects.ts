@@ -1,7 +1,7 @@
 /** Programs in projects of their own, which are written to a folder for a test. */
 
-import { deno, type Ended } from "./_programs.ts";
 import { assertEquals } from "@std/assert";
+import { deno, type Ended } from "./_programs.ts";
 
 /** A folder that is gone in the end. */
 export interface Project extends Disposable {

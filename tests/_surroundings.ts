@@ -413,8 +413,8 @@ export function writeCase(choices: Choices): string {
 /** The text of a module with many cases. */
 export function writeModule(cases: readonly string[], shapes: string): string {
   return `
-import { basename } from "node:path";
 import * as node from "node:os";
+import { basename } from "node:path";
 import * as shapes from ${JSON.stringify(shapes)};
 import times, { area, Square } from ${JSON.stringify(shapes)};
 const NUMBER = 42;

@@ -1,6 +1,10 @@
 /** `currentTask()` and `transfer()` of modules that tasks come from. */
 
 import { assertEquals, assertMatch } from "@std/assert";
+import type { FromWorker, ToWorker } from "../internal/call/protocol.ts";
+import { describe } from "../internal/functions/describe.ts";
+import { Lanes } from "../internal/threads/shared_calls.ts";
+import { workerProgram } from "../internal/threads/thread_program.ts";
 import {
   currentTask,
   EventLoopExecutor,
@@ -9,14 +13,10 @@ import {
   ThreadPoolExecutor,
   type transfer,
 } from "../mod.ts";
-import { Lanes } from "../internal/lanes.ts";
-import type { FromWorker, ToWorker } from "../internal/protocol.ts";
-import { describe } from "../internal/travel.ts";
-import { workerProgram } from "../internal/worker_runtime.ts";
 import { FakeClock, within } from "./_helpers.ts";
 import { deno } from "./_programs.ts";
-import * as known from "./modules/knows_itself.ts";
 import { until } from "./contract.ts";
+import * as known from "./modules/knows_itself.ts";
 
 /** What a worker has as globals. */
 interface Globals {

@@ -101,7 +101,7 @@ function test(
   const where = isTerminal ? "on a terminal" : "where no terminal is";
   Deno.test(`progress: ${where}, ${sentence}`, async () => {
     // Loading takes real time, and only the first time.
-    await import("../internal/bars.ts");
+    await import("../internal/progress/bars.ts");
     const clock = new FakeClock();
     const output = new FakeOutput(isTerminal);
     try {
@@ -118,7 +118,7 @@ function test(
 
 /** Resolves when what was loaded before is there once more. */
 async function loaded(): Promise<void> {
-  await import("../internal/bars.ts");
+  await import("../internal/progress/bars.ts");
   for (let i = 0; i < 10; i++) await null;
 }
 

@@ -13,10 +13,10 @@ import {
   type SubmitOptions,
 } from "../executor.ts";
 import { Future } from "../future.ts";
-import { taskModule } from "../internal/travel.ts";
-import { progress, type ProgressIterator } from "../progress.ts";
-import type { PoolStats } from "../internal/statistics.ts";
+import type { PoolStats } from "../internal/call/statistics.ts";
+import { taskModule } from "../internal/functions/describe.ts";
 import { ProcessPoolExecutor } from "../process_pool.ts";
+import { progress, type ProgressIterator } from "../progress.ts";
 import { ThreadPoolExecutor } from "../thread_pool.ts";
 import { transfer } from "../transfer.ts";
 import {

@@ -1,8 +1,8 @@
 /** The contract of async contexts: nobody ever sees another caller's. */
 
-import { AsyncLocalStorage } from "node:async_hooks";
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { currentTask } from "../../current_task.ts";
 import type { Executor } from "../../executor.ts";
 import { Future } from "../../future.ts";

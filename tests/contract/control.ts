@@ -12,7 +12,7 @@ import { currentTask } from "../../current_task.ts";
 import { CancelledError, RuntimeError, TimeoutError } from "../../errors.ts";
 import type { Executor, SubmitOptions } from "../../executor.ts";
 import type { Future } from "../../future.ts";
-import type { PoolStats } from "../../internal/statistics.ts";
+import type { PoolStats } from "../../internal/call/statistics.ts";
 import { transfer } from "../../transfer.ts";
 import { asCompleted, wait } from "../../wait.ts";
 import {

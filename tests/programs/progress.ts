@@ -1,7 +1,7 @@
 /** Shows progress in the way that its argument names. */
 
-import { ThreadPoolExecutor } from "../../thread_pool.ts";
 import { progress } from "../../progress.ts";
+import { ThreadPoolExecutor } from "../../thread_pool.ts";
 
 const [mode] = Deno.args;
 
