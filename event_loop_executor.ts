@@ -1,5 +1,5 @@
 /**
- * Calls on the event loop of their caller: a {@linkcode WorkerLink} over none.
+ * Calls on the event loop of their caller: a {@linkcode PoolLink} over none.
  *
  * @module
  */
@@ -30,7 +30,7 @@ import { Pool } from "./internal/pool/pool.ts";
 import type {
   LinkEvents,
   PoolKind,
-  WorkerLink,
+  PoolLink,
 } from "./internal/pool/pool_link.ts";
 import { checkOptions } from "./internal/pool/pool_options.ts";
 import { transfer } from "./transfer.ts";
@@ -284,7 +284,7 @@ function startOn(link: LoopLink): void {
 }
 
 /** A place for one call at a time. */
-class LoopLink implements WorkerLink {
+class LoopLink implements PoolLink {
   readonly label: string;
   readonly #events: LinkEvents;
   /** The call that is here, and whether it waits, has started, or was taken back. */

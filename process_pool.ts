@@ -1,5 +1,5 @@
 /**
- * Calls in child processes: a {@linkcode WorkerLink} over one, and the options.
+ * Calls in child processes: a {@linkcode PoolLink} over one, and the options.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Calls on Web Workers: a {@linkcode WorkerLink} over one, and the options.
+ * Calls on Web Workers: a {@linkcode PoolLink} over one, and the options.
  *
  * @module
  */
@@ -31,8 +31,8 @@ import { Pool } from "./internal/pool/pool.ts";
 import {
   type LinkEvents,
   type PoolKind,
+  type PoolLink,
   tell,
-  type WorkerLink,
 } from "./internal/pool/pool_link.ts";
 import {
   checkClosures,
@@ -447,7 +447,7 @@ function pack(
 }
 
 /** One Web Worker. */
-class ThreadLink implements WorkerLink {
+class ThreadLink implements PoolLink {
   readonly label: string;
   readonly #worker: Worker;
   readonly #events: LinkEvents;

@@ -13,7 +13,7 @@ import { Pool } from "../internal/pool/pool.ts";
 import type {
   LinkEvents,
   PoolKind,
-  WorkerLink,
+  PoolLink,
 } from "../internal/pool/pool_link.ts";
 import { FakeClock, turn } from "./_helpers.ts";
 
@@ -40,7 +40,7 @@ export type Flag = "waiting" | "started" | "taken back";
  * A worker as `worker_runtime.ts` is one, but for its clock: `begin` has it take
  * the next call, `finish` end it, and `deliver` lets the pool hear of it.
  */
-export class HandLink implements WorkerLink {
+export class HandLink implements PoolLink {
   readonly label: string;
   readonly index: number;
   readonly depth: number;

@@ -1,7 +1,7 @@
 /**
  * What thread pool and process pool share: how a call gets in, how the pool
  * ends, and what happens when a worker dies. Who gets which call is told in
- * `pool/dispatcher.ts`; a worker is seen only as a `WorkerLink` (`pool/pool_link.ts`). The whole
+ * `pool/dispatcher.ts`; a worker is seen only as a `PoolLink` (`pool/pool_link.ts`). The whole
  * way of a call, with a picture, is in `docs/hand-off.md`.
  *
  * ## The pool's state, which only moves forward

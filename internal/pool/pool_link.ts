@@ -14,7 +14,7 @@ import type {
 } from "../call/protocol.ts";
 
 /** A worker as the pool sees it. */
-export interface WorkerLink {
+export interface PoolLink {
   /** Which worker it is, for messages: `Worker "prefix_0"`. */
   readonly label: string;
   /**
@@ -149,7 +149,7 @@ export interface PoolKind {
     depth: number,
     events: LinkEvents,
     pool: Pick<PoolKind, "onWorkerLost" | "maxTasks">,
-  ): WorkerLink;
+  ): PoolLink;
   /**
    * Checks arguments, and copies them unless they are sent `now`. What it gives
    * is for the kind's links alone to understand.

@@ -13,7 +13,7 @@ import type { CallMessage, FunctionRef, Thrown } from "../call/protocol.ts";
 import { WithCaptured } from "../closures/carried.ts";
 import { label } from "../functions/describe.ts";
 import { costOfItem, cutRest, sizeOf, WORTH } from "./map_items.ts";
-import type { PoolKind, WorkerLink } from "./pool_link.ts";
+import type { PoolKind, PoolLink } from "./pool_link.ts";
 
 /** A ready worker that begins nothing that it has for so long is deaf, in milliseconds. */
 export const DEAF = 1000;
@@ -25,7 +25,7 @@ const VERY_SLOW = 30_000;
 /** A worker of a pool: its link, and the calls that were handed to it. */
 export class Member implements CallHolder {
   readonly index: number;
-  readonly link: WorkerLink;
+  readonly link: PoolLink;
   /** By slot, in the order they came; a hole was taken back, and not skipped yet. */
   readonly #calls = new Map<number, Call | undefined>();
   readonly #freeSlots: number[];
@@ -59,7 +59,7 @@ export class Member implements CallHolder {
    */
   constructor(
     index: number,
-    link: WorkerLink,
+    link: PoolLink,
     kind: PoolKind,
     onChunkDone: (call: Call) => void,
   ) {

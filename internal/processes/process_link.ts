@@ -1,4 +1,4 @@
-/** A child process as the pool sees it: a `WorkerLink` over its pipes. */
+/** A child process as the pool sees it: a `PoolLink` over its pipes. */
 
 import { together } from "../base/bytes.ts";
 import { jsonOf } from "../base/own_json.ts";
@@ -16,7 +16,7 @@ import { mainModule } from "../call/realm.ts";
 import { textOf as textOfThrown } from "../call/revive_error.ts";
 import { Deliveries } from "../closures/carried.ts";
 import { taskModules } from "../functions/describe.ts";
-import { type LinkEvents, tell, type WorkerLink } from "../pool/pool_link.ts";
+import { type LinkEvents, type PoolLink, tell } from "../pool/pool_link.ts";
 import { hasOwnModule } from "../pool/pool_options.ts";
 import type { Codec, Packed, UnreadText } from "../values/codec.ts";
 import { BOOTSTRAP } from "./bootstrap.ts";
@@ -110,7 +110,7 @@ function textOf(fn: FunctionRef): string {
 }
 
 /** One child process. */
-export class ProcessLink implements WorkerLink {
+export class ProcessLink implements PoolLink {
   readonly label: string;
   readonly #child: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
