@@ -18,11 +18,13 @@ type Any = any;
 const RUNS = Number(Deno.env.get("FAST_CHECK_RUNS") ?? 2000);
 /** One case of so many has a pool of its own, with an initializer. */
 const POOLS = 40;
+/** How many cases stand in one module. */
+const BATCH = POOLS;
 /**
- * How many cases stand in one module. The more modules there were, the longer it
- * takes the inspector to begin, which tells of each.
+ * How many cases one program runs, of many: the more modules there were in it, the
+ * longer it takes the inspector to begin, which tells of each.
  */
-const BATCH = RUNS > 10_000 ? 10 * POOLS : POOLS;
+const PIECE = 2000;
 
 const SHAPES = import.meta.resolve("./modules/shapes.ts");
 
@@ -179,8 +181,32 @@ const batches = fc.array(
   { minLength: BATCH, maxLength: BATCH },
 );
 
+/** Runs a test of this file in programs of its own, until all cases were run. */
+async function runInPieces(filter: string): Promise<void> {
+  for (let left = RUNS; left > 0; left -= PIECE) {
+    const count = Math.min(left, PIECE);
+    const { success, stdout, stderr } = await new Deno.Command(
+      Deno.execPath(),
+      {
+        args: [
+          ...["test", "-A", "--no-check", "--v8-flags=--expose-gc"],
+          ...["--filter", filter, import.meta.filename!],
+        ],
+        env: { FAST_CHECK_RUNS: `${count}`, NO_COLOR: "1" },
+      },
+    ).output();
+    const [out, err] = [stdout, stderr].map((bytes) =>
+      new TextDecoder().decode(bytes)
+    );
+    assert(success, `${out}\n${err}`);
+    console.log(/\d+ of \d+ refused/.exec(out)?.[0]);
+  }
+}
+
 for (const name of ["thread", "process"]) {
+  const filter = `${name} pool: functions over`;
   Deno.test(`${name} pool: functions over surroundings of any kind give what they give on the event loop, or are refused by name`, async () => {
+    if (RUNS > PIECE) return await runInPieces(filter);
     const kind = kinds[name]();
     const model = kinds["event loop"]();
     let refused = 0;

@@ -87,7 +87,6 @@
  * `idleTimeout` and end then; the next call starts a new one.
  */
 
-import { RuntimeError } from "../../errors.ts";
 import type { ShutdownOptions } from "../../executor.ts";
 import type { Future } from "../../future.ts";
 import { cancelReasons } from "../base/cancel_reasons.ts";
@@ -124,18 +123,9 @@ import { joinCaptured, packCall, targetOf } from "./call_arguments.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Items, type ItemsOwner, sizeOf } from "./map_items.ts";
 import type { PoolKind } from "./pool_link.ts";
+import { PoolState, type State } from "./pool_state.ts";
 import { Room } from "./room.ts";
 import { Stopping } from "./stop_calls.ts";
-
-type State =
-  | { readonly is: "open" }
-  | { readonly is: "draining" }
-  | { readonly is: "closed" }
-  | {
-    readonly is: "broken";
-    readonly message: string;
-    readonly cause: ErrorOptions | undefined;
-  };
 
 /** The engine of an executor that has workers. */
 export class Pool implements Engine, ItemsOwner {
@@ -143,8 +133,8 @@ export class Pool implements Engine, ItemsOwner {
   readonly #dispatcher: Dispatcher;
   readonly #statistics = new Statistics();
   readonly #watch: Stopping;
+  readonly #state: PoolState;
   readonly #room = new Room(() => this.#dispatcher.countWaiting());
-  #state: State = { is: "open" };
   #stopIdleTimer: (() => void) | undefined;
   #idleSince = 0;
   /** How many workers are on their end. */
@@ -157,6 +147,7 @@ export class Pool implements Engine, ItemsOwner {
       Object.setPrototypeOf(kind, null);
     }
     this.#kind = kind;
+    this.#state = new PoolState(kind);
     this.#watch = new Stopping(
       kind,
       this.#statistics,
@@ -316,7 +307,7 @@ export class Pool implements Engine, ItemsOwner {
         `warmUp can start ${maxWorkers} workers at most, which is maxWorkers: received ${count}`,
       );
     }
-    this.#checkOpen(`Cannot warm up ${name}`);
+    this.#state.checkOpen(`Cannot warm up ${name}`);
     if (!this.#kind.describe) this.#dispatcher.depth = depthInside(this.#kind);
     loadTimers();
     return this.#dispatcher.warming.wait(count);
@@ -325,7 +316,7 @@ export class Pool implements Engine, ItemsOwner {
   /** Waits until fewer calls wait. */
   room(limit: number): Promise<void> {
     checkCount(limit, "room's limit");
-    this.#checkOpen(`Cannot wait for room in ${this.#kind.name}`);
+    this.#state.checkOpen(`Cannot wait for room in ${this.#kind.name}`);
     return this.#room.wait(limit);
   }
 
@@ -442,26 +433,9 @@ export class Pool implements Engine, ItemsOwner {
   check(value: unknown, caller: string): FunctionRef {
     const fn = (this.#kind.describe ?? describe)(value, caller);
     if (this.#state.is !== "open") {
-      this.#checkOpen(`Cannot submit ${label(fn)} to ${this.#kind.name}`);
+      this.#state.checkOpen(`Cannot submit ${label(fn)} to ${this.#kind.name}`);
     }
     return fn;
-  }
-
-  /** Throws if the pool takes no calls any more. */
-  #checkOpen(cannot: string): void {
-    const error = this.#closedError(cannot);
-    if (error) throw error;
-  }
-
-  #closedError(cannot: string): Error | undefined {
-    const state = this.#state;
-    if (state.is === "open") return undefined;
-    if (state.is === "broken") {
-      return new this.#kind.broken(`${cannot}: ${state.message}`, state.cause);
-    }
-    return new RuntimeError(
-      `${cannot}: cannot schedule new futures after shutdown`,
-    );
   }
 
   // ---- The end -------------------------------------------------------------
@@ -485,25 +459,18 @@ export class Pool implements Engine, ItemsOwner {
 
   /** Ends all workers now, in the middle of whatever they run. */
   killWorkers(signal: Deno.Signal, caller: string): void {
-    if (this.#state.is === "closed" || this.#state.is === "broken") return;
+    if (this.#state.isEnd) return;
     const waiting = this.#dispatcher.waiting();
     this.#advance({ is: "draining" });
     const held = this.#dispatcher.killAll(signal);
     for (const { call } of held) this.#dispatcher.release(call);
     for (const { call, wasSent, label, doing } of held) {
-      const { future, limits } = call;
-      if (future.done()) continue;
-      if (!wasSent && future.cancel()) {
+      if (call.future.done()) continue;
+      if (!wasSent && call.future.cancel()) {
         this.#statistics.cancelled += sizeOf(call);
         continue;
       }
-      if (limits?.fail) {
-        limits.fail();
-        continue;
-      }
-      const message = `${label} was ended by ${caller} ${doing}`;
-      this.#statistics.failed += sizeOf(call);
-      future.setException(new this.#kind.broken(capitalize(message)));
+      this.#fail([call], `${label} was ended by ${caller} ${doing}`, undefined);
     }
     for (const call of waiting) {
       // It was stopped and given back, or somebody else's hand was on it.
@@ -553,19 +520,18 @@ export class Pool implements Engine, ItemsOwner {
   }
 
   #advance(to: State): void {
-    this.#state = to;
+    this.#state.advance(to);
     const { name } = this.#kind;
-    this.#room.close(() => this.#closedError(`No more room in ${name}`)!);
+    this.#room.close(() => this.#state.closedError(`No more room in ${name}`)!);
     this.#dispatcher.warming.end(() =>
-      this.#closedError(`Cannot warm up ${name}`)!
+      this.#state.closedError(`Cannot warm up ${name}`)!
     );
     this.#stopIdleTimer?.();
     this.#stopIdleTimer = undefined;
   }
 
   #isOver(): boolean {
-    return (this.#state.is === "closed" || this.#state.is === "broken") &&
-      this.#ending === 0;
+    return this.#state.isEnd && this.#ending === 0;
   }
 
   /** Ends what can end: workers without calls, the pool that drains. */
