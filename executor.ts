@@ -26,7 +26,7 @@ import {
   type Inputs,
   type MapOptions,
   type MapOutcome,
-  Results,
+  MapResults,
   splitMapArguments,
 } from "./internal/call/map_results.ts";
 import type { PoolStats } from "./internal/call/statistics.ts";
@@ -258,7 +258,7 @@ export abstract class Executor implements AsyncDisposable {
       const signals = settled
         ? options.signals
         : [...view.signals, ...options.signals];
-      return new Results(backlog, inputs, { ...options, signals });
+      return new MapResults(backlog, inputs, { ...options, signals });
     });
   }
 

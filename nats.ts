@@ -56,7 +56,7 @@ import {
 } from "./internal/processes/child_program.ts";
 import { byName, nameOfModule } from "./internal/remote/module_names.ts";
 import { checkLease, checkQueue } from "./internal/remote/queue_options.ts";
-import { Remote } from "./internal/remote/submitter.ts";
+import { Submitter } from "./internal/remote/submitter.ts";
 import { checkArguments, explained } from "./internal/values/arguments.ts";
 import { makeCloneChecker } from "./internal/values/clone_checker.ts";
 import { makeCodec } from "./internal/values/codec.ts";
@@ -210,7 +210,7 @@ const codec = early(makeCodec);
  * ```
  */
 export class NatsExecutor extends Executor {
-  readonly #remote: Remote;
+  readonly #remote: Submitter;
 
   /**
    * Makes an executor; nothing is connected before the first call.
@@ -250,7 +250,7 @@ export class NatsExecutor extends Executor {
     }
     const names = namesOf(options.module);
     const references = new WeakMap<FunctionRef, FunctionRef>();
-    this.#remote = new Remote({
+    this.#remote = new Submitter({
       name: "NatsExecutor",
       transport: new NatsTransport({
         servers: checkServers(

@@ -43,7 +43,7 @@ import {
   hasOwnModule,
   packInitializer,
 } from "./internal/pool/pool_options.ts";
-import { Lanes } from "./internal/threads/shared_calls.ts";
+import { SharedCalls } from "./internal/threads/shared_calls.ts";
 import { workerProgram } from "./internal/threads/thread_program.ts";
 import {
   checkArguments,
@@ -453,7 +453,7 @@ class ThreadLink implements PoolLink {
   readonly #events: LinkEvents;
   /** Whether each slot's call waits, has started, or was taken back. */
   readonly #flags: Int32Array<SharedArrayBuffer>;
-  readonly #lanes: Lanes;
+  readonly #lanes: SharedCalls;
   readonly #deliveries = new Deliveries();
   #stopHearing: (() => void) | undefined;
   readonly #token: string = crypto.randomUUID();
@@ -486,7 +486,7 @@ class ThreadLink implements PoolLink {
       this.#lanes.look();
       events.onDeath("sent a message that could not be read");
     });
-    this.#lanes = new Lanes(SLOTS, events.onOutcome, () => {
+    this.#lanes = new SharedCalls(SLOTS, events.onOutcome, () => {
       const error = new TypeError("what it left in memory is no result");
       events.onDeath(GARBLED, { error });
     });

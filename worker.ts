@@ -22,7 +22,7 @@ import {
   SECRET_VARIABLES,
 } from "./internal/nats/command.ts";
 import { NatsTransport } from "./internal/nats/transport.ts";
-import { Node } from "./internal/remote/remote_worker.ts";
+import { RemoteWorker } from "./internal/remote/remote_worker.ts";
 import { processKind } from "./process_pool.ts";
 import { threadKind } from "./thread_pool.ts";
 
@@ -47,7 +47,7 @@ async function run(command: Command): Promise<void> {
     return say(`the queue ${queue} is there`);
   }
   const module = [...modules.values()];
-  const node = new Node({
+  const node = new RemoteWorker({
     transport,
     kind: command.threads ? threadKind({ module }) : processKind(
       {

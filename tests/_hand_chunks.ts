@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { BrokenProcessPool } from "../errors.ts";
 import { NO_OPTIONS } from "../internal/call/limits.ts";
-import { Results, splitMapArguments } from "../internal/call/map_results.ts";
+import { MapResults, splitMapArguments } from "../internal/call/map_results.ts";
 import type { CallMessage, Outcome } from "../internal/call/protocol.ts";
 import type { PoolKind } from "../internal/pool/pool_link.ts";
 import { type Any, type Got, HandLink, HandPool, returned } from "./_hand.ts";
@@ -245,7 +245,7 @@ export class ChunkPool extends HandPool {
     const { inputs, options } = splitMapArguments(fn, rest);
     const { chunksize: most = Infinity, unordered } = options;
     const items = super.map(fn, NO_OPTIONS, { most, unordered });
-    return new Results<Any>(items, inputs, options);
+    return new MapResults<Any>(items, inputs, options);
   }
 
   /** The calls, by what has become of them. */

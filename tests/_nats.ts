@@ -7,7 +7,10 @@ import { Messages } from "../internal/nats/messages.ts";
 import { checkServers, type NatsTls } from "../internal/nats/servers.ts";
 import { NatsTransport } from "../internal/nats/transport.ts";
 import { byName } from "../internal/remote/module_names.ts";
-import { Node, type NodeOptions } from "../internal/remote/remote_worker.ts";
+import {
+  RemoteWorker,
+  type RemoteWorkerOptions,
+} from "../internal/remote/remote_worker.ts";
 import {
   processKind,
   type ProcessPoolExecutorOptions,
@@ -209,18 +212,18 @@ export interface LocalWorkerOptions {
   readonly modules?: readonly string[];
   readonly allowSource?: boolean;
   readonly pool?: ProcessPoolExecutorOptions;
-  readonly log?: NodeOptions["log"];
+  readonly log?: RemoteWorkerOptions["log"];
   readonly credentials?: NatsCredentials;
   readonly tls?: NatsTls;
 }
 
 /** A worker in this process, whose calls run in children as ever. */
-export function makeNode(options: LocalWorkerOptions): Node {
+export function makeNode(options: LocalWorkerOptions): RemoteWorker {
   const modules = byName(
     (options.modules ?? []).map((url) => [undefined, url]),
   );
   const { servers, queue, lease, credentials, tls } = options;
-  return new Node({
+  return new RemoteWorker({
     transport: new NatsTransport({
       servers: checkServers(servers, credentials, tls),
       queue,

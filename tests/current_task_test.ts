@@ -3,7 +3,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import type { FromWorker, ToWorker } from "../internal/call/protocol.ts";
 import { describe } from "../internal/functions/describe.ts";
-import { Lanes } from "../internal/threads/shared_calls.ts";
+import { SharedCalls } from "../internal/threads/shared_calls.ts";
 import { workerProgram } from "../internal/threads/thread_program.ts";
 import {
   currentTask,
@@ -157,7 +157,10 @@ Deno.test("a worker that is asked to stop a call which has ended stops no other 
     }, "submit");
     const done = Promise.withResolvers<unknown>();
     const started = Promise.withResolvers<void>();
-    const lanes = new Lanes(8, (_slot, _ms, outcome) => done.resolve(outcome));
+    const lanes = new SharedCalls(
+      8,
+      (_slot, _ms, outcome) => done.resolve(outcome),
+    );
     const url = URL.createObjectURL(
       new Blob([workerProgram()], { type: "text/javascript" }),
     );

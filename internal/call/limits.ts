@@ -142,7 +142,7 @@ export function limitsOf(
 }
 
 /** Watches the limits of a pool's calls. */
-export class Watch<C extends Limited> {
+export class LimitWatch<C extends Limited> {
   readonly #onStop: (call: C, stop: Stop) => void;
   readonly #timeout: (call: C, timeLimit: number) => unknown;
   // One listener for each signal, however many calls have it: to take a listener

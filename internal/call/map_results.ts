@@ -275,7 +275,7 @@ const RAN_OUT: End = { failed: false };
  * may have changed that calls: the first result, an async input, the deadline,
  * an abort, a `return()`.
  */
-export class Results<T> implements AsyncIterableIterator<T> {
+export class MapResults<T> implements AsyncIterableIterator<T> {
   static {
     stays(this.prototype, "iterator of map()");
   }

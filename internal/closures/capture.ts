@@ -70,8 +70,8 @@ import {
   type Cell,
   type Fn,
   type Made,
-  type Node,
   programOf,
+  type ScopeNode,
   type Value,
 } from "./write_program.ts";
 
@@ -169,7 +169,7 @@ class Capture {
   readonly #isExact: boolean;
   /** Functions that are imported, as what they use can't go along. */
   readonly #exports: ReadonlyMap<unknown, Find>;
-  readonly #top: Node[] = [];
+  readonly #top: ScopeNode[] = [];
   /** Functions that stand in no scope but the global one. */
   readonly #loose: Made[] = [];
   readonly #made: Made[] = [];
@@ -416,7 +416,7 @@ class Capture {
 
   // ---- Variables -------------------------------------------------------------
 
-  #cell(node: Node, name: string): Cell {
+  #cell(node: ScopeNode, name: string): Cell {
     const value = valueIn(node.scope, name);
     if (value === UNSET) {
       throw this.#cannot(
@@ -435,7 +435,12 @@ class Capture {
     };
   }
 
-  #value(node: Node, name: string, value: unknown, holds: Set<Made>): Value {
+  #value(
+    node: ScopeNode,
+    name: string,
+    value: unknown,
+    holds: Set<Made>,
+  ): Value {
     if (typeof value === "function") {
       const reference = this.#reference(value as Fn, pathOf(name, value as Fn));
       if (typeof reference === "number") {
@@ -525,7 +530,7 @@ class Capture {
   }
 
   /** All nodes of modules. */
-  #nodes(): Node[] {
+  #nodes(): ScopeNode[] {
     return this.#top.filter(({ scope }) => scope.kind === "Module");
   }
 }

@@ -3,7 +3,12 @@
 import { isPrimitive } from "../base/own_properties.ts";
 import { isCall, type Surroundings, valueIn } from "../platform/inspector.ts";
 import { scriptFacts } from "./scripts.ts";
-import { type Cell, isSame, type Made, type Node } from "./write_program.ts";
+import {
+  type Cell,
+  isSame,
+  type Made,
+  type ScopeNode,
+} from "./write_program.ts";
 
 /**
  * Whether it is sure who shares what. That the scopes of functions have the same
@@ -53,10 +58,10 @@ export function isSure(
  */
 export function nodeOf(
   { script, place, scopes }: Surroundings,
-  top: Node[],
+  top: ScopeNode[],
   isExact: boolean,
-): Node | undefined {
-  let node: Node | undefined;
+): ScopeNode | undefined {
+  let node: ScopeNode | undefined;
   const at = `${place.line}:${place.column}`;
   scopes.toReversed().forEach((scope, i) => {
     const siblings = node ? node.children : top;

@@ -22,11 +22,11 @@ import type {
 export type Fn = (...args: any[]) => unknown;
 
 /** A scope around functions that go. */
-export interface Node {
-  readonly parent: Node | undefined;
+export interface ScopeNode {
+  readonly parent: ScopeNode | undefined;
   readonly scope: Scope;
   readonly script: string;
-  readonly children: Node[];
+  readonly children: ScopeNode[];
   readonly cells: Map<string, Cell>;
   readonly functions: Made[];
   /** Where the functions stand that stand right in it. */
@@ -38,7 +38,7 @@ export interface Node {
 }
 
 /** Whether a node stands for a scope of a script. */
-export function isSame(node: Node, scope: Scope, script: string): boolean {
+export function isSame(node: ScopeNode, scope: Scope, script: string): boolean {
   if (node.scope.kind !== scope.kind) return false;
   if (scope.kind === "Script") return true;
   // Code that `eval` ran is a script of its own, in the scopes of another.
@@ -54,7 +54,7 @@ export function isSame(node: Node, scope: Scope, script: string): boolean {
 /** A variable that goes. */
 export interface Cell {
   readonly name: string;
-  readonly node: Node;
+  readonly node: ScopeNode;
   readonly value: Value;
   /** The functions in its value. */
   readonly holds: Set<Made>;
@@ -93,7 +93,7 @@ export interface Made {
 /** All that goes with a function. */
 export interface Parts {
   /** The outermost scopes. */
-  readonly top: readonly Node[];
+  readonly top: readonly ScopeNode[];
   /** Functions that stand in no scope but the global one. */
   readonly loose: readonly Made[];
   /** All functions, in the order of their numbers. */
@@ -144,7 +144,7 @@ export function programOf(parts: Parts): string {
     }
     return text;
   };
-  const scopeText = (node: Node): string => {
+  const scopeText = (node: ScopeNode): string => {
     const inner = node.children.map(scopeText).join("");
     const cells = [...node.cells.values()];
     if (cells.length === 0 && node.functions.length === 0) return inner;

@@ -22,7 +22,7 @@ import type {
   ToWorker,
   WorkerMarker,
 } from "../call/protocol.ts";
-import type { WorkerLanes } from "../threads/shared_calls.ts";
+import type { WorkerSharedCalls } from "../threads/shared_calls.ts";
 import type { CloneChecker } from "../values/clone_checker.ts";
 import type { Keeper, Kept } from "./keep_captured.ts";
 import type { ForwardPrints, makePrintForwarder } from "./print_forwarder.ts";
@@ -82,7 +82,7 @@ export function serve(
   keeper: Keeper,
   promises: PromiseWatch,
   imports: Readonly<Record<string, () => Promise<Imported>>> = {},
-  lanes?: WorkerLanes,
+  lanes?: WorkerSharedCalls,
   printForwarder?: typeof makePrintForwarder,
 ): void {
   // deno-lint-ignore no-explicit-any -- a caller's function, of any type

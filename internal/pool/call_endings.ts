@@ -8,10 +8,10 @@ import type { Call } from "../call/call.ts";
 import { GARBLED } from "../call/check_message.ts";
 import { textOf } from "../call/revive_error.ts";
 import type { Crew } from "./crew.ts";
-import type { Stalls } from "./held_up.ts";
+import type { HeldUpCalls } from "./held_up.ts";
 import type { PoolKind } from "./pool_link.ts";
-import type { Member } from "./pool_worker.ts";
-import { HOPELESS, Losses } from "./worker_deaths.ts";
+import type { PoolWorker } from "./pool_worker.ts";
+import { HOPELESS, WorkerDeaths } from "./worker_deaths.ts";
 
 /** How long a call that was asked to stop may take to end, in milliseconds. */
 const GRACE = 100;
@@ -19,7 +19,7 @@ const GRACE = 100;
 const UNWANTED = 1000;
 
 /** What is done where calls end so. */
-export interface EndingsHost {
+export interface CallEndingsHost {
   /** A call leaves the pool. */
   release(call: Call): void;
   /** Calls that will not start wait again, the last first. */
@@ -37,16 +37,21 @@ export interface EndingsHost {
 }
 
 /** Ends calls and workers. */
-export class Endings {
+export class CallEndings {
   readonly #kind: PoolKind;
   readonly #crew: Crew;
-  readonly #stalls: Stalls;
-  readonly #host: EndingsHost;
-  readonly #losses = new Losses();
+  readonly #stalls: HeldUpCalls;
+  readonly #host: CallEndingsHost;
+  readonly #losses = new WorkerDeaths();
   /** Stops the timer that asks children for what nobody wants; see `askForUnwanted`. */
   #stopAsking: (() => void) | undefined;
 
-  constructor(kind: PoolKind, crew: Crew, stalls: Stalls, host: EndingsHost) {
+  constructor(
+    kind: PoolKind,
+    crew: Crew,
+    stalls: HeldUpCalls,
+    host: CallEndingsHost,
+  ) {
     this.#kind = kind;
     this.#crew = crew;
     this.#stalls = stalls;
@@ -66,7 +71,7 @@ export class Endings {
    * go on until it has heard, else once nothing of it goes on.
    */
   stop(call: Call, name: string, message: string, fail: () => void): void {
-    const member = call.worker as Member | undefined;
+    const member = call.worker as PoolWorker | undefined;
     // In the queue, where somebody else's hand marked it as running.
     if (!member) return fail();
     const limits = call.limits!;
@@ -123,7 +128,7 @@ export class Endings {
   }
 
   /** Ends a worker whatever it does, such as a call that was stopped; another takes its place. */
-  replace(member: Member): void {
+  replace(member: PoolWorker): void {
     const doing = member.doing();
     const { started, waiting } = member.lose();
     const stopped: Call[] = [];
@@ -158,14 +163,18 @@ export class Endings {
   }
 
   /** A call has asked for its signal. */
-  readonly onListens = (member: Member, slot: number, order: number): void => {
+  readonly onListens = (
+    member: PoolWorker,
+    slot: number,
+    order: number,
+  ): void => {
     const call = member.callIn(slot);
     if (call?.order === order && call.limits) call.limits.listens = true;
   };
 
   /** A child has been told to stop a call; see `LinkEvents.onAborting`. */
   readonly onAborting = (
-    member: Member,
+    member: PoolWorker,
     slot: number,
     order: number,
     listens: boolean,
@@ -177,13 +186,13 @@ export class Endings {
   };
 
   /** A worker said what doesn't fit what it was given. */
-  onGarbled(member: Member, what: string): void {
+  onGarbled(member: PoolWorker, what: string): void {
     this.onDeath(member, GARBLED, { error: new TypeError(what) });
   }
 
   /** A worker died; see `LinkEvents.onDeath`. */
   readonly onDeath = (
-    member: Member,
+    member: PoolWorker,
     how: string,
     cause?: { readonly error: unknown },
     note?: string,
@@ -203,7 +212,7 @@ export class Endings {
 
   /** A worker died, and the pool goes on: what it ran is lost, the rest is not. */
   #carryOn(
-    member: Member,
+    member: PoolWorker,
     message: string,
     cause: ErrorOptions | undefined,
   ): void {

@@ -4,7 +4,7 @@ import { ownClock } from "../base/timers.ts";
 import type { Call } from "../call/call.ts";
 import { textOf } from "../call/revive_error.ts";
 import type { LinkEvents, PoolKind } from "./pool_link.ts";
-import { Member } from "./pool_worker.ts";
+import { PoolWorker } from "./pool_worker.ts";
 
 /** Where one could not be started, no other is before so long, in milliseconds. */
 const AGAIN = 1000;
@@ -25,11 +25,11 @@ export interface CrewEvents {
 export class Crew {
   readonly #kind: PoolKind;
   readonly #events: CrewEvents;
-  readonly #members = new Set<Member>();
+  readonly #members = new Set<PoolWorker>();
   /** The same as a list, made anew when one comes or goes: each call looks there. */
-  #all: readonly Member[] = [];
+  #all: readonly PoolWorker[] = [];
   /** Those with nothing to do; the one used last is last. */
-  readonly #idle: Member[] = [];
+  readonly #idle: PoolWorker[] = [];
   /** How many are on their end. */
   #ending = 0;
   /** When one could not be started, and others took its calls. */
@@ -45,16 +45,16 @@ export class Crew {
     return this.#members.size;
   }
 
-  [Symbol.iterator](): Iterator<Member> {
+  [Symbol.iterator](): Iterator<PoolWorker> {
     return this.#members[Symbol.iterator]();
   }
 
-  has(member: Member): boolean {
+  has(member: PoolWorker): boolean {
     return this.#members.has(member);
   }
 
   /** Those who live now. */
-  get all(): readonly Member[] {
+  get all(): readonly PoolWorker[] {
     return this.#all;
   }
 
@@ -71,7 +71,7 @@ export class Crew {
    * @param load How much they may have to do, in microseconds.
    * @param since When they ended their last call, at the latest.
    */
-  hungry(load: number, since: number): Member[] {
+  hungry(load: number, since: number): PoolWorker[] {
     return this.#all.filter((member) =>
       member.ready && !member.isIdle && !member.recalling &&
       member.load < load && member.isHalfFree && member.progress > since
@@ -79,7 +79,7 @@ export class Crew {
   }
 
   /** Those that have what another could have, the one with most calls first. */
-  get richest(): Member[] {
+  get richest(): PoolWorker[] {
     return this.#all.filter((member) => member.canSpare)
       .sort((a, b) => b.live - a.live);
   }
@@ -89,12 +89,12 @@ export class Crew {
   }
 
   /** The one used last of those that have nothing to do. */
-  takeIdle(): Member | undefined {
+  takeIdle(): PoolWorker | undefined {
     return this.#idle.pop();
   }
 
   /** A worker is idle if it has nothing to do any more; one that is retired ends. */
-  idleIfDone(member: Member): void {
+  idleIfDone(member: PoolWorker): void {
     if (!member.isIdle || !this.#members.has(member)) return;
     if (member.isRetired) this.end(member);
     else if (!this.#idle.includes(member)) this.#idle.push(member);
@@ -117,8 +117,8 @@ export class Crew {
    */
   start(
     depth: number,
-    eventsOf: (memberOf: () => Member) => LinkEvents,
-  ): Member | undefined {
+    eventsOf: (memberOf: () => PoolWorker) => LinkEvents,
+  ): PoolWorker | undefined {
     if (!this.mayStart) return undefined;
     const taken = new Set<number>();
     for (const { index } of this.#members) taken.add(index);
@@ -127,7 +127,7 @@ export class Crew {
     try {
       const events = eventsOf(() => member);
       const link = this.#kind.open(index, depth, events, this.#kind);
-      const member: Member = new Member(
+      const member: PoolWorker = new PoolWorker(
         index,
         link,
         this.#kind,
@@ -151,7 +151,7 @@ export class Crew {
   /** Starts one that has nothing to do yet; `false` if none may be, or can. */
   startIdle(
     depth: number,
-    eventsOf: (memberOf: () => Member) => LinkEvents,
+    eventsOf: (memberOf: () => PoolWorker) => LinkEvents,
   ): boolean {
     const member = this.start(depth, eventsOf);
     if (member) this.idleIfDone(member);
@@ -163,7 +163,7 @@ export class Crew {
    *
    * @param whenGone Called when nothing of it is left.
    */
-  end(member: Member, signal?: Deno.Signal, whenGone?: () => void): void {
+  end(member: PoolWorker, signal?: Deno.Signal, whenGone?: () => void): void {
     this.#members.delete(member);
     this.#all = [...this.#members];
     const at = this.#idle.indexOf(member);

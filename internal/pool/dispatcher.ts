@@ -29,13 +29,13 @@ import { textOf } from "../call/revive_error.ts";
 import type { PoolStats, Statistics } from "../call/statistics.ts";
 import { argsAlone, WithCaptured } from "../closures/carried.ts";
 import { placeStacks } from "../closures/script_stacks.ts";
-import { Endings } from "./call_endings.ts";
+import { CallEndings } from "./call_endings.ts";
 import { AHEAD, CallQueue } from "./call_queue.ts";
 import { Crew } from "./crew.ts";
-import { Stalls } from "./held_up.ts";
+import { HeldUpCalls } from "./held_up.ts";
 import { sizeOf } from "./map_items.ts";
 import type { LinkEvents, PoolKind } from "./pool_link.ts";
-import { countBusy, type Member } from "./pool_worker.ts";
+import { countBusy, type PoolWorker } from "./pool_worker.ts";
 import { Warming } from "./warm_up.ts";
 
 /** How much goes to an idle worker at once, where short calls go together. */
@@ -83,9 +83,9 @@ export class Dispatcher {
   readonly #events: DispatcherEvents;
   readonly #queue = new CallQueue((call) => this.release(call));
   readonly #crew: Crew;
-  readonly #stalls: Stalls;
+  readonly #stalls: HeldUpCalls;
   /** How calls are stopped, and what becomes of those whose worker is lost. */
-  readonly endings: Endings;
+  readonly endings: CallEndings;
   #pending = 0;
   #planned = false;
   #stopped = false;
@@ -121,8 +121,8 @@ export class Dispatcher {
       this.#crew,
       () => this.#crew.startIdle(this.depth, this.#eventsOf),
     );
-    this.#stalls = new Stalls(this.#crew, events);
-    this.endings = new Endings(kind, this.#crew, this.#stalls, {
+    this.#stalls = new HeldUpCalls(this.#crew, events);
+    this.endings = new CallEndings(kind, this.#crew, this.#stalls, {
       release: (call) => this.release(call),
       requeue: (calls) => this.#requeue(calls),
       goOn: () => this.#goOn(),
@@ -180,12 +180,12 @@ export class Dispatcher {
 
   /** Whether a call that was just added may be handed over yet, or to another worker. */
   mayMove({ worker, slot }: Call): boolean {
-    return worker ? (worker as Member).live > 1 : slot === WAITING;
+    return worker ? (worker as PoolWorker).live > 1 : slot === WAITING;
   }
 
   /** Takes a call out; `false` if it has started. */
   takeBack(call: Call): boolean {
-    const member = call.worker as Member | undefined;
+    const member = call.worker as PoolWorker | undefined;
     if (member && call.chunk) {
       const rest = member.takeRest(call);
       if (rest !== call) {
@@ -316,12 +316,12 @@ export class Dispatcher {
   }
 
   /** Calls that are short, for one worker, which take so many microseconds in all. */
-  #takeAhead(member: Member, time: number, most: number): Call[] {
+  #takeAhead(member: PoolWorker, time: number, most: number): Call[] {
     return this.#queue.takeAhead(time, most, this.#crew.size, member);
   }
 
   /** An idle worker for a call; those that can't run it make room. */
-  #takeIdle(call: Call): Member | undefined {
+  #takeIdle(call: Call): PoolWorker | undefined {
     for (let member; (member = this.#crew.takeIdle());) {
       if (member.accepts(call.fn)) return member;
       this.#crew.end(member);
@@ -329,11 +329,11 @@ export class Dispatcher {
     return undefined;
   }
 
-  #handOver(member: Member, calls: readonly Call[]): void {
+  #handOver(member: PoolWorker, calls: readonly Call[]): void {
     this.#send(member, calls, () => member.take(calls));
   }
 
-  #send(member: Member, calls: readonly Call[], send: () => void): void {
+  #send(member: PoolWorker, calls: readonly Call[], send: () => void): void {
     try {
       send();
     } catch (error) {
@@ -407,10 +407,10 @@ export class Dispatcher {
 
   // ---- Workers ---------------------------------------------------------------
 
-  readonly #eventsOf = (memberOf: () => Member): LinkEvents => {
+  readonly #eventsOf = (memberOf: () => PoolWorker): LinkEvents => {
     // An event of a worker that is gone is about nothing any more.
     const whileLive = <E extends unknown[]>(
-      handle: (member: Member, ...event: E) => void,
+      handle: (member: PoolWorker, ...event: E) => void,
     ) =>
     (...event: E) => {
       const member = memberOf();
@@ -487,7 +487,7 @@ export class Dispatcher {
   };
 
   readonly #onOutcome = (
-    member: Member,
+    member: PoolWorker,
     slot: number,
     ms: number,
     outcome: Outcome,

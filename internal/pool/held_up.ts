@@ -3,7 +3,7 @@
  * an initializer that never end, or by what an earlier call left running.
  *
  * A time limit counts from the start of its call. That of a call which has not
- * started begins to count once its worker is held up (`Member.stuckFrom`); or, in
+ * started begins to count once its worker is held up (`PoolWorker.stuckFrom`); or, in
  * the queue, once all workers are and no other may be started. Where the worker
  * goes on after all, what was counted is forgotten. A child does not say which call
  * it has started: one that seems to run for long is asked for it.
@@ -12,13 +12,13 @@
 import { ownClock, startTimer } from "../base/timers.ts";
 import type { Call } from "../call/call.ts";
 import type { Crew } from "./crew.ts";
-import { DEAF, type Member } from "./pool_worker.ts";
+import { DEAF, type PoolWorker } from "./pool_worker.ts";
 
 /** A worker that has been starting for so long may be replaced, in milliseconds. */
 const HOPELESS = 10_000;
 
 /** What is told of calls that have not started. */
-export interface StallsEvents {
+export interface HeldUpEvents {
   /** The time of a call is to run, though it has not started. */
   onHeldUp(call: Call): void;
   /** It is to run from its start after all. */
@@ -26,9 +26,9 @@ export interface StallsEvents {
 }
 
 /** Watches the calls of a pool that have a time limit and have not started. */
-export class Stalls {
+export class HeldUpCalls {
   readonly #crew: Crew;
-  readonly #events: StallsEvents;
+  readonly #events: HeldUpEvents;
   readonly #calls = new Set<Call>();
   /** Those of them whose time runs. */
   readonly #heldUp = new Set<Call>();
@@ -39,7 +39,7 @@ export class Stalls {
   #next = Infinity;
   #hopeless = HOPELESS;
 
-  constructor(crew: Crew, events: StallsEvents) {
+  constructor(crew: Crew, events: HeldUpEvents) {
     this.#crew = crew;
     this.#events = events;
   }
@@ -74,7 +74,7 @@ export class Stalls {
       !this.#isStuck && this.#heldUp.size === 0 && this.#next > now &&
       this.#next <= now + DEAF
     ) return;
-    const stuck = new Set<Member>();
+    const stuck = new Set<PoolWorker>();
     let next = Infinity;
     for (const member of this.#crew) {
       const { stuckFrom, askFrom } = member;
@@ -88,7 +88,7 @@ export class Stalls {
       !this.#crew.mayStart;
     for (const call of this.#heldUp) {
       const { worker } = call;
-      if (worker ? stuck.has(worker as Member) : this.#isStuck) continue;
+      if (worker ? stuck.has(worker as PoolWorker) : this.#isStuck) continue;
       this.#heldUp.delete(call);
       this.#events.onNotHeldUp(call);
     }
@@ -123,7 +123,7 @@ export class Stalls {
    * that are held up. One that starts has more time, and ever more as others had
    * too little: it may be slow. Nor is one that may run a call, unsaid.
    */
-  toReplace(): Member[] {
+  toReplace(): PoolWorker[] {
     const now = ownClock.now();
     const found = [...this.#crew].filter((member) =>
       member.stuckFrom <= now && !member.mayHaveStarted &&

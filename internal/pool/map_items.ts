@@ -75,19 +75,19 @@ class Packed {
 }
 
 /** What the pool does for the items of a `map`. */
-export interface ItemsOwner extends CallOwner {
+export interface MapItemsOwner extends CallOwner {
   /** Takes an item: has it join a chunk, or submits it by itself. */
-  submitItem(items: Items, args: readonly unknown[]): void;
+  submitItem(items: MapItems, args: readonly unknown[]): void;
   /** Packs one plain value. */
   packValue(fn: FunctionRef, value: unknown): unknown;
 }
 
 /** The items of one `map`, from when they are submitted to when they are read. */
-export class Items implements Backlog, ChunkedItems {
+export class MapItems implements Backlog, ChunkedItems {
   /** What was mapped. */
   readonly target: Target;
   readonly fn: FunctionRef;
-  readonly #owner: ItemsOwner;
+  readonly #owner: MapItemsOwner;
   most: number;
   /**
    * Of those that are not read yet, the arguments and what came of them; the first
@@ -115,7 +115,7 @@ export class Items implements Backlog, ChunkedItems {
   #closed = false;
 
   constructor(
-    owner: ItemsOwner,
+    owner: MapItemsOwner,
     target: Target,
     most: number,
     unordered = false,

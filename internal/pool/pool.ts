@@ -121,14 +121,14 @@ import { isPrimitive } from "../values/arguments.ts";
 import { transferablesOf } from "../values/transfer_marks.ts";
 import { joinCaptured, packCall, targetOf } from "./call_arguments.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import { Items, type ItemsOwner, sizeOf } from "./map_items.ts";
+import { MapItems, type MapItemsOwner, sizeOf } from "./map_items.ts";
 import type { PoolKind } from "./pool_link.ts";
 import { PoolState, type State } from "./pool_state.ts";
 import { Room } from "./room.ts";
 import { Stopping } from "./stop_calls.ts";
 
 /** The engine of an executor that has workers. */
-export class Pool implements Engine, ItemsOwner {
+export class Pool implements Engine, MapItemsOwner {
   readonly #kind: PoolKind;
   readonly #dispatcher: Dispatcher;
   readonly #statistics = new Statistics();
@@ -352,7 +352,7 @@ export class Pool implements Engine, ItemsOwner {
     }
     const { carried } = target;
     if (this.#kind.chunks && options === NO_OPTIONS) {
-      return new Items(this, target, most, unordered);
+      return new MapItems(this, target, most, unordered);
     }
     return backlogOf(
       (args) => {
@@ -367,7 +367,7 @@ export class Pool implements Engine, ItemsOwner {
   readonly #onUnused = (carried: Carried) => this.#dispatcher.forget(carried);
 
   /** Takes an item of a `map`, as `submit` takes a call. */
-  submitItem(items: Items, args: readonly unknown[]): void {
+  submitItem(items: MapItems, args: readonly unknown[]): void {
     const dispatcher = this.#dispatcher;
     const { chunks, pack } = this.#kind;
     const { fn, target } = items;

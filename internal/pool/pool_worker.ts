@@ -23,7 +23,7 @@ const SLOW = 5000;
 const VERY_SLOW = 30_000;
 
 /** A worker of a pool: its link, and the calls that were handed to it. */
-export class Member implements CallHolder {
+export class PoolWorker implements CallHolder {
   readonly index: number;
   readonly link: PoolLink;
   /** By slot, in the order they came; a hole was taken back, and not skipped yet. */
@@ -541,7 +541,7 @@ function messageOf(call: Call): CallMessage {
 
 /** How many have calls, and how many of these run one: of what was handed to a child, all but one waits. */
 export function countBusy(
-  members: Iterable<Member>,
+  members: Iterable<PoolWorker>,
 ): { busy: number; running: number } {
   let busy = 0;
   let running = 0;

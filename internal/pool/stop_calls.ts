@@ -3,14 +3,14 @@
 import { TimeoutError } from "../../errors.ts";
 import { cancelReasons } from "../base/cancel_reasons.ts";
 import type { Call } from "../call/call.ts";
-import { type Stop, Watch } from "../call/limits.ts";
+import { LimitWatch, type Stop } from "../call/limits.ts";
 import type { Statistics } from "../call/statistics.ts";
 import { capitalize, label } from "../functions/describe.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { PoolKind } from "./pool_link.ts";
 
 /** Watches the limits of a pool's calls, and stops these. */
-export class Stopping extends Watch<Call> {
+export class Stopping extends LimitWatch<Call> {
   /** @param onProgress Told when a call has left the pool that had not started. */
   constructor(
     { stopNote }: PoolKind,

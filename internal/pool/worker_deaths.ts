@@ -10,7 +10,7 @@ const UNLUCKY = 2;
 const LESS = 1 / 4;
 
 /** Keeps count of them. */
-export class Losses {
+export class WorkerDeaths {
   /** How many workers in a row died with no call begun. */
   #deaths = 0;
   /** How many workers that died had a call that they did not begin, as they count. */

@@ -20,7 +20,7 @@
 import type { Lookout } from "../inside/spin.ts";
 
 /** Both ends of a tray. */
-export interface Tray {
+export interface CallTray {
   /** Where it is: what the other end is made from. */
   readonly memory: SharedArrayBuffer;
   /** The main thread is about to post a message. */
@@ -40,10 +40,10 @@ export interface Tray {
  *
  * @param looksOut For the worker's end.
  */
-export function makeTray(
+export function makeCallTray(
   memory: SharedArrayBuffer = new SharedArrayBuffer(8192),
   looksOut: Lookout = () => false,
-): Tray {
+): CallTray {
   const NOBODY = 0;
   const WAITING = 1;
   const FULL = 2;

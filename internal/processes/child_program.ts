@@ -45,13 +45,13 @@ import { makeLookout } from "../inside/spin.ts";
 import { makeCloneChecker } from "../values/clone_checker.ts";
 import { type Codec, makeCodec, type Packed } from "../values/codec.ts";
 import { makeNumbering } from "../values/numbering.ts";
-import { makeTray, type Tray } from "./call_tray.ts";
+import { type CallTray, makeCallTray } from "./call_tray.ts";
 import { type CallsReader, makeCallsReader } from "./calls_line.ts";
 import { type FrameWriter, makeFrameWriter } from "./frame_writer.ts";
 import { guardStreams, moveStdin } from "./guard_streams.ts";
 import {
-  makeResults,
-  type Results,
+  type ItemResults,
+  makeItemResults,
   type SharedResults,
 } from "./item_results.ts";
 
@@ -121,7 +121,7 @@ type ToTasks =
 
 /** The program of a child's main thread: a function of what was read already. */
 export function childProgram(): string {
-  return program`(input) => (${serveChild})(input, ${makeFrameWriter}, ${makeTray}, ${makeResults}, ${moveStdin})`;
+  return program`(input) => (${serveChild})(input, ${makeFrameWriter}, ${makeCallTray}, ${makeItemResults}, ${moveStdin})`;
 }
 
 /** The program of a child's worker: a module. */
@@ -143,7 +143,7 @@ ${nameHelpers()}const checker = (${makeCloneChecker})(${
   }, ${list(ALSO_BETWEEN_PROCESSES)});
 const codec = (${makeCodec})();
 (${guardStreams})();
-(${serveTasks})(self, codec, (${makeCallsReader})(codec), ${makeFrameWriter}, ${makeTray}, ${makeLookout}, ${makeResults}, (scope) =>
+(${serveTasks})(self, codec, (${makeCallsReader})(codec), ${makeFrameWriter}, ${makeCallTray}, ${makeLookout}, ${makeItemResults}, (scope) =>
   (${serve})(scope, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})((${makeNumbering})(), (bytes) => codec.read(bytes)), (${makePromiseWatch})(), imports));
 }`;
   return `${evaluating(text)}({__proto__: null, ${imports}});`;
@@ -153,8 +153,8 @@ const codec = (${makeCodec})();
 async function serveChild(
   input: Uint8Array,
   writer: typeof makeFrameWriter,
-  trays: typeof makeTray,
-  resultsOf: typeof makeResults,
+  trays: typeof makeCallTray,
+  resultsOf: typeof makeItemResults,
   ownStdin: typeof moveStdin,
 ): Promise<void> {
   /** How many results the worker can leave before they are written; a power of two. */
@@ -163,7 +163,7 @@ async function serveChild(
   const LISTENS = 3;
   let flags: Int32Array<SharedArrayBuffer>;
   let lock: Int32Array<SharedArrayBuffer>;
-  let results: Results;
+  let results: ItemResults;
   let worker: Worker;
   const tray = trays();
   let say: (message: Packed) => void;
@@ -332,9 +332,9 @@ function serveTasks(
   codec: Codec,
   readCalls: CallsReader,
   writer: typeof makeFrameWriter,
-  trays: typeof makeTray,
+  trays: typeof makeCallTray,
   lookoutOf: typeof makeLookout,
-  resultsOf: typeof makeResults,
+  resultsOf: typeof makeItemResults,
   serve: (scope: unknown) => void,
 ): void {
   /** For how long results are kept to be written together, in milliseconds. */
@@ -363,11 +363,11 @@ function serveTasks(
   const exit = Deno.exit;
   const now = performance.now.bind(performance);
   let say: FrameWriter;
-  let results: Results;
+  let results: ItemResults;
   /** When results were written last. */
   let written = 0;
   let listener: (event: unknown) => void;
-  let tray: Tray;
+  let tray: CallTray;
   /** Whether what it says can't be written any more. */
   let isMute = false;
   /** Marks the worker's last words as such. */

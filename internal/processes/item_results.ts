@@ -28,7 +28,7 @@ export interface SharedResults {
 }
 
 /** One thread's end. */
-export interface Results {
+export interface ItemResults {
   /** Leaves a result, if it is plain and there is room. */
   leave(slot: number, item: number, ms: number, value: unknown): boolean;
   /** Whether there are some that nobody has taken. */
@@ -41,7 +41,7 @@ export interface Results {
 }
 
 /** Self-contained: children get it as its source. */
-export function makeResults(shared: SharedResults): Results {
+export function makeItemResults(shared: SharedResults): ItemResults {
   const { compareExchange, load, store } = Atomics;
   const { round } = Math;
   const { is } = Object;

@@ -16,7 +16,7 @@ export function keepFew(
 }
 
 /** Knows since when each is not there. */
-export class Absent {
+export class AbsentSubmitters {
   readonly #since = new Map<string, number>();
 
   /** Whether one that is not there is gone, and not about to be back. */

@@ -16,7 +16,7 @@ const OFTEN = 250;
 const SELDOM = 1000;
 
 /** Knows which workers there are, and waits for some. */
-export class Workers {
+export class KnownWorkers {
   readonly #seek: () => void;
   readonly #heard = new Map<string, { slots: number; at: number }>();
   #sought = -Infinity;

@@ -45,7 +45,7 @@ const SOONEST = 250;
 const LATEST = 1000;
 
 /** Watches over the calls of one connection, until it is stopped. */
-export class HolderWatch {
+export class LeaseWatch {
   readonly #link: SubmitterLink;
   readonly #calls: ReadonlyMap<number, RemoteCall>;
   readonly #events: WatchEvents;

@@ -44,7 +44,7 @@ import { startTimer } from "../base/timers.ts";
 import type { FunctionRef, Outcome } from "../call/protocol.ts";
 import { taskModules } from "../functions/describe.ts";
 import { type Codec, makeCodec } from "../values/codec.ts";
-import { Absent, keepFew } from "./absent_submitters.ts";
+import { AbsentSubmitters, keepFew } from "./absent_submitters.ts";
 import { type Allowed, resolve } from "./allowed_functions.ts";
 import {
   Malformed,
@@ -64,11 +64,11 @@ import {
   toBytes,
 } from "./envelope.ts";
 import type { Job, Transport, WorkerLink } from "./transport.ts";
-import { Children, type ChildrenOptions } from "./worker_children.ts";
-import { Places } from "./worker_places.ts";
+import { type ChildrenOptions, WorkerChildren } from "./worker_children.ts";
+import { WorkerPlaces } from "./worker_places.ts";
 
 /** What a worker is made of. */
-export interface NodeOptions extends ChildrenOptions, Allowed {
+export interface RemoteWorkerOptions extends ChildrenOptions, Allowed {
   readonly transport: Transport;
   /** Tells people what happens. */
   readonly log: (text: string) => void;
@@ -131,20 +131,20 @@ function whyOf(error: unknown): string {
 }
 
 /** A worker. */
-export class Node {
-  readonly #options: NodeOptions;
+export class RemoteWorker {
+  readonly #options: RemoteWorkerOptions;
   readonly #id = crypto.randomUUID().replaceAll("-", "");
   readonly #codec: Codec = makeCodec();
-  readonly #children: Children;
+  readonly #children: WorkerChildren;
   /** Where calls take place, and what asks for them. */
-  readonly #places: Places;
+  readonly #places: WorkerPlaces;
   /** The calls that are here, and those among them of which it is known whose. */
   readonly #here = new Set<Run>();
   readonly #runs = new Map<string, Run>();
   #count = HANDED;
   /** Calls that are not here, as was said: they must not come after all. */
   readonly #denied = new Set<string>();
-  readonly #absent = new Absent();
+  readonly #absent = new AbsentSubmitters();
   #link!: WorkerLink;
   #beat: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
@@ -156,16 +156,16 @@ export class Node {
   readonly #pauses = new Set<() => void>();
   readonly #complaints: Complaints;
 
-  constructor(options: NodeOptions) {
+  constructor(options: RemoteWorkerOptions) {
     this.#options = options;
     this.#complaints = new Complaints(options.log);
     for (const url of options.modules.values()) taskModules.add(url);
-    this.#places = new Places(options.slots, (count) => {
+    this.#places = new WorkerPlaces(options.slots, (count) => {
       // A link that is made anew asks for all that is free.
       if (!this.#relinking) this.#link.want(count);
       return !this.#relinking;
     });
-    this.#children = new Children(options);
+    this.#children = new WorkerChildren(options);
   }
 
   /**

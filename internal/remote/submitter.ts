@@ -38,8 +38,8 @@ import {
 import type { Engine, MapShape } from "../call/engine.ts";
 import {
   type CheckedSubmitOptions,
+  LimitWatch,
   NO_OPTIONS,
-  Watch,
 } from "../call/limits.ts";
 import { type Backlog, backlogOf } from "../call/map_backlog.ts";
 import type { FunctionRef, Outcome } from "../call/protocol.ts";
@@ -52,8 +52,8 @@ import type { Packed } from "../values/codec.ts";
 import { transferablesOf } from "../values/transfer_marks.ts";
 import { Arbiter } from "./arbiter.ts";
 import { Complaints } from "./complaints.ts";
-import { Workers } from "./known_workers.ts";
-import { Absence, HolderWatch } from "./lease_watch.ts";
+import { KnownWorkers } from "./known_workers.ts";
+import { Absence, LeaseWatch } from "./lease_watch.ts";
 import { Publishing } from "./publishing.ts";
 import {
   heldStage,
@@ -68,7 +68,7 @@ import { type Packing, type Target, Targets } from "./targets.ts";
 import type { SubmitterLink, Transport } from "./transport.ts";
 
 /** What makes an executor one of a kind of server. */
-export interface RemoteKind extends Packing {
+export interface SubmitterKind extends Packing {
   /** The class's name, for messages. */
   readonly name: string;
   readonly transport: Transport;
@@ -86,8 +86,8 @@ const LEAST_AWAY = 10_000;
 const AWAY_AT_END = 1000;
 
 /** The engine of an executor whose workers are elsewhere. */
-export class Remote implements CallOwner, Engine {
-  readonly #kind: RemoteKind;
+export class Submitter implements CallOwner, Engine {
+  readonly #kind: SubmitterKind;
   readonly #targets: Targets;
   readonly #complaints: Complaints;
   #state: RemoteState = { is: "open" };
@@ -97,9 +97,9 @@ export class Remote implements CallOwner, Engine {
   readonly #held = new Set<RemoteCall>();
   readonly #statistics = new Statistics();
   readonly #room = new Room(() => this.#calls.size - this.#held.size);
-  readonly #workers = new Workers(() => this.#link?.seek());
+  readonly #workers = new KnownWorkers(() => this.#link?.seek());
   readonly #stops = new Stops();
-  readonly #limits = new Watch<RemoteCall>(
+  readonly #limits = new LimitWatch<RemoteCall>(
     (call, { reason }) => this.#stop(call, reason),
     () => undefined,
   );
@@ -114,9 +114,9 @@ export class Remote implements CallOwner, Engine {
     this.#break(`the server was away for ${ms} ms`, this.#link?.trouble)
   );
   #stopIdleTimer: (() => void) | undefined;
-  #watch: HolderWatch | undefined;
+  #watch: LeaseWatch | undefined;
 
-  constructor(kind: RemoteKind) {
+  constructor(kind: SubmitterKind) {
     this.#kind = kind;
     this.#targets = new Targets(kind);
     this.#complaints = new Complaints((text) =>
@@ -329,7 +329,7 @@ export class Remote implements CallOwner, Engine {
       this.#close();
       return;
     }
-    this.#watch = new HolderWatch(link, this.#calls, {
+    this.#watch = new LeaseWatch(link, this.#calls, {
       isAway: () => this.#absence.isNow,
       isPublishing: () => this.#publishing.isUnderWay,
       onNotTaken: (call) => this.#publishing.onNotTaken(call),

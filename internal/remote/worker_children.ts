@@ -54,7 +54,7 @@ function unreadable(fn: FunctionRef, { message }: Malformed): Outcome {
 }
 
 /** The children of a worker. */
-export class Children {
+export class WorkerChildren {
   readonly #options: ChildrenOptions;
   readonly #codec: Codec = makeCodec();
   #pool: Pool;

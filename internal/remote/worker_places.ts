@@ -12,7 +12,7 @@ const YOUNG = 10;
  * others are to come anyway, or will soon have ended. What is asked for together
  * comes together, which is half of the work for all who have to do with it.
  */
-export class Places {
+export class WorkerPlaces {
   readonly #ask: (count: number) => boolean;
   /** Those that are taken, and since when. */
   readonly #taken = new Set<{ readonly since: number }>();

@@ -118,7 +118,7 @@ export class FunctionNumbers {
 }
 
 /** The pool's end. */
-export class Lanes {
+export class SharedCalls {
   /** For the worker. */
   readonly shared: SharedLanes;
   readonly #calls: Int32Array<SharedArrayBuffer>;
@@ -360,7 +360,7 @@ function nextTurn(): Promise<unknown> {
 }
 
 /** The worker's end. */
-export interface WorkerLanes {
+export interface WorkerSharedCalls {
   /**
    * Gets what is shared, and what is to be done once there are calls again, and
    * once messages do not come any more.
@@ -393,10 +393,10 @@ export interface WorkerLanes {
  *
  * Self-contained: workers get it as its source.
  */
-export function makeWorkerLanes(
+export function makeWorkerSharedCalls(
   cellsOf: typeof makeCells,
   lookoutOf: typeof makeLookout,
-): WorkerLanes {
+): WorkerSharedCalls {
   /**
    * How long the worker looks out for a call before it sleeps, in milliseconds:
    * about as long as the pool takes to hear of a result, and to send the next.

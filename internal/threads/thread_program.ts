@@ -12,12 +12,12 @@ import { makeLookout } from "../inside/spin.ts";
 import { makeCloneChecker } from "../values/clone_checker.ts";
 import { makeNumbering } from "../values/numbering.ts";
 import { makeCells } from "./cells.ts";
-import { makeWorkerLanes } from "./shared_calls.ts";
+import { makeWorkerSharedCalls } from "./shared_calls.ts";
 
 /** The program of a worker: a module that needs no permission. */
 export function workerProgram(): string {
   return evaluating(
     nameHelpers() + program`const checker = (${makeCloneChecker})();
-(${serve})(self, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})((${makeNumbering})()), (${makePromiseWatch})(), {}, (${makeWorkerLanes})(${makeCells}, ${makeLookout}), ${makePrintForwarder})`,
+(${serve})(self, checker, (${makeRebuilder})(), (${makeRecorder})(checker, (${listErrorClasses})()), (${makeKeeper})((${makeNumbering})()), (${makePromiseWatch})(), {}, (${makeWorkerSharedCalls})(${makeCells}, ${makeLookout}), ${makePrintForwarder})`,
   );
 }

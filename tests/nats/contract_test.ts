@@ -2,7 +2,7 @@
 
 import { BrokenExecutor } from "../../errors.ts";
 import type { ShutdownOptions } from "../../executor.ts";
-import type { Node } from "../../internal/remote/remote_worker.ts";
+import type { RemoteWorker } from "../../internal/remote/remote_worker.ts";
 import { NatsExecutor } from "../../nats.ts";
 import { makeNode, NatsServer, withoutNats } from "../_nats.ts";
 import {
@@ -23,7 +23,7 @@ let queues = 0;
 
 /** An executor that brings its own worker, since it is the only one of its queue. */
 class WithWorker extends NatsExecutor {
-  readonly #node: Node;
+  readonly #node: RemoteWorker;
   readonly #started: Promise<void>;
 
   constructor(servers: string, options: ContractOptions) {

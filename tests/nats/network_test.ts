@@ -12,7 +12,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { BrokenExecutor } from "../../errors.ts";
-import type { Node } from "../../internal/remote/remote_worker.ts";
+import type { RemoteWorker } from "../../internal/remote/remote_worker.ts";
 import { NatsExecutor, type NatsExecutorOptions } from "../../nats.ts";
 import { Authority, withoutOpenssl } from "../_certificates.ts";
 import { within } from "../_helpers.ts";
@@ -69,7 +69,7 @@ function executorOf(servers: string, more: More = {}): NatsExecutor {
   return new NatsExecutor({ servers, queue: QUEUE, module: MODULE, ...more });
 }
 
-function nodeOf(servers: string, more: More = {}): Node {
+function nodeOf(servers: string, more: More = {}): RemoteWorker {
   return makeNode({
     ...{ servers, queue: QUEUE, modules: [MODULE], pool: MAY_WAIT },
     ...more,

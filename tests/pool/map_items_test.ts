@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { BrokenThreadPool, CancelledError } from "../../errors.ts";
 import type { PoolKind } from "../../internal/pool/pool_link.ts";
 import {
-  makeResults,
+  makeItemResults,
   type ResultText,
   valueOf,
 } from "../../internal/processes/item_results.ts";
@@ -633,7 +633,7 @@ Deno.test("results that were left are taken once each, exact, across the wraps o
     ring: new SharedArrayBuffer((2 + SIZE) * 4),
     values: new SharedArrayBuffer(SIZE * 16),
   };
-  const threads = [0, 1].map(() => makeResults(shared));
+  const threads = [0, 1].map(() => makeItemResults(shared));
   const all = [
     undefined,
     null,

@@ -2,13 +2,16 @@
 
 import { assertEquals } from "@std/assert";
 import { stub } from "@std/testing/mock";
-import { makeTray, type Tray } from "../../internal/processes/call_tray.ts";
+import {
+  type CallTray,
+  makeCallTray,
+} from "../../internal/processes/call_tray.ts";
 
 const bytes = new Uint8Array([1, 2, 3]);
 
 interface Ends {
-  readonly main: Tray;
-  readonly worker: Tray;
+  readonly main: CallTray;
+  readonly worker: CallTray;
   /** What happens while the worker waits. */
   meanwhile: () => unknown;
   /** How often it has waited. */
@@ -27,8 +30,8 @@ function test(sentence: string, fn: (ends: Ends) => void): void {
       return "ok" as const;
     });
     using _now = stub(performance, "now", () => ends.now);
-    const main = makeTray();
-    const worker = makeTray(main.memory);
+    const main = makeCallTray();
+    const worker = makeCallTray(main.memory);
     const ends: Ends = {
       main,
       worker,
@@ -54,7 +57,7 @@ test("a worker that waits is handed what comes, once", (ends) => {
 test("a worker that looks out for what comes does not wait for it", (ends) => {
   const { main } = ends;
   const looks: boolean[] = [];
-  const worker = makeTray(main.memory, (hasCome) => {
+  const worker = makeCallTray(main.memory, (hasCome) => {
     looks.push(hasCome());
     if (looks.length === 1) main.put(bytes);
     looks.push(hasCome());
@@ -81,7 +84,7 @@ test("a worker waits no longer when a message is posted to it", (ends) => {
     put = main.put(bytes);
   };
   using woken = stub(Atomics, "notify", () => 1);
-  const main = makeTray(ends.main.memory);
+  const main = makeCallTray(ends.main.memory);
   assertEquals([worker.take(), put], [undefined, false]);
   assertEquals(woken.calls.length, 1);
 });

@@ -17,7 +17,10 @@ import {
   PROTOCOL,
   toBytes,
 } from "../../internal/remote/envelope.ts";
-import { Node, type NodeOptions } from "../../internal/remote/remote_worker.ts";
+import {
+  RemoteWorker,
+  type RemoteWorkerOptions,
+} from "../../internal/remote/remote_worker.ts";
 import type {
   Job,
   WorkerEvents,
@@ -125,13 +128,13 @@ class HandLink implements WorkerLink {
 
 function test(
   sentence: string,
-  fn: (link: HandLink, gate: Gate, node: Node) => Promise<void>,
-  options: Partial<NodeOptions> = {},
+  fn: (link: HandLink, gate: Gate, node: RemoteWorker) => Promise<void>,
+  options: Partial<RemoteWorkerOptions> = {},
 ): void {
   Deno.test(`node: ${sentence}`, async () => {
     await using gate = socketGate();
     const link = new HandLink();
-    const node = new Node({
+    const node = new RemoteWorker({
       transport: {
         submitter: () => Promise.reject(new Error("none")),
         worker(_id, events) {
@@ -417,7 +420,7 @@ function outcomeOf({ head, body }: WireResult): unknown {
   return [name, message];
 }
 
-const kinds: [string, Partial<NodeOptions>][] = [
+const kinds: [string, Partial<RemoteWorkerOptions>][] = [
   ["processes", {}],
   ["threads", { kind: threadKind({}), packed: false }],
 ];

@@ -30,7 +30,7 @@ import {
   type Stop,
   toBytes,
 } from "../../internal/remote/envelope.ts";
-import { Remote } from "../../internal/remote/submitter.ts";
+import { Submitter } from "../../internal/remote/submitter.ts";
 import type {
   SubmitterEvents,
   SubmitterLink,
@@ -166,7 +166,7 @@ class HandLink implements SubmitterLink {
 
 interface Setup {
   readonly link: HandLink;
-  readonly remote: Remote;
+  readonly remote: Submitter;
   readonly links: HandLink[];
 }
 
@@ -175,7 +175,7 @@ function setUp(
 ): Setup {
   const link = new HandLink();
   const links: HandLink[] = [];
-  const remote = new Remote({
+  const remote = new Submitter({
     name: "HandExecutor",
     transport: {
       submitter(events) {

@@ -7,8 +7,8 @@ import { makeCells } from "../../internal/threads/cells.ts";
 import {
   FunctionNumbers,
   FUNCTIONS,
-  Lanes,
-  makeWorkerLanes,
+  makeWorkerSharedCalls,
+  SharedCalls,
 } from "../../internal/threads/shared_calls.ts";
 import { type Future, ThreadPoolExecutor } from "../../mod.ts";
 import { within } from "../_helpers.ts";
@@ -72,8 +72,8 @@ function play(functions: number, steps: readonly Step[]): void {
     source: `() => ${i}`,
   }));
   const posted: CallMessage[] = [];
-  const pool = new Lanes(SLOTS, () => {});
-  const worker = makeWorkerLanes(makeCells, () => () => false);
+  const pool = new SharedCalls(SLOTS, () => {});
+  const worker = makeWorkerSharedCalls(makeCells, () => () => false);
   worker.open(pool.shared, () => {});
   const free = Array.from({ length: SLOTS }, (_, slot) => slot);
   const sent: CallMessage[] = [];

@@ -5,7 +5,10 @@ import { stub } from "@std/testing/mock";
 import type { CallMessage, FunctionRef } from "../../internal/call/protocol.ts";
 import { type Lookout, makeLookout } from "../../internal/inside/spin.ts";
 import { makeCells } from "../../internal/threads/cells.ts";
-import { Lanes, makeWorkerLanes } from "../../internal/threads/shared_calls.ts";
+import {
+  makeWorkerSharedCalls,
+  SharedCalls,
+} from "../../internal/threads/shared_calls.ts";
 import { type Future, ThreadPoolExecutor } from "../../mod.ts";
 import { turn } from "../_helpers.ts";
 
@@ -16,18 +19,18 @@ type Any = any;
 class Both {
   readonly results: [number, number, unknown, boolean][] = [];
   readonly posted: CallMessage[] = [];
-  readonly pool: Lanes;
+  readonly pool: SharedCalls;
   /** How the worker looks out for calls, and the pool for results: not at all. */
   looksOut: Lookout = () => false;
   poolLooksOut: Lookout = () => false;
-  readonly worker = makeWorkerLanes(
+  readonly worker = makeWorkerSharedCalls(
     makeCells,
     () => (hasCome) => this.looksOut(hasCome),
   );
   wakes = 0;
 
   constructor(slots = 4) {
-    this.pool = new Lanes(
+    this.pool = new SharedCalls(
       slots,
       (slot, ms, outcome, more) => {
         const { value } = outcome as { value: unknown };
@@ -405,11 +408,11 @@ test("a pool does not look out for what may take long, or whose worker sleeps", 
 });
 
 test("timers go on here, while results keep coming", async () => {
-  const worker = makeWorkerLanes(makeCells, makeLookout);
+  const worker = makeWorkerSharedCalls(makeCells, makeLookout);
   let fired = false;
   const leave = () => worker.leave(0, 0, 1, 1, () => {});
   // Each result that is heard of brings another.
-  const pool = new Lanes(4, () => {
+  const pool = new SharedCalls(4, () => {
     if (!fired) leave();
   });
   worker.open(pool.shared, () => {});
