@@ -15,7 +15,7 @@ const MODULES = "tasks more_tasks leaves_a_mark throws_on_import thenable"
   .split(" ")
   .map((name) => import.meta.resolve(`../modules/${name}.ts`));
 const OTHERS = [
-  import.meta.resolve("./modules/nowhere.ts"),
+  import.meta.resolve("../modules/nowhere.ts"),
   "data:text/javascript,export const (",
 ];
 
