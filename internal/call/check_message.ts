@@ -1,7 +1,7 @@
 /**
  * What a worker says is data: tasks run in it, and may have replaced whatever it
  * says things with. So what arrives is checked before anybody acts on it. Whether
- * it is about a call that the worker has is `Member`'s business.
+ * it is about a call that the worker has is `PoolWorker`'s business.
  */
 
 import type { FromWorker } from "./protocol.ts";
